@@ -1,0 +1,215 @@
+"""The books: instruments, transactions, and what the brokers say is held. Only `ledger.py` writes them."""
+
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+
+from brokerhub.kernel.models import User
+from connections.brokers.records import AssetClass, TransactionKind
+from connections.models import Account
+
+
+class MoneyField(models.DecimalField):
+    """NUMERIC(28,10): an amount or a price in the currency named beside it."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**{"max_digits": 28, "decimal_places": 10, **options})  # type: ignore[arg-type]
+
+
+class QuantityField(models.DecimalField):
+    """NUMERIC(38,18): wide enough for the eighteen decimals of crypto."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(**{"max_digits": 38, "decimal_places": 18, **options})  # type: ignore[arg-type]
+
+
+class Source(models.TextChoices):
+    API = "api", "Broker"
+    CSV = "csv", "File"
+    MANUAL = "manual", "By hand"
+
+
+class BookStatus(models.TextChoices):
+    POSTED = "posted", "Posted"
+    PENDING = "pending", "Pending"
+    SUPERSEDED = "superseded", "Replaced by a correction"
+    EXCLUDED = "excluded", "Excluded"
+
+
+class Instrument(models.Model):
+    """One thing that can be held, the same at every broker. `key` is family:symbol:currency, the hub's own identity."""
+
+    key = models.CharField(max_length=80, unique=True)
+    asset_class = models.CharField(max_length=12, choices=AssetClass.choices)
+    symbol = models.CharField(max_length=40, db_index=True)
+    currency = models.CharField(max_length=3)
+    name = models.CharField(max_length=200, blank=True)
+    cusip = models.CharField(max_length=12, blank=True, db_index=True)
+    isin = models.CharField(max_length=12, blank=True, db_index=True)
+    underlying = models.CharField(max_length=40, blank=True)
+    multiplier = MoneyField(default=1)
+
+    def __str__(self) -> str:
+        return self.symbol
+
+
+class TransactionQuerySet(models.QuerySet["Transaction"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(account__connection__user=user)
+
+    def in_books(self) -> Self:
+        """Rows that count: posted, neither replaced nor excluded."""
+        return self.filter(status=BookStatus.POSTED)
+
+
+class Transaction(models.Model):
+    """One movement in one account. `net_amount` is the authoritative cash effect; nothing here is ever deleted."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="transactions")
+    kind = models.CharField(max_length=20, choices=TransactionKind.choices)
+    subtype = models.CharField(max_length=40, blank=True)
+    traded_on = models.DateField("trade date")
+    settled_on = models.DateField("settlement date", null=True, blank=True)
+    occurred_at = models.DateTimeField(null=True, blank=True)
+    instrument = models.ForeignKey(Instrument, null=True, blank=True, on_delete=models.PROTECT)
+    quantity = QuantityField(null=True, blank=True)
+    price = MoneyField(null=True, blank=True)
+    gross_amount = MoneyField(null=True, blank=True)
+    fees = MoneyField(default=0)
+    taxes = MoneyField(default=0)
+    net_amount = MoneyField()
+    currency = models.CharField(max_length=3)
+    fx_rate = MoneyField(null=True, blank=True)
+    description = models.CharField(max_length=300, blank=True)
+    group_id = models.CharField(max_length=80, blank=True)
+    source = models.CharField(max_length=8, choices=Source.choices)
+    external_id = models.CharField(max_length=120, blank=True)
+    content_key = models.BinaryField(
+        max_length=32, help_text="SHA-256 of kind, date, instrument, quantity, net, currency."
+    )
+    occurrence = models.PositiveIntegerField(default=1, help_text="The how-manieth row with this content key.")
+    fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of everything booked; differs on a correction.")
+    status = models.CharField(max_length=12, choices=BookStatus.choices, default=BookStatus.POSTED)
+    superseded_by = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes"
+    )
+    run = models.ForeignKey(
+        "sync.SyncRun", null=True, blank=True, on_delete=models.PROTECT, related_name="transactions"
+    )
+    raw = models.JSONField(default=dict)
+    booked_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TransactionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["account", "source", "external_id"],
+                condition=~Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED),
+                name="one_row_per_broker_id",
+            ),
+            models.UniqueConstraint(
+                fields=["account", "source", "content_key", "occurrence"],
+                condition=~Q(status=BookStatus.SUPERSEDED),
+                name="one_row_per_occurrence",
+            ),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "-traded_on", "-id"])]
+
+    def __str__(self) -> str:
+        return f"{self.traded_on} {self.get_kind_display()} {self.net_amount} {self.currency}"
+
+
+class PositionQuerySet(models.QuerySet["Position"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(account__connection__user=user)
+
+    def held(self) -> Self:
+        """What the broker still reports; a position it stopped reporting keeps its row with `closed_at` set."""
+        return self.filter(closed_at=None)
+
+
+class Position(models.Model):
+    """What the broker said an account holds of one instrument, and when it said so."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="positions")
+    instrument = models.ForeignKey(Instrument, on_delete=models.PROTECT, related_name="positions")
+    quantity = QuantityField()
+    average_cost = MoneyField(null=True, blank=True, help_text="Per unit; empty when the broker does not know it.")
+    price = MoneyField(null=True, blank=True)
+    market_value = MoneyField(null=True, blank=True)
+    day_change = MoneyField(null=True, blank=True)
+    currency = models.CharField(max_length=3)
+    as_of = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    run = models.ForeignKey("sync.SyncRun", null=True, blank=True, on_delete=models.SET_NULL)
+    raw = models.JSONField(default=dict)
+
+    objects = PositionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "instrument"], name="one_position_per_instrument")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.instrument}"
+
+
+class BalanceQuerySet(models.QuerySet["Balance"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(account__connection__user=user)
+
+
+class Balance(models.Model):
+    """What the broker said of one account's money in one currency. Empty = the broker did not say."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="balances")
+    currency = models.CharField(max_length=3)
+    cash = MoneyField(null=True, blank=True)
+    settled_cash = MoneyField(null=True, blank=True)
+    market_value = MoneyField(null=True, blank=True)
+    net_asset_value = MoneyField(null=True, blank=True)
+    buying_power = MoneyField(null=True, blank=True)
+    margin_used = MoneyField(null=True, blank=True)
+    accrued_interest = MoneyField(null=True, blank=True)
+    as_of = models.DateTimeField()
+    run = models.ForeignKey("sync.SyncRun", null=True, blank=True, on_delete=models.SET_NULL)
+    raw = models.JSONField(default=dict)
+
+    objects = BalanceQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "currency"], name="one_balance_per_currency")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.net_asset_value} {self.currency}"
+
+
+class PointBasis(models.TextChoices):
+    OBSERVED = "observed", "Said by the broker"
+    REBUILT = "rebuilt", "Rebuilt from transactions"
+    CARRIED = "carried", "Carried over from the day before"
+
+
+class BalancePoint(models.Model):
+    """An account's value at the end of a day, and how we know it. A day without a row is unknown."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="points")
+    on = models.DateField()
+    currency = models.CharField(max_length=3)
+    cash = MoneyField(null=True, blank=True)
+    net_asset_value = MoneyField()
+    basis = models.CharField(max_length=10, choices=PointBasis.choices)
+    as_of = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["account", "currency", "on"], name="one_point_per_day")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.on} {self.net_asset_value}"

@@ -1,0 +1,20 @@
+"""The Celery app and what beat starts. Beat only rings the bell: the work due is in committed rows."""
+
+import os
+
+from celery import Celery
+from django_structlog.celery.steps import DjangoStructLogInitStep
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerhub.settings")
+
+app = Celery("brokerhub")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.steps["worker"].add(DjangoStructLogInitStep)
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "heartbeat": {"task": "brokerhub.kernel.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
+    "dispatch-syncs": {"task": "sync.dispatch", "schedule": 10.0, "options": {"expires": 10}},
+    "plan-syncs": {"task": "sync.plan_due", "schedule": 60.0, "options": {"expires": 60}},
+    "renew-credentials": {"task": "connections.renew_due", "schedule": 60.0, "options": {"expires": 60}},
+    "probe-brokers": {"task": "health.probe", "schedule": 60.0, "options": {"expires": 60}},
+}

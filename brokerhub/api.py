@@ -1,0 +1,148 @@
+"""The REST API as a whole: its addresses, and the one place where an error becomes an answer."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import OperationalError
+from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
+from django.urls import path, re_path
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_standardized_errors.formatter import flatten_errors
+from drf_standardized_errors.handler import ExceptionHandler
+from limits.errors import StorageError
+from redis.exceptions import RedisError
+from rest_framework import exceptions
+from rest_framework.fields import get_error_detail
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from brokerhub.kernel.errors import HubError
+from brokerhub.middleware import request_id_of
+
+NOT_FOUND = "There is nothing at this address, or it belongs to somebody else."
+SERVER_ERROR = "Something went wrong on our side. It has been logged; name the request_id when you ask for help."
+UNAVAILABLE = "A part of the hub cannot be reached right now. Try again in a moment."
+
+
+REFUSALS = (exceptions.NotAuthenticated, exceptions.AuthenticationFailed, exceptions.PermissionDenied)
+
+
+def error_body(request: HttpRequest, errors: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one error shape: the first error at the top, all of them in `errors`."""
+    return {**errors[0], "request_id": request_id_of(request), "errors": errors}
+
+
+def error_answer(request: HttpRequest, *, status: int, code: str, detail: str) -> JsonResponse:
+    """The same shape for errors that Django meets outside of any API view."""
+    return JsonResponse(error_body(request, [{"code": code, "detail": detail, "attr": None}]), status=status)
+
+
+def api_exception(*, status: int, code: str, detail: str, wait: int | None = None) -> exceptions.APIException:
+    error = exceptions.APIException(detail, code)
+    error.status_code = status
+    error.wait = wait  # type: ignore[attr-defined]  # becomes Retry-After, as with DRF's own Throttled
+    return error
+
+
+def _from_hub(error: HubError) -> exceptions.APIException:
+    retry_at = getattr(error, "retry_at", None)
+    wait = max(1, round((retry_at - datetime.now(UTC)).total_seconds())) if retry_at else None
+    return api_exception(status=error.status, code=error.code, detail=str(error), wait=wait)
+
+
+def _from_throttle(error: exceptions.Throttled) -> exceptions.Throttled:
+    seconds = int(getattr(error, "wait", None) or 1)
+    error.detail = exceptions.ErrorDetail(f"Too many requests. Try again in {seconds} s.", "throttled")
+    return error
+
+
+def known(error: Exception) -> Exception:
+    """`error` as the API exception that says what happened; bugs stay what they are."""
+    match error:
+        case HubError():
+            return _from_hub(error)
+        case exceptions.Throttled():
+            return _from_throttle(error)
+        case Http404() | exceptions.NotFound():
+            return exceptions.NotFound(NOT_FOUND)
+        case PermissionDenied():
+            return exceptions.PermissionDenied()
+        case ModelValidationError():
+            return exceptions.ValidationError(get_error_detail(error))
+        case RequestDataTooBig():
+            return api_exception(status=413, code="too_large", detail="The request is too large.")
+        case SuspiciousOperation() | UnreadablePostError():
+            return exceptions.ParseError("The request cannot be read.")
+        case OperationalError() | RedisError() | StorageError():
+            return api_exception(status=503, code="service_unavailable", detail=UNAVAILABLE)
+    return error
+
+
+class HubExceptionHandler(ExceptionHandler):
+    def convert_known_exceptions(self, exc: Exception) -> Exception:
+        return known(exc)
+
+    def convert_unhandled_exceptions(self, exc: Exception) -> exceptions.APIException:
+        if isinstance(exc, exceptions.APIException):
+            return exc
+        return exceptions.APIException(SERVER_ERROR)
+
+    def format_exception(self, exc: exceptions.APIException) -> dict[str, Any]:
+        errors = [{"code": e.code, "detail": e.detail, "attr": e.attr} for e in flatten_errors(exc.detail)]
+        request = self.context["request"]
+        assert request is not None
+        return error_body(request._request, errors)
+
+
+def exception_handler(exc: Exception, context: Any) -> Response | None:
+    """Every exception of an API view, ours, Django's or unforeseen, in the one shape."""
+    exc = _charge_refused(exc, context["view"], context["request"])
+    return HubExceptionHandler(exc, context).run()
+
+
+def _charge_refused(exc: Exception, view: APIView, request: Request) -> Exception:
+    """A refused caller is counted too: DRF looks at budgets only after permissions, so guesses would be free."""
+    refused = isinstance(
+        exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed | exceptions.PermissionDenied
+    )
+    if not refused or hasattr(request._request, "rate_limit"):
+        return exc
+    try:
+        view.check_throttles(request)
+    except exceptions.Throttled as throttled:
+        return throttled
+    return exc
+
+
+@extend_schema(exclude=True)
+class Nowhere(APIView):
+    """Every address under /api/ that is none, so that programs get JSON and the same budget as elsewhere."""
+
+    permission_classes = (AllowAny,)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        raise exceptions.NotFound
+
+
+class Schema(SpectacularAPIView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+
+
+class Docs(SpectacularSwaggerSplitView):
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+    url_name = "api-schema"
+
+
+urlpatterns = [
+    path("schema", Schema.as_view(), name="api-schema"),
+    path("docs", Docs.as_view(), name="api-docs"),
+    re_path(r"^.*$", Nowhere.as_view()),
+]

@@ -1,0 +1,13 @@
+"""The worker's sign of life."""
+
+from celery import shared_task
+from django.core.cache import cache
+from django.utils import timezone
+
+HEARTBEAT_KEY = "worker-heartbeat"
+
+
+@shared_task(name="brokerhub.kernel.heartbeat")
+def heartbeat() -> None:
+    """Write down the time. Beat sends this and a worker does it, so a fresh time proves both and the broker between."""
+    cache.set(HEARTBEAT_KEY, timezone.now().isoformat(), timeout=None)

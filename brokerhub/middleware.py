@@ -1,0 +1,104 @@
+"""What every request passes through: its id, its person's time zone, and errors told in words."""
+
+import re
+import uuid
+import zoneinfo
+from collections.abc import Callable
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.htmx import wants_partial
+
+type_get_response = Callable[[HttpRequest], HttpResponseBase]
+SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """The id under which this request is logged, as `request_id_header` settled it."""
+    return str(request.META["HTTP_X_REQUEST_ID"])
+
+
+def request_id_header(get_response: type_get_response) -> type_get_response:
+    """`X-Request-ID` on every answer: the caller's own when it is a short safe word, else a new one.
+
+    It stands before django-structlog's middleware, which takes the id from the request's header into each log line.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        request_id = given if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request.META["HTTP_X_REQUEST_ID"] = request_id
+        response = get_response(request)
+        response["X-Request-ID"] = request_id
+        return response
+
+    return middleware
+
+
+def rate_limit_headers(get_response: type_get_response) -> type_get_response:
+    """`RateLimit-Limit`, `-Remaining` and `-Reset` (seconds) of the budget that this request was counted in."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        state = getattr(request, "rate_limit", None)
+        if state is not None:
+            for name, value in zip(("Limit", "Remaining", "Reset"), state, strict=True):
+                response[f"RateLimit-{name}"] = str(value)
+        return response
+
+    return middleware
+
+
+def user_timezone(get_response: type_get_response) -> type_get_response:
+    """Pages show clock times in the person's own zone; the API stays in UTC."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        user = getattr(request, "user", None)
+        if request.path.startswith("/api/") or user is None or not user.is_authenticated:
+            return get_response(request)
+        with timezone.override(_zone(user.timezone)):
+            return get_response(request)
+
+    return middleware
+
+
+def _zone(name: str) -> zoneinfo.ZoneInfo:
+    """A zone that the time zone database has since dropped must not close the whole hub to its user."""
+    try:
+        return zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        return zoneinfo.ZoneInfo("UTC")
+
+
+class HubErrorMiddleware:
+    """A `HubError` out of a page's view becomes a page that says it, or for htmx a message in the page it came from."""
+
+    def __init__(self, get_response: type_get_response) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, HubError):
+            return None
+        return hub_error_response(request, exception)
+
+
+def hub_error_response(request: HttpRequest, error: HubError) -> HttpResponse:
+    context = {
+        "status": error.status,
+        "title": HTTPStatus(error.status).phrase,
+        "sentence": str(error),
+        "request_id": request_id_of(request),
+    }
+    if not wants_partial(request):
+        return HttpResponse(render_to_string("error.html", context, request), status=error.status)
+    response = HttpResponse(render_to_string("_error.html", context, request), status=error.status)
+    response["HX-Retarget"] = "#messages"
+    response["HX-Reswap"] = "innerHTML"
+    return response

@@ -1,0 +1,19 @@
+"""Every address of the hub."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from brokerhub import views
+
+urlpatterns = [
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("api/", include("brokerhub.api")),
+    path("healthz", views.healthz, name="healthz"),
+    path("readyz", views.readyz, name="readyz"),
+]
+
+handler400 = "brokerhub.views.bad_request"
+handler403 = "brokerhub.views.permission_denied"
+handler404 = "brokerhub.views.page_not_found"
+handler500 = "brokerhub.views.server_error"

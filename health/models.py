@@ -1,0 +1,130 @@
+"""What was measured: one row per broker, operation and minute, and one per hour for the long windows."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar, NamedTuple, Self
+
+from django.db import connections, models
+
+from connections.brokers.calls import Operation
+from connections.brokers.records import Broker
+from health.metrics import Budget, Tally, quantiles
+
+
+class Resolution(models.TextChoices):
+    """How long a bucket is. Every call is counted once in each resolution."""
+
+    MINUTE = "minute", "Minute"
+    HOUR = "hour", "Hour"
+
+    @property
+    def length(self) -> timedelta:
+        return timedelta(hours=1) if self is Resolution.HOUR else timedelta(minutes=1)
+
+    def start_of(self, moment: datetime) -> datetime:
+        """The start of the bucket that holds `moment`."""
+        seconds = int(self.length.total_seconds())
+        return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
+
+
+class BucketKey(NamedTuple):
+    resolution: Resolution
+    starts_at: datetime
+    broker: str
+    operation: str
+
+
+_MERGED = """(
+    SELECT coalesce(jsonb_object_agg(key, calls), '{{}}'::jsonb)
+    FROM (SELECT key, sum(value::bigint) AS calls
+          FROM (SELECT * FROM jsonb_each_text(health_callbucket.{column})
+                UNION ALL SELECT * FROM jsonb_each_text(excluded.{column})) AS both_sides
+          GROUP BY key) AS merged)"""
+_NEWER = """CASE WHEN excluded.budget_seen_at >= coalesce(health_callbucket.budget_seen_at, '-infinity')
+    THEN excluded.{column} ELSE health_callbucket.{column} END"""
+_BUDGET = ("budget_limit", "budget_remaining", "budget_period", "budget_seen_at")
+# Rows are locked in the order of the key, so that two processes that flush together cannot wait for each other.
+_UPSERT = f"""
+INSERT INTO health_callbucket (resolution, starts_at, broker, operation, counts, latency, received_bytes, last_call_at,
+                               {", ".join(_BUDGET)})
+SELECT resolution, starts_at, broker, operation, counts, latency, received_bytes, last_call_at, {", ".join(_BUDGET)}
+FROM jsonb_to_recordset(%s::jsonb) AS batch(
+    resolution text, starts_at timestamptz, broker text, operation text, counts jsonb, latency jsonb,
+    received_bytes bigint, last_call_at timestamptz,
+    budget_limit integer, budget_remaining integer, budget_period integer, budget_seen_at timestamptz)
+ORDER BY resolution, starts_at, broker, operation
+ON CONFLICT (resolution, starts_at, broker, operation) DO UPDATE SET
+    counts = {_MERGED.format(column="counts")},
+    latency = {_MERGED.format(column="latency")},
+    received_bytes = health_callbucket.received_bytes + excluded.received_bytes,
+    last_call_at = greatest(health_callbucket.last_call_at, excluded.last_call_at),
+    {", ".join(f"{column} = {_NEWER.format(column=column)}" for column in _BUDGET)}
+"""
+
+
+class CallBucketQuerySet(models.QuerySet["CallBucket"]):
+    def add(self, batch: Mapping[BucketKey, Tally]) -> None:
+        """Add the tallies to their buckets, new or not, in one statement."""
+        rows = [key._asdict() | {"starts_at": key.starts_at.isoformat()} | t.as_json() for key, t in batch.items()]
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(_UPSERT, [json.dumps(rows)])
+
+    def measured(self, resolution: Resolution, *, since: datetime, broker: str = "") -> Self:
+        """Buckets that hold calls from `since` on, rounded outwards to a whole bucket; all brokers without `broker`."""
+        found = self.filter(resolution=resolution, starts_at__gte=resolution.start_of(since))
+        return found.filter(broker=broker) if broker else found
+
+
+class CallBucket(models.Model):
+    """All calls of one operation at one broker in one minute (or hour). Holds nothing about any user."""
+
+    resolution = models.CharField(max_length=6, choices=Resolution.choices)
+    starts_at = models.DateTimeField()
+    broker = models.CharField(max_length=20, choices=Broker.choices)
+    operation = models.CharField(max_length=20, choices=[(each.value, each.value) for each in Operation])
+    counts = models.JSONField(help_text='{"outcome/attribution": calls}')
+    latency = models.JSONField(help_text="{bin: answered calls}; the bins are those of health.metrics.")
+    received_bytes = models.BigIntegerField(default=0)
+    last_call_at = models.DateTimeField()
+    budget_limit = models.IntegerField(null=True, blank=True, help_text="The rate budget as last seen in this bucket.")
+    budget_remaining = models.IntegerField(null=True, blank=True)
+    budget_period = models.IntegerField(null=True, blank=True, help_text="Seconds.")
+    budget_seen_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CallBucketQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            # Starts with what every window asks for, so that it is also the index the pages read by.
+            models.UniqueConstraint(
+                fields=["resolution", "starts_at", "broker", "operation"], name="one_bucket_per_broker_operation_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_broker_display()} {self.operation}, {self.resolution} of {self.starts_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def tally(self) -> Tally:
+        budget = None
+        if self.budget_limit is not None and self.budget_seen_at is not None:
+            budget = Budget(
+                limit=self.budget_limit,
+                remaining=self.budget_remaining,
+                period=self.budget_period,
+                seen_at=self.budget_seen_at,
+            )
+        return Tally(
+            counts=Counter(self.counts),
+            latency=Counter({int(index): count for index, count in self.latency.items()}),
+            received_bytes=self.received_bytes,
+            last_call_at=self.last_call_at,
+            budget=budget,
+        )
+
+    @property
+    def p95(self) -> float | None:
+        """Seconds."""
+        return quantiles(self.tally.latency, 0.95)[0]

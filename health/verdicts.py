@@ -1,0 +1,115 @@
+"""Whether a broker works, judged from its calls minute by minute. Pure.
+
+A verdict is a fold over the minutes: each minute's verdict follows from the one before and from the calls just made.
+The same buckets give the same verdict in every process, so nothing is stored and nobody needs a lock.
+Only failures on the broker's side count; ours and refused logins say nothing about the broker.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from django.db.models import TextChoices
+
+from health.metrics import surely_above
+
+
+class Status(TextChoices):
+    """From best to worst; unknown stands apart."""
+
+    UNKNOWN = "unknown", "Unknown"
+    OPERATIONAL = "operational", "Operational"
+    DEGRADED = "degraded", "Degraded"
+    PARTIAL_OUTAGE = "partial_outage", "Partial outage"
+    OUTAGE = "outage", "Outage"
+
+    @property
+    def tone(self) -> str:
+        return {"operational": "good", "degraded": "warn", "unknown": "quiet"}.get(self.value, "bad")
+
+    @property
+    def sentence(self) -> str:
+        """With a place for the broker's name."""
+        return _SENTENCES[self]
+
+    @property
+    def severity(self) -> int:
+        return list(Status).index(self)
+
+
+_SENTENCES = {
+    Status.UNKNOWN: "{broker} has not been called in the last minutes, so nothing is known.",
+    Status.OPERATIONAL: "{broker} is answering normally.",
+    Status.DEGRADED: "{broker} answers, but more calls fail than usual. The hub repeats them by itself.",
+    Status.PARTIAL_OUTAGE: "Part of {broker} is failing. Some data may be late; the hub keeps trying.",
+    Status.OUTAGE: "{broker} is not answering. It is on their side; the hub goes on by itself once they are back.",
+}
+
+
+class Minute(NamedTuple):
+    """What one minute says about the broker."""
+
+    judged: int  # calls that went well or failed on the broker's side
+    failed: int  # those of them that failed
+
+
+QUIET = Minute(0, 0)
+SAMPLE_CALLS = 20  # the newest minutes that hold so many calls are judged together...
+SAMPLE_MINUTES = 5  # ...but none older than this
+LEAST_FAILURES = 3
+CLEAN_MINUTES = 2  # measured minutes in a row without a failure end any trouble
+# The share of failing calls that must surely be exceeded to call it trouble, and that it must fall under to end it.
+# Two bars, so that a broker at the edge does not flap. At 5 % noise neither is ever reached.
+TROUBLE, CALM = 0.10, 0.05
+# With trouble proven, the share itself says how bad it is: (status, from, until it falls under).
+LEVELS = ((Status.OUTAGE, 0.90, 0.75), (Status.PARTIAL_OUTAGE, 0.50, 0.40))
+
+
+def judge(minutes: Sequence[Minute]) -> Status:
+    """The verdict after the last of `minutes`, which are consecutive, oldest first, silent ones included."""
+    verdict = Status.UNKNOWN
+    for end in range(1, len(minutes) + 1):
+        verdict = _next(verdict, minutes[max(0, end - SAMPLE_MINUTES) : end])
+    return verdict
+
+
+def _next(before: Status, recent: Sequence[Minute]) -> Status:
+    judged, failed = _sample(recent)
+    if not judged:
+        return Status.UNKNOWN
+    if failed < LEAST_FAILURES or _is_clean(recent):
+        return Status.OPERATIONAL
+    in_trouble = before.severity > Status.OPERATIONAL.severity
+    if surely_above(failed, judged) < (CALM if in_trouble else TROUBLE):
+        return Status.OPERATIONAL
+    for status, enter, leave in LEVELS:
+        if failed / judged >= (leave if before.severity >= status.severity else enter):
+            return status
+    return Status.DEGRADED
+
+
+def _sample(recent: Sequence[Minute]) -> Minute:
+    """The newest minutes that together hold SAMPLE_CALLS: busy brokers are judged by this minute alone."""
+    judged = failed = 0
+    for minute in reversed(recent):
+        judged, failed = judged + minute.judged, failed + minute.failed
+        if judged >= SAMPLE_CALLS:
+            break
+    return Minute(judged, failed)
+
+
+def _is_clean(recent: Sequence[Minute]) -> bool:
+    newest = [minute for minute in recent if minute.judged][-CLEAN_MINUTES:]
+    return len(newest) == CLEAN_MINUTES and not any(minute.failed for minute in newest)
+
+
+def overall(total: Status, operations: Sequence[Status]) -> Status:
+    """A broker's status: as bad as its calls together, and never better than its operations allow.
+
+    One operation that is out while the others work is a partial outage, however few calls it has.
+    """
+    worst = max(operations, key=lambda status: status.severity, default=Status.UNKNOWN)
+    if worst is Status.OUTAGE and total is not Status.OUTAGE:
+        worst = Status.PARTIAL_OUTAGE
+    elif worst is Status.PARTIAL_OUTAGE and total in (Status.OPERATIONAL, Status.UNKNOWN):
+        worst = Status.DEGRADED
+    return max(total, worst, key=lambda status: status.severity)

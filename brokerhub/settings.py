@@ -3,6 +3,7 @@
 Every variable is listed with its meaning in README.md, "Configuration".
 """
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,13 @@ from kombu import Queue
 from marshmallow.validate import OneOf
 
 from brokerhub import embedded
-from brokerhub.kernel.config import ConfigurationError, credentials_keys, is_loopback, redis_urls
+from brokerhub.kernel.config import (
+    ConfigurationError,
+    check_schwab_callback,
+    credentials_keys,
+    is_loopback,
+    redis_urls,
+)
 from brokerhub.kernel.logs import hide_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -39,7 +46,7 @@ PORT: int = env.int("PORT", 8000)
 VAR_DIR: Path = env.path("VAR_DIR", BASE_DIR / "var")
 BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["127.0.0.1", "localhost", "[::1]"])
-EMAIL: dict[str, Any] = env.dj_email_url("EMAIL_URL", "consolemail://")
+EMAIL: dict[str, Any] = env.dj_email_url("EMAIL_URL", "console:")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "Broker Integration Hub <hub@localhost>")
 LOG_FORMAT: str = env.str("LOG_FORMAT", "json" if PRODUCTION else "text", validate=OneOf(["json", "text"]))
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO", validate=OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
@@ -47,6 +54,9 @@ BROKERS_SANDBOX_URL: str = env.str("BROKERS_SANDBOX_URL", "").rstrip("/")
 SCHWAB_APP_KEY: str = env.str("SCHWAB_APP_KEY", "")
 SCHWAB_APP_SECRET: str = env.str("SCHWAB_APP_SECRET", "")
 SCHWAB_CALLBACK_URL: str = env.str("SCHWAB_CALLBACK_URL", f"{BASE_URL}/connections/callback/schwab")
+BROKER_READ_TIMEOUT: float = env.float("BROKER_READ_TIMEOUT", 60.0)  # Schwab's wide windows often take over 30 s
+SYNC_INTERVAL = timedelta(hours=env.float("SYNC_INTERVAL_HOURS", 6.0))  # how old a connection's data may get
+SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose worker is silent for so long goes on
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
 _celery_key_prefix: str = env.str("CELERY_KEY_PREFIX", "hub:")
 _database_url: str = env.str("DATABASE_URL", "")
@@ -69,6 +79,8 @@ try:
             raise ConfigurationError("BROKERS_SANDBOX_URL is for development; unset it in production.")
         if not BASE_URL.startswith("https://"):
             raise ConfigurationError("BASE_URL must start with https:// in production.")
+    if SCHWAB_APP_KEY and not BROKERS_SANDBOX_URL:
+        check_schwab_callback(SCHWAB_CALLBACK_URL)
     if BROKERS_SANDBOX_URL and not is_loopback(BROKERS_SANDBOX_URL):
         raise ConfigurationError("BROKERS_SANDBOX_URL must be on this machine (http://127.0.0.1:PORT).")
     DATABASE_URL = _database_url or embedded.database_url(VAR_DIR)
@@ -81,6 +93,8 @@ except (ConfigurationError, embedded.EmbeddedError) as error:
     stop(str(error))
 
 ENVIRONMENT = "sandbox" if BROKERS_SANDBOX_URL else "live"
+if BROKERS_SANDBOX_URL:  # checked above to be loopback: the one place where OAuth may go over plain http
+    os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 DATABASES["default"].setdefault("OPTIONS", {})["application_name"] = "brokerhub"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -100,6 +114,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django.contrib.humanize",
     "django.contrib.postgres",
+    "django.forms",
     "allauth",
     "allauth.account",
     "allauth.mfa",
@@ -162,6 +177,8 @@ TEMPLATES = [
         },
     },
 ]
+
+FORM_RENDERER = "brokerhub.shell.FormRenderer"
 
 # --- Signing in -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "kernel.User"
@@ -276,6 +293,7 @@ REST_FRAMEWORK = {
 }
 REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "TOKEN_PREFIX": "hub_", "AUTH_HEADER_PREFIX": "Token"}
 KNOX_TOKEN_MODEL = "kernel.ApiToken"
+MIGRATION_MODULES = {"knox": None}  # they make a table for the model that ours replaces; no test could empty it
 SPECTACULAR_SETTINGS = {
     "TITLE": "Broker Integration Hub",
     "DESCRIPTION": "Brokerage accounts in one place: connections, positions, balances, transactions and broker health.",
@@ -345,5 +363,7 @@ LOGGING = {
     "loggers": {
         "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
         "celery.app.trace": {"level": "WARNING"},
+        # These print tokens and whole URLs when they are talkative.
+        **{name: {"level": "WARNING"} for name in ("requests_oauthlib", "oauthlib", "urllib3")},
     },
 }

@@ -11,15 +11,10 @@ from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from connections import credentials
-from connections.brokers.records import AccountKind, Broker
+from connections.brokers.records import AccountKind, AuthMethod, Broker
 from connections.states import ConnectionState, Reason, reason_for
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # "never held": a lease compares, so it is never null
-
-
-class AuthMethod(models.TextChoices):
-    SCHWAB_OAUTH = "schwab_oauth", "Sign in at Charles Schwab"
-    FILE = "file", "By file"
 
 
 class Environment(models.TextChoices):

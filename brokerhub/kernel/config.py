@@ -48,3 +48,18 @@ def redis_urls(url: str) -> tuple[str, str, str]:
         celery = f"redis+socket://{parts.path}?virtual_host={database}"
         return url, celery, f"redis+unix://{parts.path}?db={database}"
     raise ConfigurationError("REDIS_URL must look like redis://HOST:6379/0, rediss://... or unix:///PATH?db=0.")
+
+
+def check_schwab_callback(url: str) -> None:
+    """Schwab registers https callbacks only, refuses the name localhost and a trailing slash, and compares exactly."""
+    parts = urlsplit(url)
+    if (
+        parts.scheme != "https"
+        or parts.hostname in {None, "localhost"}
+        or url.endswith("/")
+        or not url.startswith("https")
+    ):
+        raise ConfigurationError(
+            "SCHWAB_CALLBACK_URL must start with https://, must not use the name localhost (127.0.0.1 is fine), must not "
+            "end with a slash, and must be the very text registered for the app at developer.schwab.com."
+        )

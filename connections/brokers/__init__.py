@@ -1,0 +1,57 @@
+"""The registry: every broker the hub can speak to, and how a person gets connected there."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.conf import settings
+
+from brokerhub.kernel.errors import NotAllowed
+from connections.brokers import schwab
+from connections.brokers.base import Connector, SignIn
+from connections.brokers.records import AuthMethod, Broker
+from connections.brokers.transport import AccessTokens, BrokerSession
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerEntry:
+    """One way to connect to one broker, with what a person should know before and after."""
+
+    broker: Broker
+    method: AuthMethod
+    sign_in: Callable[[], SignIn]
+    connector: Callable[[UUID | None, AccessTokens], Connector]
+    delivers: str
+    before: str
+    after_disconnect: str
+
+
+class NotConfigured(NotAllowed):
+    """The hub has no app key for this broker yet; only an administrator can mend it."""
+
+    code = "broker_not_configured"
+
+
+def _schwab_sign_in() -> SignIn:
+    if not (settings.SCHWAB_APP_KEY and settings.SCHWAB_APP_SECRET):
+        raise NotConfigured("Charles Schwab is not set up here yet: SCHWAB_APP_KEY and SCHWAB_APP_SECRET are missing.")
+    return schwab.SchwabSignIn(settings.SCHWAB_APP_KEY, settings.SCHWAB_APP_SECRET, settings.SCHWAB_CALLBACK_URL)
+
+
+def _schwab_connector(connection_id: UUID | None, tokens: AccessTokens) -> Connector:
+    return schwab.Schwab(BrokerSession(wire=schwab.wire(connection_id), base_url=schwab.base_url(), tokens=tokens))
+
+
+BROKERS: dict[AuthMethod, BrokerEntry] = {
+    AuthMethod.SCHWAB_OAUTH: BrokerEntry(
+        broker=Broker.SCHWAB,
+        method=AuthMethod.SCHWAB_OAUTH,
+        sign_in=_schwab_sign_in,
+        connector=_schwab_connector,
+        delivers="Positions, balances and about six years of transactions, read-only.",
+        before="You sign in on Charles Schwab's own page and choose the accounts to share. Your password stays there. "
+        "Schwab asks for this sign-in again every seven days.",
+        after_disconnect="The hub has deleted its keys. Charles Schwab offers no way to hand them back, so also remove "
+        "the app under your security settings on schwab.com.",
+    ),
+}

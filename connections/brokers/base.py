@@ -72,15 +72,18 @@ class Grant:
     authorization_expires_at: datetime | None
 
     def __repr__(self) -> str:
-        return f"Grant(access_expires_at={self.access_expires_at}, authorization_expires_at={self.authorization_expires_at})"
+        return f"Grant(access until {self.access_expires_at}, authorization until {self.authorization_expires_at})"
 
 
 class SignIn(Protocol):
     """One way of getting and renewing access at one broker. Holds the app's own credentials, no user's."""
 
-    redirect_uri: str
+    @property
+    def redirect_uri(self) -> str: ...
 
-    def authorization_url(self, *, state: str, verifier: str) -> str: ...
+    def authorization_url(self, *, state: str, challenge: str) -> str:
+        """Where the user signs in. `challenge` is the PKCE S256 challenge (RFC 7636)."""
+        ...
 
     def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant: ...
 

@@ -18,6 +18,11 @@ class Broker(TextChoices):
     OTHER = "other", "Another broker"
 
 
+class AuthMethod(TextChoices):
+    SCHWAB_OAUTH = "schwab_oauth", "Sign in at Charles Schwab"
+    FILE = "file", "By file"
+
+
 class AssetClass(TextChoices):
     EQUITY = "equity", "Stock"
     ETF = "etf", "ETF"
@@ -65,7 +70,7 @@ class AccountKind(TextChoices):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstrumentRecord:
-    """An instrument as one source names it. `symbol` is in the hub's spelling: `BRK.B`; options in OSI form, 21 characters."""
+    """An instrument as one source names it, `symbol` in our spelling: `BRK.B`; options in OSI form, 21 characters."""
 
     asset_class: AssetClass
     symbol: str

@@ -1,0 +1,66 @@
+"""Operators see states and reasons, never secrets; the audit trail is read-only."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from connections.models import Account, Authorization, Connection, ConnectionEvent
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Connection)
+class ConnectionAdmin(ReadOnlyAdmin):
+    list_display = (
+        "label",
+        "user",
+        "broker",
+        "environment",
+        "state",
+        "reason_code",
+        "last_success_at",
+        "authorization_expires_at",
+    )
+    list_filter = ("state", "broker", "method", "environment", "reason_code")
+    search_fields = ("id", "label", "user__email", "accounts__mask")
+    list_select_related = ("user",)
+    date_hierarchy = "created_at"
+    exclude = ("sealed_credentials",)
+
+
+@admin.register(Account)
+class AccountAdmin(ReadOnlyAdmin):
+    list_display = ("name", "mask", "kind", "currency", "connection", "closed_on")
+    list_filter = ("kind", "currency", "connection__broker")
+    search_fields = ("name", "mask", "external_id", "connection__user__email")
+    list_select_related = ("connection",)
+
+
+@admin.register(Authorization)
+class AuthorizationAdmin(ReadOnlyAdmin):
+    list_display = ("connection", "created_at", "expires_at", "used_at")
+    list_filter = ("used_at",)
+    search_fields = ("connection__user__email",)
+    list_select_related = ("connection",)
+    fields: ClassVar = ["connection", "redirect_uri", "created_at", "expires_at", "used_at"]
+
+
+@admin.register(ConnectionEvent)
+class ConnectionEventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "connection", "action", "from_state", "to_state", "reason_code", "actor")
+    list_filter = ("action", "to_state", "reason_code")
+    search_fields = ("connection__id", "connection__user__email", "detail")
+    list_select_related = ("connection", "actor")
+    date_hierarchy = "created_at"

@@ -1,0 +1,114 @@
+"""REST endpoints of connections. The same service functions as the pages."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.generics import ListAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.models import Scope
+from connections import connection_manager
+from connections.connection_manager import SIGN_IN_MINUTES
+from connections.models import Connection, ConnectionQuerySet
+from connections.serializers import (
+    AuthorizationUrlSerializer,
+    ConnectionCreateSerializer,
+    ConnectionSerializer,
+    DisconnectReceiptSerializer,
+    OAuthInitiateSerializer,
+)
+
+
+class ConnectionFilter(filters.FilterSet):
+    class Meta:
+        model = Connection
+        fields = ("broker", "state")
+
+
+@extend_schema(tags=["connections"])
+class ConnectionList(ListAPIView[Connection]):
+    """Your connections, newest last; POST adds one that waits for its sign-in."""
+
+    queryset = Connection.objects.none()
+    serializer_class = ConnectionSerializer
+    filterset_class = ConnectionFilter
+    required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_READ, "POST": Scope.CONNECTIONS_WRITE}
+    ordering = ("created_at", "id")
+
+    def get_queryset(self) -> ConnectionQuerySet:
+        return connection_manager.list_connections(self.request.user)  # type: ignore[arg-type]
+
+    @extend_schema(request=ConnectionCreateSerializer, responses={201: ConnectionSerializer})
+    def post(self, request: Request) -> Response:
+        """Add a connection in state `pending_auth`. Its next action is `POST /brokerage/oauth/initiate`."""
+        wanted = ConnectionCreateSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        connection = connection_manager.create_connection(user=request.user, **wanted.validated_data)  # type: ignore[arg-type]
+        return Response(ConnectionSerializer(connection).data, status=status.HTTP_201_CREATED)
+
+
+def _own(request: Request, connection_id: UUID) -> Connection:
+    connections = connection_manager.list_connections(request.user)  # type: ignore[arg-type]
+    return get_object_or_404(connections, pk=connection_id)
+
+
+@extend_schema(tags=["connections"])
+class ConnectionDetail(APIView):
+    required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_READ, "DELETE": Scope.CONNECTIONS_WRITE}
+
+    @extend_schema(responses=ConnectionSerializer)
+    def get(self, request: Request, connection_id: UUID) -> Response:
+        """One connection with its accounts."""
+        return Response(ConnectionSerializer(_own(request, connection_id)).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("history", OpenApiTypes.STR, enum=["keep", "erase"], default="keep"),
+        ],
+        responses={200: DisconnectReceiptSerializer},
+    )
+    def delete(self, request: Request, connection_id: UUID) -> Response:
+        """Disconnect: the keys are deleted at once; the history is kept read-only or erased. Answers with a receipt."""
+        history = request.query_params.get("history", "keep")
+        if history not in {"keep", "erase"}:
+            raise HubError("history must be keep or erase.")
+        connection = _own(request, connection_id)
+        left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
+        rows = connection_manager.disconnect(
+            connection=connection,
+            actor=request.user,  # type: ignore[arg-type]
+            keep_history=history == "keep",
+        )
+        receipt = {"connection": connection_id, "history": history, "rows": rows, "left_to_do": left}
+        return Response(DisconnectReceiptSerializer(receipt).data)
+
+
+@extend_schema(tags=["connections"])
+class OAuthInitiate(APIView):
+    required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
+
+    @extend_schema(request=OAuthInitiateSerializer, responses={200: AuthorizationUrlSerializer})
+    def post(self, request: Request) -> Response:
+        """The broker's sign-in address for a connection. The person opens it and comes back to the hub, signed in."""
+        wanted = OAuthInitiateSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        connection = _own(request, wanted.validated_data["connection"])
+        url = connection_manager.start_oauth(connection=connection)
+        answer = {"connection": connection.pk, "authorization_url": url, "expires_in": SIGN_IN_MINUTES * 60}
+        return Response(AuthorizationUrlSerializer(answer).data)
+
+
+urlpatterns = [
+    path("brokerage/connections", ConnectionList.as_view(), name="connection-list"),
+    path("brokerage/connections/<uuid:connection_id>", ConnectionDetail.as_view(), name="connection-detail"),
+    path("brokerage/oauth/initiate", OAuthInitiate.as_view(), name="oauth-initiate"),
+]

@@ -1,0 +1,244 @@
+"""Charles Schwab, Trader API (Individual): sign-in, endpoints, windows. What its rows mean is in `schwab_rows.py`.
+
+Facts and limits: developer.schwab.com and the public clients schwab-py and Schwabdev. Reads only.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, ClassVar, cast
+from zoneinfo import ZoneInfo
+
+import requests
+from django.conf import settings
+from django.utils import timezone
+from oauthlib.oauth2 import OAuth2Error
+from requests.auth import HTTPBasicAuth
+from requests_oauthlib import OAuth2Session
+
+from connections.brokers import schwab_rows
+from connections.brokers.base import (
+    AppCredentialsRefused,
+    BrokerError,
+    BrokerUnavailable,
+    Grant,
+    NeedsReauth,
+    Refused,
+    UnexpectedReply,
+)
+from connections.brokers.calls import Attribution, Operation, Outcome
+from connections.brokers.records import AccountKind, AccountRecord, Broker, Holdings, Identity, TransactionPage
+from connections.brokers.transport import CONNECT_TIMEOUT, BrokerSession, Budget, Reply, Wire
+
+LIVE_URL = "https://api.schwabapi.com"
+NEW_YORK = ZoneInfo("America/New_York")
+CALLS_PER_MINUTE = 60  # no official figure for reads; half of the 120 that clients report
+AUTHORIZATION_LIFETIME = timedelta(days=7)  # from the login; refreshing does not extend it
+WINDOW = timedelta(days=363)  # a span of 365 days plus the end of the day is refused
+MAX_ROWS = 3000  # of one answer, there is no paging: a full one may be cut
+DEAD_REFRESH_TOKEN = (
+    "refresh_token_authentication_error",
+    "Refresh token is invalid",
+    "refresh_token_invalid",
+    "refresh token invalid",
+    "invalid_grant",
+)
+BAD_CODE = "Bad authorization code"
+
+
+def base_url() -> str:
+    return f"{settings.BROKERS_SANDBOX_URL}/schwab" if settings.BROKERS_SANDBOX_URL else LIVE_URL
+
+
+def wire(connection_id: Any = None) -> Wire:
+    """The metered way to Schwab; its budget is shared by all connections of one app key."""
+    owner = hashlib.sha256(settings.SCHWAB_APP_KEY.encode()).hexdigest()[:16]
+    return Wire(
+        broker=Broker.SCHWAB,
+        connection_id=connection_id,
+        budget=Budget(CALLS_PER_MINUTE, 60, owner),
+        correlation_header="Schwab-Client-CorrelId",
+    )
+
+
+def judge_token(broker: Broker, reply: Reply) -> tuple[Outcome, Attribution, BrokerError | None]:
+    """The token endpoint's answers. Its error texts hold badly quoted JSON, so they are matched, not parsed."""
+    if reply.status == 200 and reply.is_json:
+        return Outcome.OK, Attribution.NONE, None
+    if reply.status not in (400, 401) or not reply.is_json:  # HTML, 5xx and edge blocks are outages, not a lost login
+        error: BrokerError = BrokerUnavailable(f"{broker.label}'s sign-in service is not answering ({reply.status}).")
+        return Outcome.SERVER_ERROR, Attribution.BROKER, error
+    if any(words in reply.text for words in DEAD_REFRESH_TOKEN):
+        error = NeedsReauth(f"{broker.label} no longer accepts this sign-in.", reason_code="refresh_refused")
+        return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, error
+    if BAD_CODE in reply.text:
+        error = Refused(f"{broker.label}'s sign-in code was too old or already used. Please sign in once more.")
+        return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, error
+    error = AppCredentialsRefused(f"{broker.label} refused the hub's own app key. An administrator has to mend it.")
+    return Outcome.UNAUTHORIZED, Attribution.OURS, error
+
+
+class _MeteredOAuth2Session(OAuth2Session):
+    """requests-oauthlib's session, each of whose requests goes over the wire that meters and judges."""
+
+    def __init__(self, wire: Wire, operation: Operation, **options: Any) -> None:
+        super().__init__(**options)
+        self._wire, self._operation = wire, operation
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
+        answer: list[requests.Response] = []
+
+        def send() -> requests.Response:
+            options.update(stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, settings.BROKER_READ_TIMEOUT))
+            answer.append(super(_MeteredOAuth2Session, self).request(method, url, **options))
+            return answer[0]
+
+        self._wire.exchange(self._operation, send, judge=judge_token)
+        return answer[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SchwabSignIn:
+    """OAuth 2.0 code grant with PKCE. A token answer without refresh token is refused: it is not tied to a user."""
+
+    app_key: str
+    app_secret: str
+    redirect_uri: str
+
+    def _session(self, operation: Operation) -> _MeteredOAuth2Session:
+        return _MeteredOAuth2Session(wire(), operation, client_id=self.app_key, redirect_uri=self.redirect_uri)
+
+    def _auth(self) -> HTTPBasicAuth:
+        return HTTPBasicAuth(self.app_key, self.app_secret)
+
+    def authorization_url(self, *, state: str, challenge: str) -> str:
+        url, _ = self._session(Operation.SIGN_IN).authorization_url(
+            f"{base_url()}/v1/oauth/authorize", state=state, code_challenge=challenge, code_challenge_method="S256"
+        )
+        return cast(str, url)
+
+    def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant:
+        """Exchange the code, which Schwab honours once and for about 30 seconds. Raises BrokerError."""
+        try:
+            token = self._session(Operation.SIGN_IN).fetch_token(
+                f"{base_url()}/v1/oauth/token", code=code, auth=self._auth(), code_verifier=verifier
+            )
+        except OAuth2Error as error:
+            raise UnexpectedReply("Charles Schwab's sign-in answer could not be understood.") from error
+        return self._grant(token, authorization_expires_at=signed_in_at + AUTHORIZATION_LIFETIME)
+
+    def refresh(self, grant: Grant) -> Grant:
+        """A new access token. What comes back is kept as it comes; the seven days run on from the login."""
+        try:
+            token = self._session(Operation.REFRESH).refresh_token(
+                f"{base_url()}/v1/oauth/token", refresh_token=grant.secrets["refresh_token"], auth=self._auth()
+            )
+        except OAuth2Error as error:
+            raise UnexpectedReply("Charles Schwab's answer to the renewal could not be understood.") from error
+        return self._grant(token, authorization_expires_at=grant.authorization_expires_at)
+
+    def _grant(self, token: dict[str, Any], *, authorization_expires_at: datetime | None) -> Grant:
+        if not token.get("refresh_token") or not token.get("access_token"):
+            raise UnexpectedReply("Charles Schwab's sign-in answer lacks a token.")
+        return Grant(
+            secrets={"access_token": token["access_token"], "refresh_token": token["refresh_token"]},
+            access_expires_at=timezone.now() + timedelta(seconds=int(token.get("expires_in", 1800))),
+            authorization_expires_at=authorization_expires_at,
+        )
+
+
+def _instant(day: date, at: time) -> str:
+    """The instant of a New York clock time, in the only spelling Schwab takes."""
+    moment = datetime.combine(day, at, NEW_YORK).astimezone(UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Schwab:
+    session: BrokerSession
+    broker: ClassVar = Broker.SCHWAB
+    look_back: ClassVar = timedelta(days=30)  # corrections and late postings come within about a month
+    history: ClassVar = timedelta(days=6 * 365)
+
+    def identity(self) -> Identity:
+        preference = self._preference()
+        try:
+            return Identity(broker_user_key=preference["streamerInfo"][0]["schwabClientCustomerId"])
+        except (KeyError, IndexError, TypeError) as error:
+            raise UnexpectedReply("Charles Schwab did not say whose login this is.") from error
+
+    def accounts(self) -> list[AccountRecord]:
+        """The accounts the user ticked on the consent page. The hash is stable for ever per app and account."""
+        with schwab_rows.understood("accounts"):
+            numbers = self._get("/trader/v1/accounts/accountNumbers", Operation.ACCOUNTS)
+            kinds = {
+                account["accountNumber"]: AccountKind(account["type"].lower())
+                for item in self._get("/trader/v1/accounts", Operation.ACCOUNTS)
+                for account in [item["securitiesAccount"]]
+            }
+            names = {item["accountNumber"]: item.get("nickName", "") for item in self._preference()["accounts"]}
+            return [
+                AccountRecord(
+                    external_id=row["hashValue"],
+                    number_mask=row["accountNumber"][-3:],
+                    name=names.get(row["accountNumber"]) or "Brokerage",
+                    kind=kinds.get(row["accountNumber"], AccountKind.UNKNOWN),
+                    currency="USD",  # Schwab names no currency anywhere: all its accounts are in dollars
+                )
+                for row in numbers
+            ]
+
+    def holdings(self, account_id: str) -> Holdings:
+        as_of = timezone.now()
+        answer = self._get(f"/trader/v1/accounts/{account_id}", Operation.HOLDINGS, fields="positions")
+        with schwab_rows.understood("positions"):
+            account, aggregated = answer["securitiesAccount"], answer.get("aggregatedBalance", {})
+            return Holdings(
+                as_of=as_of,
+                positions=tuple(schwab_rows.position(row) for row in account.get("positions", [])),
+                balances=(schwab_rows.balance(account, aggregated),),
+            )
+
+    def transactions(self, account_id: str, *, since: date, until: date) -> Iterator[TransactionPage]:
+        windows = []
+        start = since
+        while start <= until:
+            windows.append((start, min(start + WINDOW, until)))
+            start = windows[-1][1] + timedelta(days=1)
+        for number, (first, last) in enumerate(windows, start=1):
+            for rows, covers_from, covers_to in self._window(account_id, first, last):
+                yield TransactionPage(
+                    records=tuple(schwab_rows.transactions(rows)),
+                    covers_from=covers_from,
+                    covers_to=covers_to,
+                    number=number,
+                    window_count=len(windows),
+                )
+
+    def _window(self, account_id: str, first: date, last: date) -> Iterator[tuple[list[dict[str, Any]], date, date]]:
+        rows = self._get(
+            f"/trader/v1/accounts/{account_id}/transactions",
+            Operation.TRANSACTIONS,
+            startDate=_instant(first, time.min),
+            endDate=_instant(last, time(23, 59, 59, 999000)),
+        )
+        if not isinstance(rows, list):
+            raise UnexpectedReply("Charles Schwab's list of transactions is not a list.")
+        if len(rows) < MAX_ROWS:
+            yield rows, first, last
+        elif first == last:
+            raise UnexpectedReply(f"More than {MAX_ROWS} transactions on {first}: Charles Schwab cuts the list there.")
+        else:
+            middle = first + (last - first) // 2
+            yield from self._window(account_id, first, middle)
+            yield from self._window(account_id, middle + timedelta(days=1), last)
+
+    def _preference(self) -> dict[str, Any]:
+        answer = self._get("/trader/v1/userPreference", Operation.IDENTITY)
+        if isinstance(answer, list):  # the specification says a list, the real answer is an object
+            answer = answer[0] if answer else {}
+        return cast(dict[str, Any], answer)
+
+    def _get(self, path: str, operation: Operation, **params: str) -> Any:
+        return self.session.get(path, operation=operation, params=params)

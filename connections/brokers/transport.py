@@ -1,0 +1,323 @@
+"""The one way to a broker over HTTP: timeouts, shared rate budget, breaker, size limit, one retry layer, one record.
+
+Replies are parsed with `Decimal` for every number that has a fraction: no float comes between the wire and the books.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from typing import Any, Protocol
+from uuid import UUID
+
+import requests
+import structlog
+from django.conf import settings
+from django.utils import timezone
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.storage import storage_from_string
+from limits.strategies import SlidingWindowCounterRateLimiter
+from requests.auth import AuthBase
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_after_delay,
+    wait_random_exponential,
+)
+
+from connections.brokers import breaker
+from connections.brokers.base import (
+    BrokerError,
+    BrokerUnavailable,
+    NeedsReauth,
+    RateLimited,
+    Refused,
+    UnexpectedReply,
+)
+from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
+from connections.brokers.records import Broker
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT = 10.0
+TOTAL_DEADLINE = 150.0  # seconds for one answer with all its retries
+ATTEMPTS = 3
+SHORT_WAIT = 5.0  # seconds: a longer wait parks the run instead of holding a worker
+DEFAULT_RATE_LIMIT_WAIT = 60.0
+MAX_BODY_BYTES = 64 * 1024 * 1024  # decoded
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """`limit` calls per `period` seconds, shared by every process that names the same `owner`."""
+
+    limit: int
+    period: int
+    owner: str
+
+    @property
+    def item(self) -> RateLimitItem:
+        return RateLimitItemPerSecond(self.limit, self.period, namespace="broker")
+
+
+@lru_cache(maxsize=1)
+def _limiter() -> SlidingWindowCounterRateLimiter:
+    return SlidingWindowCounterRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))  # type: ignore[arg-type]
+
+
+class AccessTokens(Protocol):
+    """Where a session gets its bearer token from, and a new one when the broker refused it."""
+
+    def current(self) -> str: ...
+
+    def renew(self, *, refused: str) -> str: ...
+
+
+class BearerAuth(AuthBase):
+    """As an auth object, so that a `.netrc` on the machine cannot replace the header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer read to its end. `data` is its JSON, or None when it is not JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    data: Any
+
+    @property
+    def is_json(self) -> bool:
+        return self.data is not None
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait by the Retry-After header (RFC 9110 section 10.2.3), None if absent or unreadable."""
+        value = self.headers.get("Retry-After", "").strip()
+        if value.isdigit():
+            return float(value)
+        try:
+            return max(0.0, (parsedate_to_datetime(value) - timezone.now()).total_seconds())
+        except (TypeError, ValueError):
+            return None
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """What one attempt came to; filled in as it goes, then told as a BrokerCall."""
+
+    started_at: datetime
+    clock: float
+    remaining: int | None
+    outcome: Outcome = Outcome.NETWORK
+    attribution: Attribution = Attribution.BROKER
+    reply: Reply | None = None
+
+
+def judge(broker: Broker, reply: Reply) -> tuple[Outcome, Attribution, BrokerError | None]:
+    """The meaning of a data endpoint's answer. HTML or half a JSON document is an outage, not "not found"."""
+    name, status = broker.label, reply.status
+    if status == 200 and reply.is_json:
+        return Outcome.OK, Attribution.NONE, None
+    if status == 429:
+        wait = DEFAULT_RATE_LIMIT_WAIT if reply.retry_after is None else reply.retry_after
+        error = RateLimited(f"{name} allows only so many requests.", retry_at=timezone.now() + timedelta(seconds=wait))
+        return Outcome.RATE_LIMITED, Attribution.OURS, error
+    if status == 401:
+        refused = NeedsReauth(f"{name} refused the sign-in.", reason_code="access_refused")
+        return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, refused
+    if status >= 500:
+        down = BrokerUnavailable(f"{name} reports an error on its side ({status}).")
+        return Outcome.SERVER_ERROR, Attribution.BROKER, down
+    if not reply.is_json:
+        garbled = BrokerUnavailable(f"{name} sent something that is not data ({status}).")
+        return Outcome.BAD_REPLY, Attribution.BROKER, garbled
+    if status == 403:
+        return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, Refused(f"{name} does not allow this request (403).")
+    return Outcome.CLIENT_ERROR, Attribution.OURS, Refused(f"{name} refused the request ({status}).")
+
+
+Judge = Callable[[Broker, Reply], tuple[Outcome, Attribution, BrokerError | None]]
+
+
+def _read(response: requests.Response, deadline: float) -> bytes:
+    """The decoded body, bounded in size and time."""
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_content(64 * 1024):
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise UnexpectedReply("The broker's answer is larger than the hub reads.")
+        if time.monotonic() > deadline:
+            raise requests.Timeout("the answer took too long to arrive")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _reply(response: requests.Response, deadline: float) -> Reply:
+    body = _read(response, deadline)
+    response._content = body  # so that oauthlib, which reads the response itself, finds what was read here
+    text = body.decode(response.encoding or "utf-8", errors="replace")
+    data = None
+    if "json" in response.headers.get("Content-Type", ""):
+        try:
+            data = json.loads(text, parse_float=Decimal)
+        except ValueError:
+            data = None
+    return Reply(response.status_code, response.headers, text, data)
+
+
+@dataclass(slots=True, kw_only=True)
+class Wire:
+    """One broker as seen from one connection: meters, budgets and judges every exchange."""
+
+    broker: Broker
+    connection_id: UUID | None = None
+    budget: Budget | None = None
+    correlation_header: str = "X-Request-ID"  # what the broker's support asks for
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def exchange(self, operation: Operation, send: Callable[[], requests.Response], *, judge: Judge = judge) -> Reply:
+        """One attempt: `send()`, read, judge, tell. Raises BrokerError; `send` must pass `stream=True`."""
+        breaker.check(self.broker, operation)
+        remaining = self._spend()
+        with self._told(operation, remaining) as attempt:
+            deadline = time.monotonic() + TOTAL_DEADLINE
+            reply = _reply(send(), deadline)
+            attempt.reply = reply
+            attempt.outcome, attempt.attribution, error = judge(self.broker, reply)
+            if error is not None:
+                raise error
+            return reply
+
+    @contextmanager
+    def _told(self, operation: Operation, remaining: int | None) -> Iterator[_Attempt]:
+        attempt = _Attempt(timezone.now(), time.monotonic(), remaining)
+        try:
+            yield attempt
+        except requests.Timeout as error:
+            attempt.outcome = Outcome.TIMEOUT
+            raise BrokerUnavailable(f"{self.broker.label} did not answer in time.") from error
+        except requests.RequestException as error:
+            raise BrokerUnavailable(f"{self.broker.label} could not be reached.") from error
+        except UnexpectedReply:
+            attempt.outcome = Outcome.BAD_REPLY
+            raise
+        finally:
+            self._tell(operation, attempt)
+
+    def _spend(self) -> int | None:
+        """Take one call from the shared budget; what is left of it. Raises RateLimited when there is none."""
+        if self.budget is None:
+            return None
+        item, owner = self.budget.item, f"{self.broker.value}:{self.budget.owner}"
+        if not _limiter().hit(item, owner):
+            reset = _limiter().get_window_stats(item, owner).reset_time
+            raise RateLimited(
+                f"The hub has used up what {self.broker.label} allows for now.",
+                retry_at=timezone.now() + timedelta(seconds=max(1.0, reset - time.time())),
+            )
+        return int(_limiter().get_window_stats(item, owner).remaining)
+
+    def _tell(self, operation: Operation, attempt: _Attempt) -> None:
+        reply = attempt.reply
+        if attempt.attribution is Attribution.BROKER:
+            breaker.failed(self.broker, operation)
+        else:
+            breaker.succeeded(self.broker, operation)
+        call = BrokerCall(
+            broker=self.broker,
+            operation=operation,
+            connection_id=self.connection_id,
+            started_at=attempt.started_at,
+            duration=time.monotonic() - attempt.clock,
+            status=reply.status if reply else None,
+            outcome=attempt.outcome,
+            attribution=attempt.attribution,
+            received_bytes=len(reply.text) if reply else 0,
+            limit=self.budget.limit if self.budget else None,
+            period=self.budget.period if self.budget else None,
+            remaining=attempt.remaining,
+            retry_after=reply.retry_after if reply else None,
+            correlation_id=reply.headers.get(self.correlation_header, "") if reply else "",
+        )
+        log.info(
+            "broker_call",
+            broker=call.broker.value,
+            operation=operation.value,
+            status=call.status,
+            outcome=call.outcome.value,
+            seconds=round(call.duration, 3),
+            correlation_id=call.correlation_id,
+        )
+        call_finished.send(sender=Wire, call=call)
+
+
+def _worth_retrying(error: BaseException) -> bool:
+    if not isinstance(error, BrokerUnavailable):
+        return False
+    return error.retry_at is None or (error.retry_at - timezone.now()).total_seconds() <= SHORT_WAIT
+
+
+_backoff = wait_random_exponential(multiplier=0.25, max=4)
+
+
+def _pause(state: RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "retry_at", None)
+    return max(_backoff(state), (asked - timezone.now()).total_seconds() if asked else 0.0)
+
+
+@dataclass(slots=True, kw_only=True)
+class BrokerSession:
+    """Reads JSON from one broker for one connection. Only GET: the hub never changes anything at a broker."""
+
+    wire: Wire
+    base_url: str
+    tokens: AccessTokens
+    judge: Judge = judge
+
+    def get(self, path: str, *, operation: Operation, params: Mapping[str, str] | None = None) -> Any:
+        """The parsed answer. Retries what time may mend, renews the token once on 401. Raises BrokerError."""
+        token = self.tokens.current()
+        try:
+            return self._patiently(path, token, operation, params)
+        except NeedsReauth:
+            return self._patiently(path, self.tokens.renew(refused=token), operation, params)
+
+    def _patiently(self, path: str, token: str, operation: Operation, params: Mapping[str, str] | None) -> Any:
+        retrying = Retrying(
+            retry=retry_if_exception(_worth_retrying),
+            stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(TOTAL_DEADLINE),
+            wait=_pause,
+            reraise=True,
+        )
+        return retrying(self._once, path, token, operation, params).data
+
+    def _once(self, path: str, token: str, operation: Operation, params: Mapping[str, str] | None) -> Reply:
+        def send() -> requests.Response:
+            return self.wire.session.get(
+                self.base_url + path,
+                params=params,
+                headers={"Accept": "application/json"},
+                auth=BearerAuth(token),
+                timeout=(CONNECT_TIMEOUT, settings.BROKER_READ_TIMEOUT),
+                allow_redirects=False,  # none of the read endpoints redirects; a token must not follow one
+                stream=True,
+            )
+
+        return self.wire.exchange(operation, send, judge=self.judge)

@@ -1,0 +1,389 @@
+"""The life of a connection: begin, sign in, renew, note what happens, disconnect.
+
+The only module that moves a connection's state; the only one, with `tokens.py`, that writes credentials.
+"""
+
+import hashlib
+import hmac
+import secrets
+from base64 import urlsafe_b64encode
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from brokerhub.kernel.errors import HubError, NotAllowed
+from brokerhub.kernel.models import User
+from connections import credentials, signals
+from connections.brokers import BROKERS, BrokerEntry
+from connections.brokers.base import (
+    AppCredentialsRefused,
+    BrokerError,
+    BrokerUnavailable,
+    Connector,
+    Grant,
+    NeedsReauth,
+    RateLimited,
+    UnexpectedReply,
+)
+from connections.brokers.records import AccountRecord, AuthMethod, Broker
+from connections.models import Account, Authorization, Connection, ConnectionEvent, ConnectionQuerySet
+from connections.states import ConnectionState
+from connections.tokens import RENEW_AHEAD, FreshTokens, StoredTokens, read_grant
+
+log = structlog.get_logger(__name__)
+
+SIGN_IN_MINUTES = 15
+EXPIRING_AHEAD = timedelta(hours=48)
+S = ConnectionState
+
+
+class SignInFailed(HubError):
+    """The way back from the broker cannot be used: unknown, used, too old, another browser. Start again."""
+
+    code = "sign_in_failed"
+
+
+class ConsentDenied(HubError):
+    """The person said no at the broker."""
+
+    code = "consent_denied"
+
+
+class DifferentLogin(NotAllowed):
+    """The renewal was done with another login of the broker than the connection belongs to."""
+
+    code = "different_login"
+
+
+def list_connections(user: User) -> ConnectionQuerySet:
+    return Connection.objects.for_user(user).for_cards()
+
+
+def entry_for(connection: Connection) -> BrokerEntry:
+    return BROKERS[AuthMethod(connection.method)]
+
+
+def _digest(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+# --- Begin ------------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def create_connection(*, user: User, broker: Broker, method: AuthMethod, label: str = "") -> Connection:
+    """A connection that waits for its sign-in. One that already waits for the same broker is taken up again."""
+    entry = BROKERS.get(method)
+    if entry is None or entry.broker != broker:
+        raise HubError(f"{broker.label} cannot be connected that way.")
+    entry.sign_in()  # fails here, with a sentence, when the broker is not set up
+    waiting = Connection.objects.for_user(user).filter(
+        broker=broker, method=method, environment=current_environment(), state=S.PENDING_AUTH, broker_user_key=""
+    )
+    connection = waiting.first()
+    if connection is None:
+        connection = Connection.objects.create(
+            user=user, broker=broker, method=method, environment=current_environment(), label=label or broker.label
+        )
+        _note(connection, "created", actor=user, to_state=S.PENDING_AUTH)
+    return connection
+
+
+@transaction.atomic
+def ensure_file_connection(*, user: User, broker: Broker, label: str) -> Connection:
+    """The connection that holds the accounts a user keeps by file at this broker."""
+    connection, made = Connection.objects.get_or_create(
+        user=user,
+        broker=broker,
+        method=AuthMethod.FILE,
+        environment=current_environment(),
+        label=label,
+        defaults={"state": S.CONNECTED, "reason_code": ""},
+    )
+    if made:
+        _note(connection, "created", actor=user, to_state=S.CONNECTED)
+    return connection
+
+
+def current_environment() -> str:
+    return str(settings.ENVIRONMENT)
+
+
+def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
+    """The broker's sign-in address for this connection, with a state that is good once and for a quarter of an hour.
+
+    With `session_nonce` (kept in the browser's session) only that session can finish; without, the user of the API.
+    """
+    if connection.is_file:
+        raise NotAllowed("Accounts kept by file need no sign-in.")
+    if connection.state == S.DISCONNECTING:
+        raise NotAllowed("This connection is being removed.")
+    _same_environment(connection)
+    sign_in = entry_for(connection).sign_in()
+    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
+    authorization = Authorization(
+        connection=connection,
+        state_digest=_digest(state),
+        session_nonce_digest=_digest(session_nonce) if session_nonce else "",
+        redirect_uri=sign_in.redirect_uri,
+        expires_at=timezone.now() + timedelta(minutes=SIGN_IN_MINUTES),
+    )
+    authorization.sealed_verifier = credentials.seal({"verifier": verifier}, owner=authorization.state_digest)
+    authorization.save()
+    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return sign_in.authorization_url(state=state, challenge=challenge)
+
+
+# --- Come back --------------------------------------------------------------------------------------------------------
+
+
+def _redeem(*, user: User, state: str, session_nonce: str) -> Authorization:
+    """The sign-in this state belongs to, used up by this very call. Raises SignInFailed."""
+    again = "This sign-in cannot be used: it was finished before, or begun elsewhere. Please connect once more."
+    authorization = (
+        Authorization.objects.select_related("connection", "connection__user")
+        .filter(state_digest=_digest(state), connection__user=user)
+        .first()
+    )
+    if authorization is None:
+        raise SignInFailed(again)
+    bound = authorization.session_nonce_digest
+    if bound and not hmac.compare_digest(bound, _digest(session_nonce)):
+        raise SignInFailed(again)
+    if authorization.expires_at < timezone.now():
+        raise SignInFailed(f"The sign-in took longer than {SIGN_IN_MINUTES} minutes. Please connect once more.")
+    if not Authorization.objects.filter(pk=authorization.pk, used_at=None).update(used_at=timezone.now()):
+        raise SignInFailed(again)
+    return authorization
+
+
+def complete_oauth(*, user: User, state: str, code: str, session_nonce: str = "", error: str = "") -> Connection:
+    """Finish a sign-in: exchange the code, see whose login it is, store, and tell who listens.
+
+    The same login signed in before comes back as the connection it was. Raises SignInFailed, ConsentDenied,
+    DifferentLogin or BrokerError; nothing is stored then.
+    """
+    authorization = _redeem(user=user, state=state, session_nonce=session_nonce)
+    connection = authorization.connection
+    name = connection.get_broker_display()
+    if error or not code:
+        if connection.state == S.PENDING_AUTH:
+            move(connection, S.PENDING_AUTH, reason_code="consent_denied", action="consent_denied", actor=user)
+        raise ConsentDenied(f"You declined access on {name}'s page, so nothing was connected. You can try again.")
+    entry = entry_for(connection)
+    verifier = credentials.unseal(bytes(authorization.sealed_verifier), owner=authorization.state_digest)["verifier"]
+    grant = entry.sign_in().complete(code=code, verifier=verifier, signed_in_at=timezone.now())
+    broker = entry.connector(connection.pk, FreshTokens(grant))
+    identity, accounts = broker.identity(), broker.accounts()
+    if not accounts:
+        raise SignInFailed(f"No account was ticked on {name}'s page. Please connect once more and tick at least one.")
+    return _store_sign_in(connection, grant, identity.broker_user_key, accounts, actor=user)
+
+
+@transaction.atomic
+def _store_sign_in(
+    connection: Connection, grant: Grant, broker_user_key: str, accounts: list[AccountRecord], *, actor: User
+) -> Connection:
+    user = User.objects.select_for_update().get(pk=connection.user_id)  # two sign-ins at once are settled in turn
+    connection = Connection.objects.select_for_update().get(pk=connection.pk)
+    if connection.broker_user_key and connection.broker_user_key != broker_user_key:
+        old = ", ".join(f"...{account.mask}" for account in connection.accounts.all())
+        new = ", ".join(f"...{account.number_mask}" for account in accounts)
+        raise DifferentLogin(f"That is another login: it has {new}, this connection has {old}. Nothing was changed.")
+    known = (
+        Connection.objects.for_user(user)
+        .filter(
+            broker=connection.broker,
+            method=connection.method,
+            environment=connection.environment,
+            broker_user_key=broker_user_key,
+        )
+        .exclude(pk=connection.pk)
+        .first()
+    )
+    if known is not None:
+        connection.delete()  # never signed in: it holds nothing
+        connection = known
+    first = not connection.broker_user_key
+    connection.broker_user_key = broker_user_key
+    connection.access_expires_at = grant.access_expires_at
+    connection.authorization_expires_at = grant.authorization_expires_at
+    connection.seal_credentials(grant.secrets)
+    connection.save()
+    save_accounts(connection, accounts)
+    move(connection, S.CONNECTED, action="signed_in" if first else "signed_in_again", actor=actor)
+    transaction.on_commit(lambda: signals.connected.send(sender=Connection, connection=connection, first=first))
+    return connection
+
+
+def save_accounts(connection: Connection, records: list[AccountRecord]) -> list[Account]:
+    """Bring the stored accounts up to date; one the broker no longer names stays, with its history."""
+    return [
+        Account.objects.update_or_create(
+            connection=connection,
+            external_id=record.external_id,
+            defaults={
+                "mask": record.number_mask,
+                "name": record.name,
+                "kind": record.kind,
+                "currency": record.currency,
+                "closed_on": None,
+            },
+        )[0]
+        for record in records
+    ]
+
+
+# --- Use --------------------------------------------------------------------------------------------------------------
+
+
+def _same_environment(connection: Connection) -> None:
+    if connection.environment != current_environment():
+        raise NotAllowed(f"This connection belongs to the {connection.environment} environment and is not used here.")
+
+
+def connector_for(connection: Connection) -> Connector:
+    """A connector that renews its own access. Raises NotAllowed for a connection that cannot be called."""
+    if connection.is_file or not connection.status.may_sync:
+        raise NotAllowed(f"{connection.label} cannot be synced: {connection.get_state_display().lower()}.")
+    _same_environment(connection)
+    return entry_for(connection).connector(connection.pk, StoredTokens(connection.pk))
+
+
+def refresh_credentials(connection: Connection) -> None:
+    """Renew access ahead of its end, once over all processes. Failures move the state and are raised."""
+    _same_environment(connection)
+    try:
+        grant = read_grant(connection)
+        StoredTokens(connection.pk).renew(refused=str(grant.secrets["access_token"]))
+    except BrokerError as error:
+        note_failure(connection, error)
+        raise
+    connection.refresh_from_db()
+
+
+def renew_due() -> int:
+    """Renew what ends soon and note what has run out; how many were renewed. One failure does not stop the others."""
+    renewed = 0
+    for connection in Connection.objects.renewable(within=RENEW_AHEAD).iterator():
+        try:
+            refresh_credentials(connection)
+            renewed += 1
+        except BrokerError as error:
+            log.warning("renewal_failed", connection_id=str(connection.pk), code=error.code)
+    return renewed
+
+
+def note_success(connection: Connection, *, failing_parts: dict[str, str] | None = None) -> None:
+    """After a sync: connected, ending soon, or degraded with the parts that failed ({part: since when})."""
+    now = timezone.now()
+    ends = connection.authorization_expires_at
+    Connection.objects.filter(pk=connection.pk).update(last_success_at=now, degraded_parts=failing_parts or {})
+    if failing_parts:
+        _settle(connection, S.DEGRADED, "parts_failing")
+    elif ends is not None and ends - now < EXPIRING_AHEAD:
+        _settle(connection, S.EXPIRING, "authorization_expiring", until=ends)
+    else:
+        _settle(connection, S.CONNECTED, "")
+
+
+def note_failure(connection: Connection, error: BrokerError) -> None:
+    """Show in the connection's state what a failed call means for it."""
+    if isinstance(error, NeedsReauth):
+        _settle(connection, S.NEEDS_REAUTH, error.reason_code)
+    elif isinstance(error, RateLimited):
+        _settle(connection, S.RATE_LIMITED, "rate_limit", until=error.retry_at)
+    elif isinstance(error, BrokerUnavailable):
+        _settle(connection, S.ERROR, "broker_unavailable", until=error.retry_at)
+    elif isinstance(error, AppCredentialsRefused):
+        _settle(connection, S.ERROR, "app_credentials_refused")
+    else:
+        _settle(connection, S.ERROR, "unexpected_reply")
+
+
+@transaction.atomic
+def _settle(connection: Connection, state: ConnectionState, reason_code: str, *, until: datetime | None = None) -> None:
+    """Move after a call, unless the person has meanwhile disconnected or has to sign in: that stands."""
+    now_in = Connection.objects.select_for_update().get(pk=connection.pk).status
+    if now_in.may_become(state) and not (now_in is S.NEEDS_REAUTH or now_in is S.DISCONNECTED):
+        move(connection, state, reason_code=reason_code, until=until, action="synced" if not reason_code else "failed")
+    else:
+        log.info("connection_state_kept", connection_id=str(connection.pk), state=now_in.value, instead_of=state.value)
+        connection.refresh_from_db()
+
+
+@transaction.atomic
+def move(
+    connection: Connection,
+    state: ConnectionState,
+    *,
+    reason_code: str = "",
+    until: datetime | None = None,
+    action: str,
+    actor: User | None = None,
+) -> None:
+    """Move to `state` if the table allows it, and write it down when anything changed. Raises NotAllowed."""
+    locked = Connection.objects.select_for_update().get(pk=connection.pk)
+    old = locked.status
+    if not old.may_become(state):
+        raise NotAllowed(f"A connection that is {old.label.lower()} cannot become {state.label.lower()}.")
+    changed = (old, locked.reason_code) != (state, reason_code)
+    if changed:
+        locked.state, locked.reason_code, locked.state_since = state, reason_code, timezone.now()
+    locked.state_until = until
+    locked.save(update_fields=["state", "reason_code", "state_since", "state_until"])
+    if changed:
+        _note(locked, action, actor=actor, from_state=old, to_state=state, reason_code=reason_code)
+        log.info("connection_moved", connection_id=str(locked.pk), to_state=state.value, reason=reason_code)
+    connection.refresh_from_db()
+
+
+@transaction.atomic
+def rename(*, connection: Connection, label: str, actor: User) -> None:
+    connection.label = label
+    connection.save(update_fields=["label"])
+    _note(connection, "renamed", actor=actor, detail=label)
+
+
+def _note(connection: Connection, action: str, *, actor: User | None = None, **words: Any) -> None:
+    ConnectionEvent.objects.create(connection=connection, action=action, actor=actor, **words)
+
+
+# --- Leave ------------------------------------------------------------------------------------------------------------
+
+
+def disconnect_counts(connection: Connection) -> dict[str, int]:
+    """What erasing would delete: {"transactions": 812, ...}."""
+    return _erase_rows(connection, dry_run=True)
+
+
+def _erase_rows(connection: Connection, *, dry_run: bool) -> dict[str, int]:
+    counts = {"accounts": connection.accounts.count()}
+    for _receiver, counted in signals.erasing.send(sender=Connection, connection=connection, dry_run=dry_run):
+        counts.update(counted)
+    return counts
+
+
+@transaction.atomic
+def disconnect(*, connection: Connection, actor: User, keep_history: bool = True) -> dict[str, int]:
+    """Delete the keys, then keep the history read-only or erase every row; the counts of what was kept or erased.
+
+    Idempotent. Charles Schwab has no revocation endpoint: what is left to do there is in `after_disconnect`.
+    """
+    counts = disconnect_counts(connection)
+    if connection.state != S.DISCONNECTED:
+        move(connection, S.DISCONNECTING, reason_code="by_user", action="disconnecting", actor=actor)
+        connection.seal_credentials({})
+        connection.access_expires_at = connection.authorization_expires_at = None
+        connection.save(update_fields=["sealed_credentials", "access_expires_at", "authorization_expires_at"])
+        connection.authorizations.all().delete()
+        move(connection, S.DISCONNECTED, reason_code="by_user", action="disconnected", actor=actor)
+    if not keep_history:
+        _erase_rows(connection, dry_run=False)
+        log.info("connection_erased", connection_id=str(connection.pk), **counts)
+        connection.delete()
+    return counts

@@ -1,0 +1,88 @@
+"""Connections as integrators see them: the same words as the page, never a secret."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from connections.brokers import BROKERS
+from connections.brokers.records import AuthMethod, Broker
+from connections.models import Account, Connection
+
+METHODS = [(method.value, method.label) for method in BROKERS]
+
+
+class ConnectedAccountSerializer(serializers.ModelSerializer[Account]):
+    class Meta:
+        model = Account
+        fields = ("id", "name", "mask", "kind", "currency", "closed_on")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField(source="reason_code")
+    text = serializers.CharField(source="reason.text")
+    action = serializers.CharField(source="reason.action")
+
+
+class ConnectionSerializer(serializers.ModelSerializer[Connection]):
+    """`state_label`, `reason` and `next_action` are meant for people; `state` and `reason.code` for programs."""
+
+    state_label = serializers.CharField(source="get_state_display")
+    reason = ReasonSerializer(source="*")
+    next_action = serializers.SerializerMethodField()
+    accounts = ConnectedAccountSerializer(many=True)
+
+    class Meta:
+        model = Connection
+        fields = (
+            "id",
+            "broker",
+            "method",
+            "environment",
+            "label",
+            "state",
+            "state_label",
+            "state_since",
+            "state_until",
+            "reason",
+            "next_action",
+            "degraded_parts",
+            "access_expires_at",
+            "authorization_expires_at",
+            "last_success_at",
+            "created_at",
+            "accounts",
+        )
+        read_only_fields = fields
+
+    def get_next_action(self, connection: Connection) -> str | None:
+        """`oauth_initiate` when the person has to sign in at the broker, else null."""
+        return "oauth_initiate" if connection.status.needs_user and not connection.is_file else None
+
+
+class ConnectionCreateSerializer(serializers.Serializer[Any]):
+    broker = serializers.ChoiceField(choices=[choice for choice in Broker.choices if choice[0] != Broker.OTHER])
+    method = serializers.ChoiceField(choices=METHODS)
+    label = serializers.CharField(max_length=80, required=False, default="")
+
+    def validate_broker(self, value: str) -> Broker:
+        return Broker(value)
+
+    def validate_method(self, value: str) -> AuthMethod:
+        return AuthMethod(value)
+
+
+class OAuthInitiateSerializer(serializers.Serializer[Any]):
+    connection = serializers.UUIDField()
+
+
+class AuthorizationUrlSerializer(serializers.Serializer[Any]):
+    connection = serializers.UUIDField()
+    authorization_url = serializers.URLField()
+    expires_in = serializers.IntegerField(help_text="Seconds in which the sign-in has to be finished.")
+
+
+class DisconnectReceiptSerializer(serializers.Serializer[Any]):
+    connection = serializers.UUIDField()
+    history = serializers.ChoiceField(choices=["keep", "erase"])
+    rows = serializers.DictField(child=serializers.IntegerField(), help_text="How many rows were kept or erased.")
+    left_to_do = serializers.CharField(help_text="What only the person can do at the broker.")

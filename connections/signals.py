@@ -1,0 +1,10 @@
+"""What connections tell the apps on their right: on commit, or inside the transaction where it says so."""
+
+from django.dispatch import Signal
+
+connected = Signal()
+"""After a sign-in is complete: `connection`, `first` (False when an old connection was renewed in place)."""
+
+erasing = Signal()
+"""Inside the erasing transaction: `connection`, `dry_run`. A receiver deletes its own rows (unless `dry_run`) and
+returns {plural name: count} of them."""

@@ -1,0 +1,10 @@
+"""Celery shells over `connection_manager`."""
+
+from celery import shared_task
+
+from connections import connection_manager
+
+
+@shared_task(name="connections.renew_due")
+def renew_due() -> None:
+    connection_manager.renew_due()

@@ -1,0 +1,103 @@
+"""Access tokens: handing out the current one, renewing it once for all processes.
+
+Single flight without a lock held over HTTP: one guarded UPDATE takes a lease on the row, the winner calls the broker
+and saves what it gets before anybody uses it; the others watch the row until the new token is there.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+from django.utils import timezone
+
+from connections.brokers import BROKERS
+from connections.brokers.base import BrokerUnavailable, Grant, NeedsReauth
+from connections.brokers.records import AuthMethod
+from connections.credentials import CredentialsUnreadable
+from connections.models import EPOCH, Connection
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=90)  # longer than one token call may take
+WATCH_SECONDS = 95.0
+RENEW_AHEAD = timedelta(minutes=5)
+
+
+def read_grant(connection: Connection) -> Grant:
+    """The stored grant. Raises NeedsReauth when there is none, when it has run out, or when it cannot be read."""
+    try:
+        secrets = connection.read_credentials()
+    except CredentialsUnreadable as error:
+        log.error("credentials_unreadable", connection_id=str(connection.pk), why=str(error))
+        raise NeedsReauth("The stored sign-in can no longer be read.", reason_code="credentials_unreadable") from error
+    if not secrets or connection.access_expires_at is None:
+        raise NeedsReauth("There is no sign-in for this connection.", reason_code="not_signed_in")
+    ends = connection.authorization_expires_at
+    if ends is not None and ends <= timezone.now():
+        raise NeedsReauth("The sign-in has run out.", reason_code="authorization_expired")
+    return Grant(secrets=secrets, access_expires_at=connection.access_expires_at, authorization_expires_at=ends)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTokens:
+    """The tokens of one stored connection, for a BrokerSession. Reads the row each time: others may have renewed it."""
+
+    connection_id: UUID
+
+    def current(self) -> str:
+        connection = Connection.objects.get(pk=self.connection_id)
+        grant = read_grant(connection)
+        if grant.access_expires_at > timezone.now():
+            return str(grant.secrets["access_token"])
+        return self.renew(refused=str(grant.secrets["access_token"]))
+
+    def renew(self, *, refused: str) -> str:
+        """A token other than `refused`: what another process has just saved, or a fresh one. Raises BrokerError."""
+        give_up = time.monotonic() + WATCH_SECONDS
+        while time.monotonic() < give_up:
+            connection = Connection.objects.get(pk=self.connection_id)
+            grant = read_grant(connection)
+            if grant.secrets["access_token"] != refused:
+                return str(grant.secrets["access_token"])
+            lease = _take_lease(connection)
+            if lease is not None:
+                return self._renew_holding(lease, refused)
+            time.sleep(0.2)  # somebody else is at it
+        raise BrokerUnavailable("Another process is still renewing this sign-in.")
+
+    def _renew_holding(self, lease: datetime, refused: str) -> str:
+        connection = Connection.objects.get(pk=self.connection_id)
+        try:
+            grant = read_grant(connection)
+            if grant.secrets["access_token"] == refused:
+                grant = BROKERS[AuthMethod(connection.method)].sign_in().refresh(grant)
+                connection.seal_credentials(grant.secrets)
+                Connection.objects.filter(pk=connection.pk, refresh_held_until=lease).update(
+                    sealed_credentials=connection.sealed_credentials, access_expires_at=grant.access_expires_at
+                )
+                log.info("access_renewed", connection_id=str(connection.pk))
+            return str(grant.secrets["access_token"])
+        finally:
+            Connection.objects.filter(pk=connection.pk, refresh_held_until=lease).update(refresh_held_until=EPOCH)
+
+
+def _take_lease(connection: Connection) -> datetime | None:
+    now = timezone.now()
+    until = now + LEASE
+    taken = Connection.objects.filter(pk=connection.pk, refresh_held_until__lt=now).update(refresh_held_until=until)
+    return until if taken else None
+
+
+@dataclass(frozen=True, slots=True)
+class FreshTokens:
+    """The tokens of a sign-in just finished and not stored yet: they cannot be renewed."""
+
+    grant: Grant
+
+    def current(self) -> str:
+        return str(self.grant.secrets["access_token"])
+
+    def renew(self, *, refused: str) -> str:
+        raise NeedsReauth("The broker refused a sign-in it has just given.", reason_code="access_refused")

@@ -10,14 +10,14 @@ from connections.brokers.records import AssetClass, TransactionKind
 from connections.models import Account
 
 
-class MoneyField(models.DecimalField):
+class MoneyField(models.DecimalField):  # type: ignore[type-arg]  # not subscriptable at run time
     """NUMERIC(28,10): an amount or a price in the currency named beside it."""
 
     def __init__(self, **options: object) -> None:
         super().__init__(**{"max_digits": 28, "decimal_places": 10, **options})  # type: ignore[arg-type]
 
 
-class QuantityField(models.DecimalField):
+class QuantityField(models.DecimalField):  # type: ignore[type-arg]
     """NUMERIC(38,18): wide enough for the eighteen decimals of crypto."""
 
     def __init__(self, **options: object) -> None:
@@ -35,6 +35,7 @@ class BookStatus(models.TextChoices):
     PENDING = "pending", "Pending"
     SUPERSEDED = "superseded", "Replaced by a correction"
     EXCLUDED = "excluded", "Excluded"
+    VOID = "void", "Cancelled by the broker"
 
 
 class Instrument(models.Model):
@@ -59,14 +60,19 @@ class TransactionQuerySet(models.QuerySet["Transaction"]):
         return self.filter(account__connection__user=user)
 
     def in_books(self) -> Self:
-        """Rows that count: posted, neither replaced nor excluded."""
+        """Rows that count: posted, and neither replaced, excluded nor cancelled."""
         return self.filter(status=BookStatus.POSTED)
+
+    def shown(self) -> Self:
+        """Rows a person sees in the list: everything but what a correction has replaced."""
+        return self.exclude(status=BookStatus.SUPERSEDED)
 
 
 class Transaction(models.Model):
     """One movement in one account. `net_amount` is the authoritative cash effect; nothing here is ever deleted."""
 
-    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="transactions")
+    # Every index on `account` alone or on `superseded_by` in full would only cost time: those in Meta serve both.
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="transactions", db_index=False)
     kind = models.CharField(max_length=20, choices=TransactionKind.choices)
     subtype = models.CharField(max_length=40, blank=True)
     traded_on = models.DateField("trade date")
@@ -88,11 +94,11 @@ class Transaction(models.Model):
     content_key = models.BinaryField(
         max_length=32, help_text="SHA-256 of kind, date, instrument, quantity, net, currency."
     )
-    occurrence = models.PositiveIntegerField(default=1, help_text="The how-manieth row with this content key.")
+    occurrence = models.PositiveIntegerField(default=1, help_text="Which of its source's rows with this content key.")
     fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of everything booked; differs on a correction.")
     status = models.CharField(max_length=12, choices=BookStatus.choices, default=BookStatus.POSTED)
     superseded_by = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes"
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes", db_index=False
     )
     run = models.ForeignKey(
         "sync.SyncRun", null=True, blank=True, on_delete=models.PROTECT, related_name="transactions"
@@ -109,13 +115,18 @@ class Transaction(models.Model):
                 condition=~Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED),
                 name="one_row_per_broker_id",
             ),
+            # Rows with a broker's id are told apart by it; their occurrence only pairs them with another source's.
             models.UniqueConstraint(
                 fields=["account", "source", "content_key", "occurrence"],
-                condition=~Q(status=BookStatus.SUPERSEDED),
+                condition=Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED),
                 name="one_row_per_occurrence",
             ),
         ]
-        indexes: ClassVar = [models.Index(fields=["account", "-traded_on", "-id"])]
+        indexes: ClassVar = [
+            models.Index(fields=["account", "-traded_on", "-id"], name="transactions_newest_first"),
+            models.Index(fields=["account", "content_key"], name="transactions_by_content"),
+            models.Index(fields=["superseded_by"], condition=~Q(superseded_by=None), name="replaced_transactions"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.traded_on} {self.get_kind_display()} {self.net_amount} {self.currency}"

@@ -1,0 +1,184 @@
+"""The only writer of the books. Nothing booked is ever deleted: a correction replaces the old row and keeps it.
+
+Who is who (DESIGN section 6). Within an account and a source a row is known by the source's own id; without one, by
+its content and by being the n-th row with that content **of its batch**. Rows without ids must therefore come whole:
+all of one file in one call. Across sources the n-th row of a content in a file and the n-th from the broker are the
+same, whichever comes first, and the broker's version is the one that counts.
+
+What a record becomes:
+
+    inserted    nobody has told us of it; a row the broker cancelled before we saw it is kept too, counting nothing
+    matched     the books have it already, whether it counts there or was excluded by a person; nothing is written
+    superseded  it replaces the row we had: corrected, posted after pending, cancelled, or told by a file before.
+                An excluded row's correction is excluded as well
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
+
+from aggregation import staging
+from aggregation.instruments import resolve
+from aggregation.models import Balance, BalancePoint, PointBasis, Position, Source
+from aggregation.valuation import merged_positions
+from connections.brokers.records import Broker, Holdings, TransactionRecord
+from connections.models import Account
+
+# What a record and its row call by the same name.
+POSITION_FACTS = ("quantity", "average_cost", "price", "market_value", "day_change")
+BALANCE_FACTS = (
+    "cash",
+    "settled_cash",
+    "market_value",
+    "net_asset_value",
+    "buying_power",
+    "margin_used",
+    "accrued_interest",
+)
+NEW_YORK = ZoneInfo("America/New_York")
+MARKET_ZONES = {Broker.SCHWAB: NEW_YORK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Booked:
+    """What became of the records of one call; every record is counted once."""
+
+    fetched: int = 0
+    inserted: int = 0
+    matched: int = 0
+    superseded: int = 0
+
+
+@transaction.atomic
+def book(*, account: Account, records: Sequence[TransactionRecord], source: Source, run_id: int | None) -> Booked:
+    """Book `records`; the same records again change nothing. Two calls for one account wait for each other.
+
+    Raises ValueError for an amount that is not a finite number and django.db.DataError for one that does not fit its
+    column; then nothing of the call is booked.
+    """
+    if not records:
+        return Booked()
+    _hold(account)
+    ids = resolve(record.instrument for record in records if record.instrument is not None)
+    scope: dict[str, int | str | None] = {"account": account.pk, "source": str(source), "run": run_id}
+    with connection.cursor() as cursor:
+        staging.stage(cursor, records, ids)
+        cursor.execute(staging.CLASSIFY, scope)
+        counts = _counts(cursor)
+        if counts.get("superseded"):
+            for statement in staging.SUPERSEDE:
+                cursor.execute(statement, scope)
+        if counts.keys() != {"matched"}:
+            cursor.execute(staging.INSERT, scope)
+    inserted, superseded = counts.get("inserted", 0), counts.get("superseded", 0)
+    return Booked(
+        fetched=len(records),
+        inserted=inserted,
+        superseded=superseded,
+        matched=len(records) - inserted - superseded,  # the copies of a page sent twice included
+    )
+
+
+def _hold(account: Account) -> None:
+    """One writer per account: readers, and rows that only point at the account, are not held up."""
+    Account.objects.select_for_update(no_key=True).get(pk=account.pk)
+
+
+def _counts(cursor: CursorWrapper) -> dict[str, int]:
+    cursor.execute(staging.COUNT)
+    return dict(cursor.fetchall())
+
+
+@transaction.atomic
+def record_holdings(*, account: Account, holdings: Holdings, run_id: int | None) -> None:
+    """Make `holdings` the account's live positions and balances, and today's observed point of its history.
+
+    A position the broker no longer reports keeps its row and gets `closed_at`; one it reports again is open again.
+    """
+    _hold(account)
+    _record_positions(account, holdings, run_id)
+    _record_balances(account, holdings, run_id)
+    _observe(account, holdings)
+
+
+def _record_positions(account: Account, holdings: Holdings, run_id: int | None) -> None:
+    ids = resolve(position.instrument for position in holdings.positions)
+    rows = [
+        Position(
+            account=account,
+            instrument_id=instrument_id,
+            currency=held.currency,
+            as_of=holdings.as_of,
+            closed_at=None,
+            run_id=run_id,
+            raw=dict(held.raw),
+            **{name: getattr(held, name) for name in POSITION_FACTS},
+        )
+        for instrument_id, held in merged_positions(
+            (ids[position.instrument], position) for position in holdings.positions
+        )
+    ]
+    Position.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["account", "instrument"],
+        update_fields=[*POSITION_FACTS, "currency", "as_of", "closed_at", "run", "raw"],
+    )
+    reported = [row.instrument_id for row in rows]
+    Position.objects.filter(account=account, closed_at=None).exclude(instrument_id__in=reported).update(
+        closed_at=holdings.as_of
+    )
+
+
+def _record_balances(account: Account, holdings: Holdings, run_id: int | None) -> None:
+    rows = [
+        Balance(
+            account=account,
+            currency=balance.currency,
+            as_of=holdings.as_of,
+            run_id=run_id,
+            raw=dict(balance.raw),
+            **{name: getattr(balance, name) for name in BALANCE_FACTS},
+        )
+        for balance in holdings.balances
+    ]
+    Balance.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["account", "currency"],
+        update_fields=[*BALANCE_FACTS, "as_of", "run", "raw"],
+    )
+    Balance.objects.filter(account=account).exclude(currency__in=[row.currency for row in rows]).delete()
+
+
+def _observe(account: Account, holdings: Holdings) -> None:
+    on = market_date(account, holdings.as_of)
+    points = [
+        BalancePoint(
+            account=account,
+            on=on,
+            currency=balance.currency,
+            cash=balance.cash,
+            net_asset_value=balance.net_asset_value,
+            basis=PointBasis.OBSERVED,
+            as_of=holdings.as_of,
+        )
+        for balance in holdings.balances
+        if balance.net_asset_value is not None
+    ]
+    BalancePoint.objects.bulk_create(
+        points,
+        update_conflicts=True,
+        unique_fields=["account", "currency", "on"],
+        update_fields=["cash", "net_asset_value", "basis", "as_of"],
+    )
+
+
+def market_date(account: Account, at: datetime) -> date:
+    """The date on the clock of the account's market; a Schwab day ends at midnight in New York."""
+    broker = Broker(account.connection.broker)
+    return at.astimezone(MARKET_ZONES.get(broker, NEW_YORK)).date()

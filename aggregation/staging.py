@@ -1,0 +1,199 @@
+"""Records into a temporary table by COPY, and there told apart from what the books hold, all in SQL.
+
+SQL is the one author of `content_key` and `fingerprint`. What a row is called by its source (`external_id`) may be
+missing; then it is known by its content and by being the n-th of its kind.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+from connections.brokers.records import InstrumentRecord, TransactionRecord
+
+# As `_row` gives them.
+COLUMNS = """
+    line external_id kind subtype traded_on settled_on occurred_at instrument_id quantity price gross_amount
+    fees taxes net_amount currency description group_id status raw
+""".split()  # noqa: SIM905 (one name a line says no more)
+
+CREATE = """
+CREATE TEMP TABLE staged (
+    line integer, external_id text, kind text, subtype text, traded_on date, settled_on date,
+    occurred_at timestamptz, instrument_id bigint,
+    quantity numeric(38, 18), price numeric(28, 10), gross_amount numeric(28, 10),
+    fees numeric(28, 10), taxes numeric(28, 10), net_amount numeric(28, 10),
+    currency text, description text, group_id text, status text, raw jsonb
+) ON COMMIT DROP
+"""
+
+# Texts are joined by the unit separator, numbers written without trailing zeros, times in UTC: the same row always
+# gives the same digest. No units and zero units are the same content. `instrument_id` and not its symbol, because a
+# symbol may be learnt later.
+_CONTENT = """
+    kind, to_char(traded_on, 'YYYY-MM-DD'), coalesce(instrument_id::text, ''),
+    coalesce(trim_scale(nullif(quantity, 0))::text, ''), trim_scale(net_amount)::text, currency
+"""
+_DETAILS = """
+    subtype, coalesce(to_char(settled_on, 'YYYY-MM-DD'), ''), coalesce(extract(epoch FROM occurred_at)::text, ''),
+    coalesce(trim_scale(price)::text, ''), coalesce(trim_scale(gross_amount)::text, ''), trim_scale(fees)::text,
+    trim_scale(taxes)::text, description, group_id, status
+"""
+
+# Each staged row gets its `outcome`: inserted, matched or superseded (it replaces `prior`, or another source's row).
+CLASSIFY = f"""
+CREATE TEMP TABLE booking ON COMMIT DROP AS
+WITH keyed AS (
+    SELECT line, external_id, status,
+        sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key,
+        sha256(convert_to(concat_ws(chr(31), {_CONTENT}, {_DETAILS}), 'UTF8')) AS fingerprint,
+        -- a broker's id twice in one batch is a page sent twice: the last one is the broker's newest word
+        row_number() OVER (
+            PARTITION BY external_id, CASE WHEN external_id = '' THEN line END ORDER BY line DESC) AS copy
+    FROM staged
+), near AS MATERIALIZED (  -- everything the account has ever had with one of these contents
+    SELECT id, source, external_id, content_key, occurrence, status
+    FROM aggregation_transaction
+    WHERE account_id = %(account)s AND content_key IN (SELECT content_key FROM keyed)
+), top AS (
+    SELECT content_key,
+        max(occurrence) FILTER (WHERE source = %(source)s AND external_id <> '') AS own,
+        max(occurrence) FILTER (WHERE source = 'api') AS api
+    FROM near GROUP BY content_key
+), held AS (  -- a broker's id that has had this content before keeps its number
+    SELECT external_id, content_key, max(occurrence) AS occurrence, bool_and(status = 'superseded') AS gone
+    FROM near WHERE source = %(source)s AND external_id <> '' GROUP BY external_id, content_key
+), numbered AS (
+    SELECT keyed.*, top.api AS api_top, held.gone AS gone, coalesce(held.occurrence,
+        CASE WHEN keyed.external_id = '' THEN 0 ELSE coalesce(top.own, 0) END + row_number() OVER (
+            PARTITION BY keyed.content_key, keyed.external_id = '', held.occurrence IS NULL ORDER BY line)
+        ) AS occurrence
+    FROM keyed
+    LEFT JOIN top ON top.content_key = keyed.content_key
+    LEFT JOIN held ON held.external_id = keyed.external_id AND held.content_key = keyed.content_key
+    WHERE copy = 1
+), by_id AS (
+    SELECT id, external_id, fingerprint, status FROM aggregation_transaction
+    WHERE account_id = %(account)s AND source = %(source)s AND external_id <> '' AND status <> 'superseded'
+        AND external_id IN (SELECT external_id FROM staged)
+), by_content AS (  -- the newest version of each row without an id; superseded ones gave way to another source
+    SELECT DISTINCT ON (content_key, occurrence) id, content_key, occurrence, status FROM near
+    WHERE source = %(source)s AND external_id = '' ORDER BY content_key, occurrence, id DESC
+), rival AS (  -- what a file or a person told before the broker did
+    SELECT content_key, occurrence, bool_or(status = 'excluded') AS excluded FROM near
+    WHERE %(source)s = 'api' AND source <> 'api' AND status <> 'superseded'
+    GROUP BY content_key, occurrence
+), verdict AS (
+    SELECT numbered.*, coalesce(by_id.id, by_content.id) AS prior_id, rival.content_key IS NOT NULL AS has_rival,
+        CASE WHEN coalesce(by_id.status, by_content.status) = 'excluded' OR rival.excluded
+            THEN 'excluded' ELSE numbered.status END AS book_status,
+        CASE
+            WHEN by_id.fingerprint = numbered.fingerprint THEN 'matched'
+            WHEN by_content.status IN (numbered.status, 'excluded', 'superseded') THEN 'matched'
+            WHEN coalesce(by_id.id, by_content.id) IS NOT NULL THEN 'superseded'
+            WHEN numbered.gone THEN 'matched'
+            WHEN %(source)s <> 'api' AND numbered.occurrence <= numbered.api_top THEN 'matched'
+            WHEN rival.content_key IS NOT NULL THEN 'superseded'
+            ELSE 'inserted'
+        END AS outcome
+    FROM numbered
+    LEFT JOIN by_id ON by_id.external_id = numbered.external_id
+    LEFT JOIN by_content ON numbered.external_id = '' AND by_content.content_key = numbered.content_key
+        AND by_content.occurrence = numbered.occurrence
+    LEFT JOIN rival ON rival.content_key = numbered.content_key AND rival.occurrence = numbered.occurrence
+    ORDER BY line
+)
+SELECT *, CASE WHEN outcome <> 'matched'
+    THEN nextval(pg_get_serial_sequence('aggregation_transaction', 'id')) END AS new_id
+FROM verdict
+"""
+
+COUNT = "SELECT outcome, count(*) FROM booking GROUP BY outcome"
+
+# Two statements before the insert, because a unique index looks at each row as it comes, not at the end.
+SUPERSEDE = (
+    """
+UPDATE aggregation_transaction AS old SET status = 'superseded', superseded_by_id = booking.new_id
+FROM booking WHERE old.id = booking.prior_id AND booking.outcome = 'superseded'
+""",
+    """
+UPDATE aggregation_transaction AS old SET status = 'superseded', superseded_by_id = booking.new_id
+FROM booking WHERE booking.has_rival AND booking.outcome <> 'matched'
+    AND old.account_id = %(account)s AND old.content_key = booking.content_key
+    AND old.occurrence = booking.occurrence AND old.source <> 'api' AND old.status <> 'superseded'
+""",
+)
+
+_BOOKED = [column for column in COLUMNS if column not in {"line", "status"}]
+INSERT = f"""
+INSERT INTO aggregation_transaction ({", ".join(_BOOKED)},
+    id, status, content_key, fingerprint, occurrence, account_id, source, run_id, booked_at)
+SELECT {", ".join("staged." + column for column in _BOOKED)},
+    new_id, book_status, content_key, fingerprint, occurrence, %(account)s, %(source)s, %(run)s, now()
+FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL ORDER BY line
+"""
+
+
+def stage(cursor: CursorWrapper, records: Sequence[TransactionRecord], ids: Mapping[InstrumentRecord, int]) -> None:
+    """Copy `records` into a fresh table `staged`, dropped with the transaction. Call inside one.
+
+    Raises ValueError for an amount that is not a finite number, django.db.DataError for one that does not fit.
+    """
+    cursor.execute("DROP TABLE IF EXISTS staged, booking")
+    cursor.execute(CREATE)
+    statement = f"COPY staged ({', '.join(COLUMNS)}) FROM STDIN"
+    with connection.wrap_database_errors, cursor.copy(statement) as copy:
+        for line, record in enumerate(records):
+            copy.write_row(_row(line, record, ids))
+    cursor.execute("ANALYZE staged (line, external_id)")
+
+
+def _row(line: int, record: TransactionRecord, ids: Mapping[InstrumentRecord, int]) -> tuple[Any, ...]:
+    numbers = (record.net_amount, record.quantity, record.price, record.gross_amount, record.fees, record.taxes)
+    if not all(number is None or number.is_finite() for number in numbers):
+        raise ValueError(f"row {line + 1} of the batch has an amount that is not a finite number")  # NUMERIC takes NaN
+    return (
+        line,
+        record.external_id,
+        record.kind,
+        _text(record.subtype, 40),
+        record.traded_on,
+        record.settled_on,
+        record.occurred_at,
+        None if record.instrument is None else ids[record.instrument],
+        record.quantity,
+        record.price,
+        record.gross_amount,
+        record.fees,
+        record.taxes,
+        record.net_amount,
+        record.currency,
+        _text(record.description, 300),
+        _text(record.group_id, 80),
+        record.status,
+        json_text(record.raw),
+    )
+
+
+def _text(text: str, length: int) -> str:
+    return text.replace("\0", "")[:length]
+
+
+_encode = DjangoJSONEncoder(ensure_ascii=False).encode
+
+
+def json_text(raw: Mapping[str, Any]) -> str:
+    """`raw` as PostgreSQL's JSON takes it: without the character NUL, which it cannot hold."""
+    text = _encode(raw)
+    return _encode(_without_nul(json.loads(text))) if "\\u0000" in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(item) for key, item in value.items()}
+    return [_without_nul(item) for item in value] if isinstance(value, list) else value

@@ -144,5 +144,6 @@ class Docs(SpectacularSwaggerSplitView):
 urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
     path("docs", Docs.as_view(), name="api-docs"),
+    path("v1/", include("health.api")),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

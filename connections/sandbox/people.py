@@ -1,0 +1,85 @@
+"""The people of the sandbox: who they are, how they sign in, which accounts they have."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import date
+
+from connections.sandbox import stories
+from connections.sandbox.book import Account
+from connections.sandbox.diary import Diary, activity_ids
+from connections.sandbox.market import Market
+from connections.sandbox.trading_days import ONE_DAY
+
+PASSWORD = "sandbox"  # the same for everyone here, and shown on the sign-in page
+
+
+@dataclass(slots=True)
+class Person:
+    login: str
+    first_name: str
+    last_name: str
+    accounts: list[Account] = field(default_factory=list)
+    password: str = field(default=PASSWORD, repr=False)
+
+    def at(self, broker: str) -> list[Account]:
+        return [account for account in self.accounts if account.broker == broker]
+
+    def next_event_id(self) -> int:
+        return max((event.id for account in self.accounts for event in account.events), default=90_000_000_000) + 11
+
+
+class People:
+    """Everyone the sandbox knows. Their stories end on the eve of the day on which they were last told."""
+
+    def __init__(self, market: Market) -> None:
+        self.market = market
+        self._people: dict[str, Person] = {}
+
+    def tell(self, today: date) -> None:
+        """Forget all and tell the seeded stories up to the day before `today`."""
+        until = today - ONE_DAY
+        self._people = {}
+        self._add(maria(), stories.maria, until)
+        self._add(james(), stories.james, until)
+
+    def get(self, login: str) -> Person | None:
+        return self._people.get(login.strip().lower())
+
+    def everyone(self) -> Iterable[Person]:
+        return self._people.values()
+
+    def owner_of(self, number: str) -> Person | None:
+        return next((one for one in self.everyone() for account in one.accounts if account.number == number), None)
+
+    def account(self, number: str) -> Account | None:
+        return next((account for one in self.everyone() for account in one.accounts if account.number == number), None)
+
+    def invent(self, *, login: str, seed: int, transactions: int, today: date) -> Person:
+        """Add (or replace) a person with one account of so many transactions, for load tests."""
+        number = str(80_000_000 + seed % 10_000_000)
+        while (owner := self.owner_of(number)) and owner.login != login:
+            number = str(int(number) + 1)
+        account = Account(number=number, broker="schwab", name="Generated", margin=True)
+        person = Person(login, "Generated", "Person", [account])
+        account.fill(stories.generated(self.market, seed=seed, count=transactions, until=today - ONE_DAY))
+        self._people[login] = person
+        return person
+
+    def _add(self, person: Person, story: Callable[[list[Diary], date], None], until: date) -> None:
+        ids = activity_ids(f"{self.market.seed}:{person.login}")
+        diaries = [Diary(account, self.market, ids) for account in person.accounts]
+        story(diaries, until)
+        for diary in diaries:
+            diary.account.fill(diary.written)
+        self._people[person.login] = person
+
+
+def maria() -> Person:
+    individual = Account(number="40012345", broker="schwab", name="Individual", margin=True)
+    rollover = Account(number="62907314", broker="schwab", name="Rollover IRA", margin=False)
+    return Person("maria", "Maria", "Santos", [individual, rollover])
+
+
+def james() -> Person:
+    account = Account(number="70355128", broker="schwab", name="Brokerage", margin=False, plain_names=True)
+    return Person("james", "James", "Okafor", [account])

@@ -1,0 +1,1 @@
+"""Charles Schwab's side: Trader API (Individual), OAuth pages and token endpoint."""

@@ -1,0 +1,13 @@
+"""The one app registered at the sandbox's Schwab. No secret in truth: it opens nothing but this sandbox."""
+
+import os
+
+APP_KEY = "sandbox0schwab0app0key0000000001"
+APP_SECRET = "sandboxsecret001"
+# Schwab itself registers https only; plain http on loopback is the sandbox's one exception, being such itself.
+STANDARD_CALLBACKS = "https://127.0.0.1:8182,http://127.0.0.1:8000/connections/callback/schwab"
+
+
+def standard_callbacks() -> list[str]:
+    listed = os.environ.get("SANDBOX_SCHWAB_CALLBACKS") or STANDARD_CALLBACKS
+    return [callback.strip() for callback in listed.split(",") if callback.strip()]

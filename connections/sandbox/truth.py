@@ -1,0 +1,80 @@
+"""What is really so, in words of no broker: numbers as exact text, so that a hub's books can be held against it."""
+
+from decimal import Decimal
+from typing import Any
+
+from connections.sandbox.book import Account, Event
+from connections.sandbox.people import Person
+from connections.sandbox.valuation import Valued, total, valued
+from connections.sandbox.world import WORLD
+
+CURRENCY = "USD"
+
+
+def of_person(person: Person) -> dict[str, Any]:
+    return {
+        "login": person.login,
+        "now": WORLD.clock.now().isoformat(),
+        "market_date": WORLD.clock.today().isoformat(),
+        "accounts": [of_account(account) for account in person.accounts],
+    }
+
+
+def of_account(account: Account) -> dict[str, Any]:
+    """`hash` is the name by which the broker's API knows the account. Transactions come oldest first, all of them."""
+    positions = valued(account, WORLD.market, WORLD.clock.today())
+    return {
+        "broker": account.broker,
+        "number": account.number,
+        "hash": WORLD.sides[account.broker].external_id(account),
+        "name": account.name,
+        "margin": account.margin,
+        "currency": CURRENCY,
+        "cash": text(account.cash),
+        "value": text(account.cash + total(positions)),
+        "positions": [_position(position) for position in positions],
+        "transactions": [transaction(event) for event in account.events],
+    }
+
+
+def _position(position: Valued) -> dict[str, Any]:
+    """`price` is per unit as quoted; value = quantity x price x multiplier, rounded to the cent."""
+    instrument = position.instrument
+    return {
+        "symbol": instrument.symbol,
+        "name": instrument.name,
+        "cusip": instrument.cusip,
+        "asset_class": instrument.asset_class.value,
+        "quantity": text(position.quantity),
+        "multiplier": text(instrument.multiplier),
+        "price": text(position.price),
+        "market_value": text(position.value),
+        "average_cost": text(position.holding.average_cost.quantize(Decimal("0.0001"))),
+        "currency": CURRENCY,
+    }
+
+
+def transaction(event: Event) -> dict[str, Any]:
+    """A row without an instrument moved has no quantity; one without a price has none. Null is not zero."""
+    moves_asset = bool(event.symbol and event.quantity)
+    return {
+        "activity_id": str(event.id),
+        "kind": event.nature.kind.value,
+        "nature": event.nature.value,
+        "occurred_at": event.at.isoformat(),
+        "posted_at": event.posted_at.isoformat(),
+        "traded_on": event.traded_on.isoformat(),
+        "settled_on": event.settled_on.isoformat(),
+        "symbol": event.symbol,
+        "quantity": text(event.quantity) if moves_asset else None,
+        "price": text(event.price) if moves_asset and event.price is not None else None,
+        "fees": text(event.fee_total),
+        "net_amount": text(event.cash),
+        "currency": CURRENCY,
+        "order_id": str(event.order) if event.order else None,
+        "status": event.status.value,
+    }
+
+
+def text(number: Decimal) -> str:
+    return f"{number + 0:f}"

@@ -101,6 +101,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_CACHE_URL}}
 
 INSTALLED_APPS = [
+    "brokerhub",
     "brokerhub.kernel",
     "connections",
     "health",
@@ -137,6 +138,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokerhub.middleware.request_id_header",
     "django_structlog.middlewares.RequestMiddleware",
+    "brokerhub.middleware.refuse_nul",
     "brokerhub.middleware.rate_limit_headers",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -336,7 +338,9 @@ _log_chain: list[Any] = [
     hide_secrets,
 ]
 _log_renderer = (
-    structlog.processors.JSONRenderer() if LOG_FORMAT == "json" else structlog.dev.ConsoleRenderer(colors=False)
+    structlog.processors.JSONRenderer()
+    if LOG_FORMAT == "json"
+    else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 )
 structlog.configure(
     processors=[*_log_chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -28,7 +28,7 @@ from connections.serializers import (
 )
 
 
-class ConnectionFilter(filters.FilterSet):
+class ConnectionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     class Meta:
         model = Connection
         fields = ("broker", "state")

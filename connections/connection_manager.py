@@ -27,7 +27,6 @@ from connections.brokers.base import (
     Grant,
     NeedsReauth,
     RateLimited,
-    UnexpectedReply,
 )
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.models import Account, Authorization, Connection, ConnectionEvent, ConnectionQuerySet
@@ -363,7 +362,8 @@ def disconnect_counts(connection: Connection) -> dict[str, int]:
 
 def _erase_rows(connection: Connection, *, dry_run: bool) -> dict[str, int]:
     counts = {"accounts": connection.accounts.count()}
-    for _receiver, counted in signals.erasing.send(sender=Connection, connection=connection, dry_run=dry_run):
+    answers: list[tuple[Any, Any]] = signals.erasing.send(sender=Connection, connection=connection, dry_run=dry_run)
+    for _receiver, counted in answers:
         counts.update(counted)
     return counts
 

@@ -181,3 +181,12 @@ class ConnectionEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action}: {self.from_state} to {self.to_state}"
+
+    @property
+    def words(self) -> str:
+        """What happened, for people: the state it came to, or the action when no state changed."""
+        return ConnectionState(self.to_state).label if self.to_state else self.action.replace("_", " ").capitalize()
+
+    @property
+    def why(self) -> str:
+        return reason_for(self.reason_code, broker=self.connection.get_broker_display()).text or self.detail

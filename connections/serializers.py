@@ -62,7 +62,7 @@ class ConnectionSerializer(serializers.ModelSerializer[Connection]):
 class ConnectionCreateSerializer(serializers.Serializer[Any]):
     broker = serializers.ChoiceField(choices=[choice for choice in Broker.choices if choice[0] != Broker.OTHER])
     method = serializers.ChoiceField(choices=METHODS)
-    label = serializers.CharField(max_length=80, required=False, default="")
+    label = serializers.CharField(max_length=80, required=False, default="")  # type: ignore[assignment]
 
     def validate_broker(self, value: str) -> Broker:
         return Broker(value)

@@ -82,7 +82,7 @@ def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
 @require_GET
 def callback(request: HtmxRequest, broker: str) -> HttpResponse:
     """The way back from the broker. The code is exchanged at once: at Schwab it lives for half a minute."""
-    return _finish(request, {name: values for name, values in request.GET.items()})
+    return _finish(request, dict(request.GET.items()))
 
 
 @login_required
@@ -163,7 +163,8 @@ def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         keep = form.cleaned_data["history"] == DisconnectForm.KEEP
         receipt = connection_manager.disconnect(connection=connection, actor=request.user, keep_history=keep)
-        context = {"connection": connection, "receipt": receipt, "kept": keep}
+        left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
+        context = {"connection": connection, "receipt": receipt, "kept": keep, "left_to_do": left}
         return TemplateResponse(request, "connections/disconnected.html", context)
     context = {"connection": connection, "form": form, "counts": connection_manager.disconnect_counts(connection)}
     return TemplateResponse(request, "connections/disconnect.html", context)

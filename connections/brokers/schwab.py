@@ -116,7 +116,7 @@ class SchwabSignIn:
         url, _ = self._session(Operation.SIGN_IN).authorization_url(
             f"{base_url()}/v1/oauth/authorize", state=state, code_challenge=challenge, code_challenge_method="S256"
         )
-        return cast(str, url)
+        return url
 
     def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant:
         """Exchange the code, which Schwab honours once and for about 30 seconds. Raises BrokerError."""

@@ -69,7 +69,7 @@ class Budget:
 
 @lru_cache(maxsize=1)
 def _limiter() -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))  # type: ignore[arg-type]
+    return SlidingWindowCounterRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
 
 
 class AccessTokens(Protocol):

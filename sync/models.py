@@ -1,11 +1,13 @@
 """Runs, cursors, uploaded files and rows that wait for a rule."""
 
 from datetime import timedelta
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
 from brokerhub.kernel.models import User
@@ -44,6 +46,7 @@ class RunState(models.TextChoices):
 
 
 OPEN_STATES = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.WAITING})
+SENT_HOLD = timedelta(minutes=5)  # a task message not taken up for so long counts as lost and is sent again
 
 
 class SyncRunQuerySet(models.QuerySet["SyncRun"]):
@@ -53,15 +56,44 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
     def open(self) -> Self:
         return self.filter(state__in=OPEN_STATES)
 
+    def fetching(self) -> Self:
+        """Runs that ask the broker; of these a connection has one open at a time."""
+        return self.exclude(trigger=Trigger.IMPORT)
+
     def due(self) -> Self:
         """Open runs nobody holds: queued ones, waits that are over, and those whose worker died."""
         now = timezone.now()
         return self.open().filter(Q(wait_until=None) | Q(wait_until__lte=now), held_until__lt=now)
 
-    def claim(self, run_id: int, *, lease: timedelta) -> bool:
+    def unsent(self) -> Self:
+        """Due runs without a task message on its way."""
+        return self.due().filter(sent_at__lt=timezone.now() - SENT_HOLD)
+
+    def claim(self, run_id: int, *, holder: UUID, lease: timedelta) -> bool:
         """Take the run for `lease`; True for exactly one of all who try. One guarded UPDATE."""
         now = timezone.now()
-        return self.due().filter(pk=run_id).update(held_until=now + lease, state=RunState.RUNNING) == 1
+        taken = (
+            self.due()
+            .filter(pk=run_id)
+            .update(
+                held_by=holder,
+                held_until=now + lease,
+                state=RunState.RUNNING,
+                wait_until=None,
+                wait_reason="",
+                sent_at=EPOCH,
+                attempts=F("attempts") + 1,
+                started_at=Coalesce("started_at", Now()),
+            )
+        )
+        return taken == 1
+
+    def held(self, run_id: int, holder: UUID) -> Self:
+        """The run while `holder` still has it: a worker that was cancelled or overtaken finds nothing here."""
+        return self.filter(pk=run_id, held_by=holder, state=RunState.RUNNING)
+
+    def for_list(self) -> Self:
+        return self.select_related("connection", "file")
 
 
 class SyncRun(models.Model):
@@ -85,13 +117,16 @@ class SyncRun(models.Model):
     superseded = models.PositiveIntegerField(default=0)
     parked = models.PositiveIntegerField(default=0)
     rejected = models.PositiveIntegerField(default=0)
-    parts = models.JSONField(default=dict, blank=True, help_text="{part: {state, detail}} of accounts, holdings, ...")
+    parts = models.JSONField(
+        default=dict, blank=True, help_text="{part: {state, detail, at}}; parts are accounts, holdings:7, ..."
+    )
     warnings = models.JSONField(default=list, blank=True)
     error_code = models.CharField(max_length=40, blank=True)
     error = models.CharField(max_length=500, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Starts since the last page that was booked.")
+    held_by = models.UUIDField(null=True, editable=False, help_text="Drawn anew by each worker that takes the run.")
     held_until = models.DateTimeField(default=EPOCH, editable=False, help_text="The worker's lease.")
+    sent_at = models.DateTimeField(default=EPOCH, editable=False, help_text="When a task message was sent for it.")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -126,6 +161,14 @@ class SyncRun(models.Model):
     def status(self) -> RunState:
         return RunState(self.state)
 
+    @property
+    def is_open(self) -> bool:
+        return self.status.is_open
+
+    @property
+    def is_import(self) -> bool:
+        return self.trigger == Trigger.IMPORT
+
 
 class SyncCursor(models.Model):
     """How far an account's transactions are in the books. Only `sync_service` moves it, together with the rows."""
@@ -154,6 +197,14 @@ class ImportFile(models.Model):
         return self.name
 
 
+class ParkedRowQuerySet(models.QuerySet["ParkedRow"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(account__connection__user=user)
+
+    def waiting(self) -> Self:
+        return self.filter(resolved_at=None)
+
+
 class ParkedRow(models.Model):
     """A row no rule understands, in its raw form, with the reason; it waits here instead of vanishing."""
 
@@ -164,9 +215,15 @@ class ParkedRow(models.Model):
     reason = models.CharField(max_length=300)
     raw = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
+    resolved_at = models.DateTimeField(null=True, blank=True, help_text="When the row was understood and booked.")
+
+    objects = ParkedRowQuerySet.as_manager()
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["account", "digest"], name="a_row_is_parked_once")]
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        constraints: ClassVar[list[Any]] = [
+            models.UniqueConstraint(fields=["account", "digest"], name="a_row_is_parked_once")
+        ]
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.external_id})"
+        return f"{self.reason} ({self.external_id})" if self.external_id else self.reason

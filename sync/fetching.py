@@ -1,0 +1,177 @@
+"""Reading one connection from its broker: accounts, then what they hold, then what happened in them.
+
+Each part has its own result, so a broken endpoint costs its part and not the rest. A page of transactions is booked
+in one database transaction together with its cursor and the run's counts: `kill -9` anywhere loses and doubles nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from aggregation import ledger
+from aggregation.models import Source
+from brokerhub.kernel.errors import NotAllowed
+from connections import connection_manager
+from connections.brokers.base import BrokerUnavailable, Connector, RateLimited, Refused, UnexpectedReply
+from connections.brokers.records import TransactionPage
+from connections.models import Account
+from sync import planning
+from sync.holds import Counts, Hold, PartState
+from sync.models import SyncCursor
+from sync.parking import park, resolve, split
+
+ACCOUNTS = "accounts"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    key: str
+    work: Callable[[], None]
+
+
+def fetch(hold: Hold) -> None:
+    """Fetch every part that this run has not fetched yet.
+
+    Raises NeedsReauth, RateLimited and BrokerUnavailable, which end or park the run; a part the broker refuses or
+    answers strangely is marked failed, and the others go on.
+    """
+    connection = hold.run.connection
+    if not connection.status.may_sync:
+        raise NotAllowed(f"{connection.label} is not signed in any more. Sign in again, then sync.")
+    connector = connection_manager.connector_for(connection)
+    accounts = _read_accounts(hold, connector)
+    left = dict(zip(accounts, range(len(accounts), 0, -1), strict=True))
+    parts = [
+        *(Part(f"holdings:{account.pk}", _holdings_of(hold, connector, account)) for account in accounts),
+        *(
+            Part(f"transactions:{account.pk}", _transactions_of(hold, connector, account, left[account]))
+            for account in accounts
+        ),
+    ]
+    unavailable: BrokerUnavailable | None = None
+    for part in parts:
+        if hold.is_done(part.key):
+            continue
+        try:
+            part.work()
+        except RateLimited:
+            raise
+        except BrokerUnavailable as error:
+            # One endpoint may be away while the others answer; two in one go mean the broker is away.
+            if unavailable is not None:
+                raise
+            unavailable = error
+            hold.part(part.key, PartState.WAITING, str(error))
+        except (UnexpectedReply, Refused) as error:
+            hold.part(part.key, PartState.FAILED, str(error))
+        else:
+            hold.part(part.key, PartState.DONE)
+    if unavailable is not None:
+        raise unavailable
+
+
+# --- Accounts ---------------------------------------------------------------------------------------------------------
+def _read_accounts(hold: Hold, connector: Connector) -> list[Account]:
+    """The connection's accounts, as the broker lists them now; the known ones when the list could not be read.
+
+    An account the broker does not list any more keeps its rows and is named in a warning: it may be closed, or only
+    left out at the last sign-in, and which of the two the list does not say.
+    """
+    connection = hold.run.connection
+    known = {account.external_id: account for account in connection.accounts.current()}
+    hold.write(step=f"Accounts at {connection.get_broker_display()}")
+    try:
+        records = connector.accounts()
+    except (UnexpectedReply, Refused) as error:
+        if not known:
+            raise
+        hold.part(ACCOUNTS, PartState.FAILED, str(error))
+        return list(known.values())
+    with transaction.atomic():
+        hold.part(ACCOUNTS, PartState.DONE, f"{len(records)} account{'' if len(records) == 1 else 's'}")
+        accounts = connection_manager.save_accounts(connection, records)
+    listed = {record.external_id for record in records}
+    hold.warn(
+        *(
+            f"{account} is not listed by {connection.get_broker_display()} any more. Its last known figures are kept."
+            for external_id, account in known.items()
+            if external_id not in listed
+        )
+    )
+    return accounts
+
+
+# --- Holdings ---------------------------------------------------------------------------------------------------------
+def _holdings_of(hold: Hold, connector: Connector, account: Account) -> Callable[[], None]:
+    def work() -> None:
+        hold.write(step=f"Positions and balances of {account}")
+        holdings = connector.holdings(account.external_id)
+        with transaction.atomic():
+            hold.write()
+            ledger.record_holdings(account=account, holdings=holdings, run_id=hold.run.pk)
+
+    return work
+
+
+# --- Transactions -----------------------------------------------------------------------------------------------------
+def _transactions_of(hold: Hold, connector: Connector, account: Account, left: int) -> Callable[[], None]:
+    """`left`: accounts still to read, this one included; from this the total of the progress is foreseen."""
+
+    def work() -> None:
+        today = planning.market_today()
+        since = planning.since(account, connector, today=today)
+        hold.write(step=f"Transactions of {account}")
+        pages = connector.transactions(account.external_id, since=since, until=today)
+        done_before = hold.run.done
+        for page in pages:
+            total = done_before + page.window_count * left
+            words = f"Transactions of {account}: window {page.number} of {page.window_count}"
+            _book_page(hold, account, page, step=words, done=done_before + page.number, total=total)
+
+    return work
+
+
+def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: Any) -> None:
+    """Rows, parked rows, cursor and counts of one page in one database transaction. Raises HoldLost."""
+    records, parked = split(page.records)
+    with transaction.atomic():
+        hold.write()  # takes the run's row first: a cancel waits for this page, or this page finds it cancelled
+        booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
+        park(run=hold.run, account=account, parked=parked)
+        resolve(account, (record.external_id for record in records))
+        gap = _move_cursor(account, page)
+        hold.add(
+            Counts(
+                fetched=booked.fetched + len(parked),
+                inserted=booked.inserted,
+                matched=booked.matched,
+                superseded=booked.superseded,
+                parked=len(parked),
+            ),
+            **progress,
+        )
+        hold.warn(*_prefixed(account, (*page.notes, *gap)))
+
+
+def _prefixed(account: Account, notes: Iterable[str]) -> Iterator[str]:
+    return (f"{account}: {note}" for note in notes)
+
+
+def _move_cursor(account: Account, page: TransactionPage) -> tuple[str, ...]:
+    """Extend what is covered by the page's window. A window that leaves days out starts anew, with a note."""
+    cursor = SyncCursor.objects.filter(account=account).first()
+    if cursor is None:
+        SyncCursor.objects.create(account=account, covered_from=page.covers_from, covered_to=page.covers_to)
+        return ()
+    if page.covers_from > cursor.covered_to + timedelta(days=1):
+        note = f"{cursor.covered_to + timedelta(days=1)} to {page.covers_from - timedelta(days=1)} could not be read"
+        cursor.covered_from, cursor.covered_to = page.covers_from, page.covers_to
+        cursor.save()
+        return (f"{note}: the broker does not go back that far any more. Import a file for these days.",)
+    cursor.covered_from = min(cursor.covered_from, page.covers_from)
+    cursor.covered_to = max(cursor.covered_to, page.covers_to)
+    cursor.save()
+    return ()

@@ -1,0 +1,137 @@
+"""A worker's hold on a run. Every write of a worker goes through it, and counts only while the hold lasts.
+
+A run is taken by one guarded UPDATE that draws a new `held_by`. All later writes ask for the same `held_by` and for the
+state "running": a worker that was cancelled, or whose lease ran out and was given to another, changes nothing any more.
+That is why a running run can be cancelled at once, without waiting for its worker to look up.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.db.models import F
+from django.utils import timezone
+
+from connections.models import EPOCH
+from sync.models import RunState, SyncRun
+
+logger = logging.getLogger(__name__)
+
+
+class HoldLost(Exception):
+    """The run was cancelled or given to another worker; whoever gets this stops and writes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What became of the rows of one page. Raises ValueError when they do not add up."""
+
+    fetched: int
+    inserted: int = 0
+    matched: int = 0
+    superseded: int = 0
+    parked: int = 0
+    rejected: int = 0
+
+    def __post_init__(self) -> None:
+        if self.fetched != self.inserted + self.matched + self.superseded + self.parked + self.rejected:
+            raise ValueError(f"rows vanished: {self}")
+
+
+class PartState:
+    """What became of one part of a run, as stored in `SyncRun.parts`."""
+
+    DONE = "done"
+    FAILED = "failed"
+    WAITING = "waiting"
+
+
+@dataclass(slots=True)
+class Hold:
+    run: SyncRun
+    holder: UUID
+
+    @classmethod
+    def take(cls, run_id: int) -> Self | None:
+        """The hold on a due run; None when it is finished, not due yet, or held by a living worker."""
+        holder = uuid4()
+        if not SyncRun.objects.claim(run_id, holder=holder, lease=lease()):
+            return None
+        run = SyncRun.objects.select_related("connection__user").get(pk=run_id)
+        return cls(run, holder) if run.held_by == holder else None
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Renew the lease from a thread while the block runs: one slow answer of a broker may outlast it."""
+        over = threading.Event()
+        thread = threading.Thread(target=self._keep, args=(over,), name=f"lease-{self.run.pk}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _keep(self, over: threading.Event) -> None:
+        while not over.wait(lease().total_seconds() / 3):
+            try:
+                SyncRun.objects.held(self.run.pk, self.holder).update(held_until=timezone.now() + lease())
+            except DatabaseError:  # the run itself meets the same trouble and deals with it
+                logger.warning("sync.lease_not_renewed: run %s", self.run.pk, exc_info=True)
+            finally:
+                connection.close()
+
+    def write(self, **changes: Any) -> None:
+        """Write `changes` and renew the lease. Raises HoldLost; inside a transaction everything then rolls back."""
+        held = SyncRun.objects.held(self.run.pk, self.holder)
+        if not held.update(**{"held_until": timezone.now() + lease(), **changes}):
+            raise HoldLost(f"run {self.run.pk}")
+        for name, value in changes.items():
+            if not hasattr(value, "resolve_expression"):
+                setattr(self.run, name, value)
+
+    def add(self, counts: Counts, **changes: Any) -> None:
+        """Add a page's counts. The database refuses totals that do not add up. A page is progress: attempts restart."""
+        names = ("fetched", "inserted", "matched", "superseded", "parked", "rejected")
+        self.write(**{name: F(name) + getattr(counts, name) for name in names}, attempts=0, **changes)
+
+    def is_done(self, part: str) -> bool:
+        return bool(self.run.parts.get(part, {}).get("state") == PartState.DONE)
+
+    def part(self, part: str, state: str, detail: str = "") -> None:
+        result = {"state": state, "detail": detail[:300], "at": timezone.now().isoformat(timespec="seconds")}
+        self.write(parts={**self.run.parts, part: result})
+
+    def warn(self, *warnings: str) -> None:
+        new = [warning for warning in warnings if warning not in self.run.warnings]
+        if new:
+            self.write(warnings=[*self.run.warnings, *new])
+
+    def wait(self, until: datetime, why: str) -> None:
+        """Give the run back until `until`; the worker is free."""
+        self.write(
+            state=RunState.WAITING, wait_until=until, wait_reason=why, held_by=None, held_until=EPOCH, sent_at=EPOCH
+        )
+
+    def finish(self, state: RunState, *, code: str = "", error: str = "") -> None:
+        self.write(
+            state=state,
+            step="",
+            error_code=code,
+            error=error[:500],
+            finished_at=timezone.now(),
+            held_by=None,
+            held_until=EPOCH,
+        )
+
+
+def lease() -> timedelta:
+    """How long a silent worker keeps a run. Renewed before each call to a broker and with each page."""
+    return timedelta(seconds=settings.SYNC_LEASE_SECONDS)

@@ -1,0 +1,117 @@
+"""Files a person uploads: checked and kept at once, read and booked by a worker. The same ledger as for a sync."""
+
+import hashlib
+import re
+import uuid
+from pathlib import PurePosixPath
+
+from django.db import transaction
+
+from aggregation import ledger
+from aggregation.models import Source
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import User
+from connections import connection_manager
+from connections.brokers.records import Broker
+from connections.models import Account, Connection
+from sync import importers
+from sync.holds import Counts, Hold, PartState
+from sync.importers import reader
+from sync.models import ImportFile, Mode, RunState, SyncRun, Trigger
+from sync.parking import park, split
+from sync.sending import nudge
+
+FILE = "file"
+
+
+def importable_accounts(user: User) -> "list[Account]":
+    """Accounts of `user` that can take a file: those of open connections, by API or by file."""
+    accounts = Account.objects.for_user(user).filter(connection__in=Connection.objects.for_user(user).open())
+    return list(accounts.select_related("connection").order_by("connection__created_at", "id"))
+
+
+@transaction.atomic
+def open_file_account(*, user: User, broker: Broker, name: str) -> Account:
+    """A new account kept by file, or the one of that name which is there already."""
+    connection = connection_manager.ensure_file_connection(user=user, broker=broker, label=f"{broker.label}, by file")
+    known = connection.accounts.filter(name=name).first()
+    if known is not None:
+        return known
+    account: Account = connection.accounts.create(external_id=f"file-{uuid.uuid4()}", name=name)
+    return account
+
+
+@transaction.atomic
+def request_import(*, user: User, account: Account, name: str, content: bytes, format: str = "") -> SyncRun:
+    """Check `content`, keep it, and queue its import into `account`.
+
+    Raises NotAllowed for an account that takes no files, FileUnreadable or FileNotRead for a file we cannot use.
+    """
+    if account not in importable_accounts(user):
+        raise NotAllowed("This account takes no files: its connection was removed, or it is not yours.")
+    text = reader.decode(content)
+    chosen, match = importers.detect(text, format_key=format)
+    digest = hashlib.sha256(content).hexdigest()
+    warnings = [match.reason]
+    earlier = (
+        ImportFile.objects.filter(account=account, sha256=digest, run__state=RunState.SUCCEEDED)
+        .select_related("run")
+        .order_by("-run__finished_at")
+        .first()
+    )
+    if earlier is not None:
+        warnings.append(f"The same file was imported on {earlier.run.finished_at:%Y-%m-%d}; nothing new is expected.")
+    run = SyncRun.objects.create(
+        connection=account.connection,
+        trigger=Trigger.IMPORT,
+        mode=Mode.IMPORT,
+        requested_by=user,
+        warnings=warnings,
+    )
+    ImportFile.objects.create(
+        run=run,
+        account=account,
+        name=_plain_name(name),
+        format=chosen.key,
+        size=len(content),
+        sha256=digest,
+        content=content,
+    )
+    transaction.on_commit(nudge)
+    return run
+
+
+def run_import(hold: Hold) -> None:
+    """Book the run's file: all of it in one database transaction, so a crash leaves nothing and the next try is whole.
+
+    All rows go to the ledger in one call, because equal rows are told apart by counting them within their file.
+    """
+    if hold.is_done(FILE):
+        return
+    file = ImportFile.objects.select_related("account__connection").get(run=hold.run)
+    hold.write(step=f"Reading {file.name}")
+    text = reader.decode(bytes(file.content))
+    chosen, match = importers.detect(text, format_key=file.format)
+    parsed = chosen.parse(reader.read(text, header_row=match.header_row))
+    records, parked = split(parsed.records)
+    hold.write(step=f"Booking {len(parsed.records)} rows of {file.name}", total=len(parsed.records))
+    with transaction.atomic():
+        hold.write()
+        booked = ledger.book(account=file.account, records=records, source=Source.CSV, run_id=hold.run.pk)
+        park(run=hold.run, account=file.account, parked=parked)
+        counts = Counts(
+            fetched=booked.fetched + len(parked),
+            inserted=booked.inserted,
+            matched=booked.matched,
+            superseded=booked.superseded,
+            parked=len(parked),
+        )
+        hold.add(counts, done=len(parsed.records))
+        hold.part(FILE, PartState.DONE, chosen.label)
+        hold.warn(*parsed.warnings)
+
+
+def _plain_name(name: str) -> str:
+    """The last part of the name the browser sent, without control characters."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    return re.sub(r"[\x00-\x1f\x7f]", "", last)[-255:] or "file.csv"

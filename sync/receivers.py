@@ -1,0 +1,30 @@
+"""What the sync app does when connections tell something."""
+
+import logging
+from typing import Any
+
+from connections import signals
+from connections.models import Connection
+from sync import sync_service
+from sync.models import ParkedRow, SyncRun, Trigger
+
+logger = logging.getLogger(__name__)
+
+
+def connect() -> None:
+    signals.connected.connect(start_sync, dispatch_uid="sync.start")
+    signals.erasing.connect(erase_runs, dispatch_uid="sync.erase")
+
+
+def start_sync(*, connection: Connection, **_: Any) -> None:
+    """A finished sign-in is followed by a sync: the first one reads the whole history."""
+    sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.CONNECT)
+
+
+def erase_runs(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str, int]:
+    """Runs with their files and parked rows. The books are erased before, by the app to our left: they point here."""
+    runs = SyncRun.objects.filter(connection=connection)
+    counts = {"sync runs": runs.count(), "parked rows": ParkedRow.objects.filter(run__in=runs).count()}
+    if not dry_run:
+        runs.delete()
+    return counts

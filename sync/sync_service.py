@@ -1,0 +1,143 @@
+"""Syncs and imports from request to result: ask for one, send it to a worker, run it, cancel it.
+
+PostgreSQL holds what is due; a task message only says "look at this run now". Any message may be lost or come twice.
+"""
+
+import logging
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from brokerhub.kernel.errors import HubError, NotAllowed
+from brokerhub.kernel.models import User
+from connections import connection_manager
+from connections.brokers.base import BrokerError, BrokerUnavailable, RateLimited
+from connections.models import Connection
+from sync import fetching, imports, planning
+from sync.holds import Hold, HoldLost, PartState
+from sync.imports import request_import
+from sync.models import Mode, RunState, SyncRun, Trigger
+from sync.planning import plan_due
+from sync.sending import dispatch_due, nudge
+
+__all__ = ["cancel", "dispatch_due", "plan_due", "request_all", "request_import", "request_sync", "run_one"]
+
+logger = logging.getLogger(__name__)
+
+
+# --- Asking -----------------------------------------------------------------------------------------------------------
+def request_sync(*, user: User | None, connection: Connection, trigger: Trigger, mode: Mode | None = None) -> SyncRun:
+    """A queued run for `connection`, or its open one: a second request joins the first. Raises NotAllowed."""
+    if connection.is_file:
+        raise NotAllowed("These accounts are kept by file. Import a newer file to bring them up to date.")
+    if not Connection.objects.syncable().filter(pk=connection.pk).exists():
+        raise NotAllowed(f"{connection.label} is not signed in. Sign in again on the Connections page, then sync.")
+    chosen = mode or planning.mode_for(connection)
+    while True:
+        open_run = connection.runs.fetching().open().first()
+        if open_run is not None:
+            return open_run
+        try:
+            with transaction.atomic():
+                run: SyncRun = SyncRun.objects.create(
+                    connection=connection, trigger=trigger, mode=chosen, requested_by=user
+                )
+        except IntegrityError:
+            continue  # somebody was faster: join theirs, unless it is finished by now
+        transaction.on_commit(nudge)
+        return run
+
+
+def request_all(*, user: User, trigger: Trigger) -> list[SyncRun]:
+    """Runs for every connection of `user` that can sync now."""
+    connections = Connection.objects.for_user(user).syncable().order_by("created_at")
+    return [request_sync(user=user, connection=connection, trigger=trigger) for connection in connections]
+
+
+def cancel(run: SyncRun) -> None:
+    """End an open run at once. What is booked stays; a worker in the middle books nothing more. Raises NotAllowed."""
+    ended = (
+        SyncRun.objects.open()
+        .filter(pk=run.pk)
+        .update(
+            state=RunState.CANCELLED, step="", wait_until=None, wait_reason="", held_by=None, finished_at=timezone.now()
+        )
+    )
+    if not ended:
+        raise NotAllowed("This run is over already; there is nothing left to cancel.")
+    run.refresh_from_db()
+
+
+# --- Running ----------------------------------------------------------------------------------------------------------
+def run_one(run_id: int) -> None:
+    """Do the run if it is due and nobody has it. Safe to call twice, and again after a crash: it goes on."""
+    hold = Hold.take(run_id)
+    if hold is None:
+        logger.info("sync.not_taken: run %s is over, not due or held by a living worker", run_id)
+        return
+    try:
+        with hold.kept():
+            _run(hold)
+    except HoldLost:
+        logger.info("sync.hold_lost: run %s was cancelled or given to another worker", run_id)
+
+
+def _run(hold: Hold) -> None:
+    connection = hold.run.connection
+    try:
+        if hold.run.attempts > planning.MAX_ATTEMPTS:
+            raise HubError(f"It was interrupted {hold.run.attempts - 1} times without getting any further.")
+        if hold.run.is_import:
+            imports.run_import(hold)
+        else:
+            fetching.fetch(hold)
+    except BrokerUnavailable as error:
+        connection_manager.note_failure(connection, error)
+        _wait_or_give_up(hold, error)
+    except BrokerError as error:
+        connection_manager.note_failure(connection, error)
+        hold.finish(RunState.FAILED, code=error.code, error=str(error))
+    except HubError as error:
+        hold.finish(RunState.FAILED, code=error.code, error=str(error))
+    except HoldLost:
+        raise
+    except Exception:
+        request_id = structlog.contextvars.get_contextvars().get("request_id", "none")
+        sentence = f"Something went wrong on our side. It has been noted; if you ask us, name request {request_id}."
+        hold.finish(RunState.FAILED, code="internal_error", error=sentence)
+        logger.exception("sync.crashed: run %s", hold.run.pk)
+        raise
+    else:
+        _settle(hold)
+
+
+def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
+    broker = hold.run.connection.get_broker_display()
+    if hold.run.attempts < planning.MAX_ATTEMPTS:
+        limited = isinstance(error, RateLimited)
+        why = f"{broker} allows only so many requests" if limited else f"{broker} is not answering right now"
+        hold.wait(planning.retry_at(hold.run.attempts, error.retry_at), why)
+        return
+    fetched_any = any(
+        result["state"] == PartState.DONE for part, result in hold.run.parts.items() if part != fetching.ACCOUNTS
+    )
+    sentence = f"{error} The hub tried {hold.run.attempts} times and stopped; the next sync tries again."
+    hold.finish(RunState.PARTIAL if fetched_any else RunState.FAILED, code=error.code, error=sentence)
+
+
+@transaction.atomic
+def _settle(hold: Hold) -> None:
+    """Close a run that came to its end: whole, or with parts missing."""
+    run = hold.run
+    failed = {part: result for part, result in run.parts.items() if result["state"] == PartState.FAILED}
+    nothing = all(part in failed for part in run.parts if part != fetching.ACCOUNTS)
+    if not failed:
+        hold.finish(RunState.SUCCEEDED)
+    else:
+        reason = next(iter(failed.values()))["detail"]
+        hold.finish(RunState.FAILED if nothing else RunState.PARTIAL, code="parts_failing", error=reason)
+    if not run.is_import:
+        since = run.connection.degraded_parts
+        failing = {part: since.get(part, result["at"]) for part, result in failed.items()}
+        connection_manager.note_success(run.connection, failing_parts=failing)

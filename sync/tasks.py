@@ -1,0 +1,26 @@
+"""Celery's way in: thin shells, ids in, each may run twice."""
+
+from celery import shared_task
+
+from sync import sync_service
+
+
+@shared_task(name="sync.dispatch")
+def dispatch() -> None:
+    sync_service.dispatch_due()
+
+
+@shared_task(name="sync.plan_due")
+def plan_due() -> None:
+    if sync_service.plan_due():
+        sync_service.dispatch_due()
+
+
+@shared_task(name="sync.run")
+def run(run_id: int) -> None:
+    sync_service.run_one(run_id)
+
+
+@shared_task(name="sync.import_file")
+def import_file(run_id: int) -> None:
+    sync_service.run_one(run_id)

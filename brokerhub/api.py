@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied, RequestDataTooBig, Suspicio
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
-from django.urls import path, re_path
+from django.urls import include, path, re_path
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from drf_standardized_errors.formatter import flatten_errors
@@ -144,6 +144,7 @@ class Docs(SpectacularSwaggerSplitView):
 urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
     path("docs", Docs.as_view(), name="api-docs"),
+    path("v1/", include("connections.api")),
     path("v1/", include("health.api")),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

@@ -6,6 +6,7 @@ import zoneinfo
 from collections.abc import Callable
 from http import HTTPStatus
 
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -35,6 +36,17 @@ def request_id_header(get_response: type_get_response) -> type_get_response:
         response = get_response(request)
         response["X-Request-ID"] = request_id
         return response
+
+    return middleware
+
+
+def refuse_nul(get_response: type_get_response) -> type_get_response:
+    """A NUL in an address is no letter of any name of ours, and PostgreSQL raises when it meets one in a filter."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if "\0" in request.path_info or "%00" in request.META["QUERY_STRING"]:
+            raise BadRequest("The address holds a NUL character.")
+        return get_response(request)
 
     return middleware
 

@@ -328,6 +328,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # settled by our own middleware, which stands before
 
 # --- Logs: one line an event with the request's id; values named like secrets never pass ------------------------------
 _log_chain: list[Any] = [

@@ -3,14 +3,17 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from brokerhub import views
+from brokerhub import preference_views, views
 
 urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("brokerhub.api")),
+    path("connections/", include("connections.urls")),
     path("health/", include("health.urls")),
     path("healthz", views.healthz, name="healthz"),
+    path("preferences/theme", preference_views.theme, name="preference-theme"),
+    path("preferences/amounts", preference_views.amounts, name="preference-amounts"),
     path("readyz", views.readyz, name="readyz"),
 ]
 

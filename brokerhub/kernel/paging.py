@@ -19,6 +19,11 @@ if TYPE_CHECKING:  # rest_framework.views itself imports the classes that the se
     from rest_framework.views import APIView
 
 
+def _is_plain(value: Any) -> bool:
+    """A number, or text that PostgreSQL can hold."""
+    return isinstance(value, int) or (isinstance(value, str) and "\0" not in value)
+
+
 def flipped(ordering: Sequence[str]) -> tuple[str, ...]:
     return tuple(name[1:] if name.startswith("-") else f"-{name}" for name in ordering)
 
@@ -91,8 +96,12 @@ class CursorPages(CursorPagination):
             position, backwards = json.loads(base64.urlsafe_b64decode(encoded.encode("ascii")))
         except (binascii.Error, UnicodeError, ValueError, TypeError, RecursionError) as error:
             raise self._invalid_cursor() from error
-        plain = isinstance(position, list) and all(isinstance(value, str | int) for value in position)
-        if not plain or len(position) != columns or not isinstance(backwards, bool):
+        if (
+            not isinstance(position, list)
+            or not all(map(_is_plain, position))
+            or len(position) != columns
+            or not isinstance(backwards, bool)
+        ):
             raise self._invalid_cursor()
         return position, backwards
 

@@ -13,6 +13,7 @@ What a record becomes:
                 An excluded row's correction is excluded as well
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -115,7 +116,7 @@ def _record_positions(account: Account, holdings: Holdings, run_id: int | None) 
             as_of=holdings.as_of,
             closed_at=None,
             run_id=run_id,
-            raw=dict(held.raw),
+            raw=json.loads(staging.json_text(held.raw)),
             **{name: getattr(held, name) for name in POSITION_FACTS},
         )
         for instrument_id, held in merged_positions(
@@ -141,7 +142,7 @@ def _record_balances(account: Account, holdings: Holdings, run_id: int | None) -
             currency=balance.currency,
             as_of=holdings.as_of,
             run_id=run_id,
-            raw=dict(balance.raw),
+            raw=json.loads(staging.json_text(balance.raw)),
             **{name: getattr(balance, name) for name in BALANCE_FACTS},
         )
         for balance in holdings.balances

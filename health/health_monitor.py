@@ -1,10 +1,12 @@
 """How each broker's API is doing, for the widget, the board and the API alike: read from what was recorded."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self, cast
 
+from django.core.cache import cache
 from django.db.models import TextChoices
 from django.utils import timezone
 
@@ -15,7 +17,9 @@ from health.models import CallBucket, Resolution
 from health.verdicts import QUIET, Minute, Status, judge, overall
 
 MEMORY = timedelta(minutes=30)  # a verdict follows from the minutes since then
+KEPT = 3  # seconds
 BROKERS = tuple(broker for broker in Broker if broker is not Broker.OTHER)
+_ORDER = tuple(Operation)
 
 
 class Window(TextChoices):
@@ -42,41 +46,53 @@ _LENGTHS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """What a window's calls come to. Rates are 0..1 of all calls, latencies seconds; None when there were none."""
 
-    tally: Tally
-    p50: float | None = field(init=False)
-    p95: float | None = field(init=False)
-    p99: float | None = field(init=False)
+    calls: int
+    failed_by_broker: int
+    failed_by_us: int
+    failed_by_login: int
+    p50: float | None
+    p95: float | None
+    p99: float | None
 
-    def __post_init__(self) -> None:
-        for name, value in zip(("p50", "p95", "p99"), quantiles(self.tally.latency, 0.50, 0.95, 0.99), strict=True):
-            object.__setattr__(self, name, value)
+    @classmethod
+    def of(cls, tally: Tally) -> Self:
+        p50, p95, p99 = quantiles(tally.latency, 0.50, 0.95, 0.99)
+        return cls(
+            calls=tally.calls,
+            failed_by_broker=tally.failed(Attribution.BROKER),
+            failed_by_us=tally.failed(Attribution.OURS),
+            failed_by_login=tally.failed(Attribution.CREDENTIAL),
+            p50=p50,
+            p95=p95,
+            p99=p99,
+        )
+
+    def _rate(self, failed: int) -> float | None:
+        return failed / self.calls if self.calls else None
 
     @property
-    def calls(self) -> int:
-        return self.tally.calls
-
-    def _rate(self, *sides: Attribution) -> float | None:
-        return self.tally.failed(*sides) / self.calls if self.calls else None
+    def failed(self) -> int:
+        return self.failed_by_broker + self.failed_by_us + self.failed_by_login
 
     @property
     def error_rate(self) -> float | None:
-        return self._rate()
+        return self._rate(self.failed)
 
     @property
     def broker_error_rate(self) -> float | None:
-        return self._rate(Attribution.BROKER)
+        return self._rate(self.failed_by_broker)
 
     @property
     def our_error_rate(self) -> float | None:
-        return self._rate(Attribution.OURS)
+        return self._rate(self.failed_by_us)
 
     @property
     def login_error_rate(self) -> float | None:
-        return self._rate(Attribution.CREDENTIAL)
+        return self._rate(self.failed_by_login)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +104,7 @@ class OperationHealth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerHealth:
-    """One broker: its status now, and what its calls came to in the window. `last_call_at` looks back a week at most."""
+    """One broker: its status now, and what its calls came to in the window."""
 
     broker: Broker
     status: Status
@@ -96,36 +112,48 @@ class BrokerHealth:
     as_of: datetime
     figures: Figures
     operations: tuple[OperationHealth, ...]  # those called in the window, in the order of Operation
-    budget: Budget | None
-    last_call_at: datetime | None
+    budget: Budget | None  # as it stands now, None when no call of the last week told one
+    last_call_at: datetime | None  # None when there was none in the last week
 
     @property
     def sentence(self) -> str:
         return self.status.sentence.format(broker=self.broker.label)
 
 
-def board(window: Window = Window.HOUR, *, now: datetime | None = None) -> tuple[BrokerHealth, ...]:
-    """Every broker the hub can call, in two queries."""
+def board(window: Window = Window.HOUR) -> tuple[BrokerHealth, ...]:
+    """Every broker the hub can call, at most KEPT seconds old: everybody who looks shares one reading."""
+    return cast(
+        tuple[BrokerHealth, ...], cache.get_or_set(f"health:board:{window}", lambda: measure(window), timeout=KEPT)
+    )
+
+
+def broker_health(broker: Broker, window: Window = Window.HOUR) -> BrokerHealth:
+    """One of BROKERS, out of the same reading as `board`."""
+    return next(health for health in board(window) if health.broker is broker)
+
+
+def measure(window: Window, *, now: datetime | None = None) -> tuple[BrokerHealth, ...]:
+    """Every broker, read now, in four queries however many brokers and calls there are."""
     now = now or timezone.now()
-    return tuple(_assess(BROKERS, window, now))
-
-
-def broker_health(broker: Broker, window: Window = Window.HOUR, *, now: datetime | None = None) -> BrokerHealth:
-    """One of BROKERS."""
-    (health,) = _assess((broker,), window, now or timezone.now())
-    return health
-
-
-def status_of(broker: Broker, *, now: datetime | None = None) -> Status:
-    return broker_health(broker, Window.FIVE_MINUTES, now=now).status
-
-
-def _assess(brokers: tuple[Broker, ...], window: Window, now: datetime) -> Iterator[BrokerHealth]:
-    wanted = CallBucket.objects.filter(broker__in=brokers)
-    recent = _by_broker(wanted.measured(Resolution.MINUTE, since=now - MEMORY))
-    measured = _by_broker(wanted.measured(window.resolution, since=now - window.length))
-    for broker in brokers:
-        yield _broker(broker, recent[broker.value], measured[broker.value], window, now)
+    buckets = CallBucket.objects.filter(broker__in=BROKERS)
+    recent = _by_broker(buckets.measured(Resolution.MINUTE, since=now - MEMORY))
+    measured = _by_broker(buckets.measured(window.resolution, since=now - window.length))
+    last_week = buckets.measured(Resolution.HOUR, since=now - Window.WEEK.length)
+    last_calls = last_week.last_calls()
+    budgets = last_week.budgets()
+    return tuple(
+        BrokerHealth(
+            broker=broker,
+            status=_status(recent[broker], now),
+            window=window,
+            as_of=now,
+            figures=Figures.of(_total(measured[broker])),
+            operations=_operations(recent[broker], measured[broker], now),
+            budget=budgets[broker].now(now) if broker in budgets else None,
+            last_call_at=last_calls.get(broker),
+        )
+        for broker in BROKERS
+    )
 
 
 def _by_broker(buckets: Iterable[CallBucket]) -> defaultdict[str, list[CallBucket]]:
@@ -135,31 +163,20 @@ def _by_broker(buckets: Iterable[CallBucket]) -> defaultdict[str, list[CallBucke
     return found
 
 
-def _broker(
-    broker: Broker, recent: list[CallBucket], measured: list[CallBucket], window: Window, now: datetime
-) -> BrokerHealth:
-    statuses = {operation: judge(_timeline(buckets, now)) for operation, buckets in _by_operation(recent).items()}
-    tallies = {operation: _total(buckets) for operation, buckets in _by_operation(measured).items()}
-    total = _total(measured)
-    latest = _total(recent)
-    latest.add(total)
-    return BrokerHealth(
-        broker=broker,
-        status=overall(judge(_timeline(recent, now)), list(statuses.values())),
-        window=window,
-        as_of=now,
-        figures=Figures(total),
-        operations=tuple(
-            OperationHealth(
-                operation=operation,
-                status=statuses.get(operation, Status.UNKNOWN),
-                figures=Figures(tallies[operation]),
-            )
-            for operation in Operation
-            if operation in tallies
-        ),
-        budget=latest.budget and latest.budget.now(now),
-        last_call_at=latest.last_call_at,
+def _status(recent: list[CallBucket], now: datetime) -> Status:
+    operations = [judge(_timeline(buckets, now)) for buckets in _by_operation(recent).values()]
+    return overall(judge(_timeline(recent, now)), operations)
+
+
+def _operations(recent: list[CallBucket], measured: list[CallBucket], now: datetime) -> tuple[OperationHealth, ...]:
+    lately = _by_operation(recent)
+    return tuple(
+        OperationHealth(
+            operation=operation,
+            status=judge(_timeline(lately.get(operation, []), now)),
+            figures=Figures.of(_total(buckets)),
+        )
+        for operation, buckets in sorted(_by_operation(measured).items(), key=lambda each: _ORDER.index(each[0]))
     )
 
 

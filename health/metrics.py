@@ -55,17 +55,17 @@ def quantiles(histogram: Mapping[int, int], *shares: float) -> tuple[float | Non
 
 
 def surely_above(failed: int, total: int) -> float:
-    """The failure share (0..1) that is surely exceeded: Wilson's lower bound at three standard deviations.
+    """The failure share (0..1) that is surely exceeded: Wilson's lower bound at four standard deviations.
 
     With few calls it stays low, so a handful of unlucky ones proves nothing. 0 without calls.
     Source: Wilson, "Probable inference", JASA 1927.
     """
     if not total:
         return 0.0
-    square = 9.0
+    square = 16.0
     share = failed / total
     centre = share + square / (2 * total)
-    margin = 3 * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
+    margin = 4 * math.sqrt(share * (1 - share) / total + square / (4 * total * total))
     return max(0.0, (centre - margin) / (1 + square / total))
 
 
@@ -115,9 +115,7 @@ class Tally:
         self.received_bytes += call.received_bytes
         self._saw(call.started_at)
         if call.limit is not None:
-            self._told(
-                Budget(limit=call.limit, remaining=call.remaining, period=call.period, seen_at=call.started_at)
-            )
+            self._told(Budget(limit=call.limit, remaining=call.remaining, period=call.period, seen_at=call.started_at))
 
     def add(self, other: "Tally") -> None:
         self.counts.update(other.counts)

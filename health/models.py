@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, NamedTuple, Self
 
 from django.db import connections, models
+from django.db.models import Max
 
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
@@ -71,10 +72,18 @@ class CallBucketQuerySet(models.QuerySet["CallBucket"]):
         with connections[self.db].cursor() as cursor:
             cursor.execute(_UPSERT, [json.dumps(rows)])
 
-    def measured(self, resolution: Resolution, *, since: datetime, broker: str = "") -> Self:
-        """Buckets that hold calls from `since` on, rounded outwards to a whole bucket; all brokers without `broker`."""
-        found = self.filter(resolution=resolution, starts_at__gte=resolution.start_of(since))
-        return found.filter(broker=broker) if broker else found
+    def measured(self, resolution: Resolution, *, since: datetime) -> Self:
+        """Buckets that hold calls from `since` on, rounded outwards to a whole bucket."""
+        return self.filter(resolution=resolution, starts_at__gte=resolution.start_of(since))
+
+    def last_calls(self) -> dict[str, datetime]:
+        """When each broker was last called."""
+        return dict(self.order_by().values_list("broker").annotate(Max("last_call_at")))
+
+    def budgets(self) -> dict[str, Budget]:
+        """The rate budget each broker was last seen to have; a broker that never told one is missing."""
+        told = self.exclude(budget_seen_at=None).order_by("broker", "-budget_seen_at").distinct("broker")
+        return {bucket.broker: bucket.budget for bucket in told.defer("counts", "latency") if bucket.budget}
 
 
 class CallBucket(models.Model):
@@ -107,21 +116,24 @@ class CallBucket(models.Model):
         return f"{self.get_broker_display()} {self.operation}, {self.resolution} of {self.starts_at:%Y-%m-%d %H:%M}"
 
     @property
+    def budget(self) -> Budget | None:
+        if self.budget_limit is None or self.budget_seen_at is None:
+            return None
+        return Budget(
+            limit=self.budget_limit,
+            remaining=self.budget_remaining,
+            period=self.budget_period,
+            seen_at=self.budget_seen_at,
+        )
+
+    @property
     def tally(self) -> Tally:
-        budget = None
-        if self.budget_limit is not None and self.budget_seen_at is not None:
-            budget = Budget(
-                limit=self.budget_limit,
-                remaining=self.budget_remaining,
-                period=self.budget_period,
-                seen_at=self.budget_seen_at,
-            )
         return Tally(
             counts=Counter(self.counts),
             latency=Counter({int(index): count for index, count in self.latency.items()}),
             received_bytes=self.received_bytes,
             last_call_at=self.last_call_at,
-            budget=budget,
+            budget=self.budget,
         )
 
     @property

@@ -1,0 +1,56 @@
+"""The probe against the sandbox, by its task."""
+
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+
+from health.models import CallBucket, Resolution
+from health.recording import recorder
+from health.tasks import probe
+
+pytestmark = pytest.mark.django_db
+
+
+def probed() -> dict[str, int]:
+    """The counts of the probe's bucket; empty when there was none."""
+    recorder.flush()
+    bucket = CallBucket.objects.filter(resolution=Resolution.HOUR, operation="probe").first()
+    return bucket.counts if bucket else {}
+
+
+def test_a_broker_that_refuses_a_stranger_in_its_own_words_is_reachable(sandbox: Any) -> None:
+    probe()
+    assert probed() == {"ok/none": 1}
+    assert all("authorization" not in str(call).lower() for call in sandbox.calls())
+
+
+def test_one_probe_a_minute_over_all_processes(sandbox: Any) -> None:
+    probe()
+    probe()
+    assert probed() == {"ok/none": 1}
+    assert len(sandbox.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "counted"),
+    [("server_error", "server_error/broker"), ("html", "bad_reply/broker"), ("reset", "network/broker")],
+)
+def test_a_broker_in_trouble_is_measured_and_the_task_goes_on(sandbox: Any, fault: str, counted: str) -> None:
+    sandbox.fault(fault)
+    probe()
+    assert probed() == {counted: 1}
+
+
+def test_a_broker_that_is_not_set_up_here_is_not_probed(sandbox: Any, settings: Any) -> None:
+    settings.SCHWAB_APP_KEY = ""
+    probe()
+    assert probed() == {}
+    assert sandbox.calls() == []
+
+
+def test_the_probe_goes_on_when_its_minute_is_over(sandbox: Any) -> None:
+    probe()
+    cache.clear()
+    probe()
+    assert probed() == {"ok/none": 2}

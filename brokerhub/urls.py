@@ -3,9 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from brokerhub import preference_views, views
+from brokerhub import overview, preference_views, settings_pages, views
 
 urlpatterns = [
+    path("", overview.overview, name="overview"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("brokerhub.api")),
@@ -15,6 +16,7 @@ urlpatterns = [
     path("preferences/theme", preference_views.theme, name="preference-theme"),
     path("preferences/amounts", preference_views.amounts, name="preference-amounts"),
     path("readyz", views.readyz, name="readyz"),
+    path("settings/", settings_pages.profile, name="settings"),
 ]
 
 handler400 = "brokerhub.views.bad_request"

@@ -24,6 +24,23 @@ MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "The broker did not say"
 DOTS = "\N{BULLET}" * 4
 PRICE_PLACES = 6
+# The first word that occurs wins: Edge and Opera also call themselves Chrome, and Chrome calls itself Safari.
+BROWSERS = [
+    ("Edg", "Edge"),
+    ("OPR", "Opera"),
+    ("Firefox", "Firefox"),
+    ("Chrom", "Chrome"),
+    ("CriOS", "Chrome"),
+    ("Safari", "Safari"),
+]
+SYSTEMS = [
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "Mac"),
+    ("Linux", "Linux"),
+]
 
 
 @register.simple_tag(takes_context=True)
@@ -92,6 +109,14 @@ def ago(at: datetime | None, never: str = "Never") -> SafeString:
 def badge(tone: str, text: str, title: str = "") -> SafeString:
     """A state in words; `tone` is good, warn, bad, wait, quiet or plain: {% badge run.status.tone "Done" %}."""
     return format_html('<span class="badge badge--{}"{}>{}</span>', tone, _title(title), text)
+
+
+@register.filter
+def device(user_agent: str) -> str:
+    """A browser's User-Agent header as people know it: "Firefox on Windows". A help to recognise, no proof."""
+    browser = next((name for word, name in BROWSERS if word in user_agent), "A program")
+    system = next((name for word, name in SYSTEMS if word in user_agent), "")
+    return f"{browser} on {system}" if system else browser
 
 
 @register.inclusion_tag("components/progress.html")

@@ -1,0 +1,79 @@
+// Draws plotly figures. A chart is <figure data-chart="ID"> with the figure's JSON in <script type="application/json" id="ID">
+// (Django's json_script), or <figure data-chart-src="URL">. Its colours are our tokens, so a figure brings none of its own.
+const SERIES = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5", "--chart-6", "--chart-7"];
+const CONFIG = { displayModeBar: false, responsive: true, showTips: false };
+
+function colour(token) {
+  const probe = document.createElement("i");
+  probe.style.color = `var(${token})`;
+  document.body.append(probe);
+  const resolved = getComputedStyle(probe).color;
+  probe.remove();
+  return resolved;
+}
+
+function axis(given = {}, hidden) {
+  const line = colour("--line");
+  const labels = hidden ? { showticklabels: false } : {};
+  return { automargin: true, zeroline: false, ...given, gridcolor: line, linecolor: line, ...labels };
+}
+
+function layout(given, hidden) {
+  const { template, ...own } = given; // plotly.py's own template carries its colours; ours replace them
+  const text = colour("--text");
+  return {
+    margin: { l: 8, r: 8, t: 8, b: 8 },
+    hovermode: "x unified",
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    ...own,
+    autosize: true,
+    colorway: SERIES.map(colour),
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: text },
+    hoverlabel: { bgcolor: colour("--surface"), bordercolor: colour("--line"), font: { color: text } },
+    xaxis: axis({ showgrid: false, ...own.xaxis }, false),
+    yaxis: axis(own.yaxis, hidden),
+  };
+}
+
+function trace(given, hidden) {
+  const edge = given.type === "pie" ? { marker: { line: { color: colour("--surface"), width: 2 }, ...given.marker } } : {};
+  const area = given.fill && given.fill !== "none" ? { fillcolor: colour("--accent-soft") } : {};
+  const secret = hidden ? { hoverinfo: given.type === "pie" ? "label+percent" : "x", hovertemplate: null } : {};
+  return { ...given, ...edge, ...area, ...secret };
+}
+
+async function figureOf(element) {
+  if (element.dataset.chart) return JSON.parse(document.getElementById(element.dataset.chart).textContent);
+  const answer = await fetch(element.dataset.chartSrc, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(`The chart's data could not be loaded (${answer.status}).`);
+  return answer.json();
+}
+
+function draw(element) {
+  const hidden = document.documentElement.dataset.amounts === "hidden";
+  const { data, layout: given = {} } = element.figure;
+  return Plotly.react(element, data.map((one) => trace(one, hidden)), layout(given, hidden), CONFIG);
+}
+
+async function start(element) {
+  element.figure = await figureOf(element);
+  element.replaceChildren();
+  await draw(element);
+}
+
+function charts(root, selector = "[data-chart], [data-chart-src]") {
+  return root.querySelectorAll(selector);
+}
+
+function redraw() {
+  for (const element of charts(document)) if (element.figure) draw(element);
+}
+
+for (const element of charts(document)) start(element);
+document.addEventListener("htmx:load", (event) => {
+  for (const element of charts(event.detail.elt)) if (!element.figure) start(element);
+});
+document.addEventListener("hub:theme", redraw);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -325,7 +325,7 @@ def _redis_program() -> str:
 def is_alive(pid: int) -> bool:
     """Whether the process still does anything: one that has ended and waits for its parent does not."""
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

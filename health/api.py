@@ -21,14 +21,14 @@ RATE = "Share of all calls in the window, 0 to 1; null when there were none."
 
 
 class Rate(serializers.FloatField):
-    def to_representation(self, value: float) -> float:
+    def to_representation(self, value: float) -> float:  # type: ignore[override]  # the stubs say str
         return round(value, 6)
 
 
 class Milliseconds(serializers.FloatField):
     """From seconds."""
 
-    def to_representation(self, value: float) -> float:
+    def to_representation(self, value: float) -> float:  # type: ignore[override]  # the stubs say str
         return round(value * 1000, 1)
 
 

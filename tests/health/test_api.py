@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from django.utils import timezone
@@ -52,7 +53,7 @@ def test_the_figures_of_a_broker(api: APIClient) -> None:
         ("holdings", 1),
         ("transactions", 9),
     ]
-    assert timezone.datetime.fromisoformat(health["last_call_at"]) == now
+    assert datetime.fromisoformat(health["last_call_at"]) == now
 
 
 def test_the_board_holds_every_broker_as_its_own_address_does(api: APIClient) -> None:

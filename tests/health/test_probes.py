@@ -34,7 +34,7 @@ def test_one_probe_a_minute_over_all_processes(sandbox: Any) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "counted"),
-    [("server_error", "server_error/broker"), ("html", "bad_reply/broker"), ("reset", "network/broker")],
+    [("500", "server_error/broker"), ("route_missing", "bad_reply/broker"), ("reset", "network/broker")],
 )
 def test_a_broker_in_trouble_is_measured_and_the_task_goes_on(sandbox: Any, fault: str, counted: str) -> None:
     sandbox.fault(fault)

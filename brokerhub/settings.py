@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import dj_database_url
 import structlog
 from environs import Env, EnvError
 from kombu import Queue
@@ -21,6 +20,7 @@ from brokerhub.kernel.config import (
     ConfigurationError,
     check_schwab_callback,
     credentials_keys,
+    database,
     is_loopback,
     redis_urls,
 )
@@ -86,9 +86,11 @@ try:
     DATABASE_URL = _database_url or embedded.database_url(VAR_DIR)
     REDIS_URL = _redis_url or embedded.redis_url(VAR_DIR)
     REDIS_CACHE_URL, CELERY_BROKER_URL, RATE_LIMIT_STORAGE_URL = redis_urls(REDIS_URL)
-    DATABASES: dict[str, Any] = {
-        "default": dj_database_url.parse(DATABASE_URL, conn_max_age=60, conn_health_checks=True)
-    }
+    DATABASES: dict[str, Any] = {"default": database(DATABASE_URL)}
+    if "EMAIL_BACKEND" not in EMAIL:
+        raise ConfigurationError(
+            "EMAIL_URL must look like smtp+tls://USER:PASSWORD@HOST:587, or console: to print mails."
+        )
 except (ConfigurationError, embedded.EmbeddedError) as error:
     stop(str(error))
 
@@ -96,9 +98,14 @@ ENVIRONMENT = "sandbox" if BROKERS_SANDBOX_URL else "live"
 if BROKERS_SANDBOX_URL:  # checked above to be loopback: the one place where OAuth may go over plain http
     os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
 
-DATABASES["default"].setdefault("OPTIONS", {})["application_name"] = "brokerhub"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_CACHE_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_CACHE_URL,
+        "OPTIONS": {"socket_timeout": 10},
+    }
+}
 
 INSTALLED_APPS = [
     "brokerhub",

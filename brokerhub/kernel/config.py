@@ -3,7 +3,10 @@
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import dj_database_url
 
 KEY_BYTES = 32
 
@@ -38,6 +41,18 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in {"127.0.0.1", "localhost", "::1"}
 
 
+def database(url: str) -> dict[str, Any]:
+    """Django's entry for a PostgreSQL URL; there is no other engine. Giving up on a silent host takes 10 s."""
+    try:
+        entry = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
+    except ValueError:
+        entry = {}
+    if entry.get("ENGINE") != "django.db.backends.postgresql":
+        raise ConfigurationError("DATABASE_URL must look like postgresql://USER:PASSWORD@HOST:5432/NAME.")
+    options = {"application_name": "brokerhub", "connect_timeout": 10}
+    return entry | {"OPTIONS": options | entry.get("OPTIONS", {})}
+
+
 def redis_urls(url: str) -> tuple[str, str, str]:
     """One Redis URL in the three spellings our libraries want: redis-py (cache), Celery, `limits`."""
     parts = urlsplit(url)
@@ -60,6 +75,6 @@ def check_schwab_callback(url: str) -> None:
         or not url.startswith("https")
     ):
         raise ConfigurationError(
-            "SCHWAB_CALLBACK_URL must start with https://, must not use the name localhost (127.0.0.1 is fine), must not "
-            "end with a slash, and must be the very text registered for the app at developer.schwab.com."
+            "SCHWAB_CALLBACK_URL must start with https://, must not use the name localhost (127.0.0.1 is fine), must "
+            "not end with a slash, and must be the very text registered for the app at developer.schwab.com."
         )

@@ -19,7 +19,7 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox's related manager has no type hints
     """A person. The e-mail address is the login; totals are shown in `currency`, clock times in `timezone`."""
 
     username = None  # type: ignore[assignment]
@@ -54,14 +54,14 @@ class Scope(models.TextChoices):
     HEALTH_READ = "health:read", "See how the brokers' APIs are doing"
 
 
-class ApiToken(AbstractAuthToken):
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no type hints
     """A program's way in: only a digest is stored, the token itself is shown once."""
 
     name = models.CharField(max_length=80, default="API token")
     scopes = ArrayField(models.CharField(max_length=40, choices=Scope.choices), default=list)
     last_used_at = models.DateTimeField(null=True, blank=True)
 
-    class Meta(AbstractAuthToken.Meta):
+    class Meta(AbstractAuthToken.Meta):  # type: ignore[misc]
         abstract = False
         verbose_name = "API token"
 

@@ -53,7 +53,11 @@ class CursorPages(CursorPagination):
     max_page_size = 500
     ordering = ("-pk",)
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: "APIView | None" = None) -> list[Any]:
+    def paginate_queryset(
+        self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: "APIView | None" = None
+    ) -> list[Any]:
+        if not isinstance(queryset, QuerySet):
+            raise TypeError("Cursor pages are cut by the database; a list needs pagination_class = None.")
         self.base_url = request.build_absolute_uri()
         size = self.get_page_size(request)
         ordering: tuple[str, ...] = tuple(getattr(view, "ordering", None) or self.ordering)

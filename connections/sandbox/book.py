@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 ZERO = Decimal(0)
 
@@ -199,9 +200,9 @@ class Account:
         self.events = sorted([*self.events, *events], key=_posting_order)
         self._forget()
 
-    def change(self, event: Event, **changes: object) -> Event:
+    def change(self, event: Event, **changes: Any) -> Event:
         """Put a corrected event in the place of `event`; it keeps its id."""
-        corrected = replace(event, **changes)  # type: ignore[arg-type]
+        corrected = replace(event, **changes)
         self.events[self.events.index(event)] = corrected
         self._forget()
         return corrected

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import ROUND_UP, Decimal
 from random import Random
+from typing import Any
 
 from connections.sandbox.book import ZERO, Account, Event, Nature, Status
 from connections.sandbox.clock import at_new_york
@@ -45,10 +46,11 @@ class Diary:
         """Chance starts anew each month, so that a longer story never changes its earlier part."""
         self.rng = Random(f"{self.market.seed}:{self.account.number}:{year}-{month}")
 
-    def write(self, nature: Nature, day: date, at: datetime | None = None, **facts: object) -> Event:
+    def write(self, nature: Nature, day: date, at: datetime | None = None, **facts: Any) -> Event:
+        """`facts` are further fields of the event. Without a time it happens before the market opens."""
         at = at or at_new_york(day, 8, 50, self.rng.randrange(60))
         facts = {"posted_at": at, "settled_on": day, **facts}
-        event = Event(id=next(self.ids), nature=nature, at=at, traded_on=day, **facts)  # type: ignore[arg-type]
+        event = Event(id=next(self.ids), nature=nature, at=at, traded_on=day, **facts)
         self.written.append(event)
         if event.status is Status.POSTED:
             self.cash += event.cash
@@ -120,7 +122,7 @@ class Diary:
         if amount > 0:
             self.write(Nature.BOND_INTEREST, day, cash=amount, note=self.market.known(symbol).name)
 
-    def move_cash(self, nature: Nature, day: date, amount: Decimal | int, **facts: object) -> None:
+    def move_cash(self, nature: Nature, day: date, amount: Decimal | int, **facts: Any) -> None:
         """`amount` signed: positive comes in."""
         self.write(nature, day, cash=Decimal(amount), **facts)
 
@@ -148,15 +150,15 @@ class Diary:
     def deliver(self, symbol: str, day: date) -> None:
         """Exercise what is held long or be assigned on what is short; the shares change hands at the strike."""
         contracts, option = self.held[symbol], self.market.known(symbol)
+        terms = option.terms
         if not contracts:
             return
         self._close_option(Nature.EXERCISE if contracts > 0 else Nature.ASSIGNMENT, symbol, day)
-        takes_shares = (contracts > 0) == (option.right == "CALL")
+        takes_shares = (contracts > 0) == (terms.right == "CALL")
         shares = abs(contracts) * option.multiplier * (1 if takes_shares else -1)
-        assert option.strike is not None
         self.write(
             Nature.DELIVERY_BUY if takes_shares else Nature.DELIVERY_SELL, day, _after_close(day),
-            symbol=option.underlying, quantity=shares, price=option.strike, cash=-(shares * option.strike),
+            symbol=terms.underlying, quantity=shares, price=terms.strike, cash=-(shares * terms.strike),
             settled_on=settlement(day),
         )  # fmt: skip
 

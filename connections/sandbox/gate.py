@@ -6,7 +6,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec
 
 from django.http import HttpRequest, HttpResponse
@@ -53,8 +53,7 @@ def operation(side: BrokerSide, name: str) -> Callable[[Answer[Arguments]], View
     """Make a view of a function that returns a payload (or a whole response) or raises `Refusal`."""
 
     def decorate(answer: Answer[Arguments]) -> View[Arguments]:
-        @wraps(answer)
-        def view(request: HttpRequest, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:
+        def view(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:
             exchange = _begin(request, side, name)
             try:
                 response = _answer(request, exchange, lambda: answer(request, exchange, *args, **kwargs))
@@ -65,6 +64,7 @@ def operation(side: BrokerSide, name: str) -> Callable[[Answer[Arguments]], View
             exchange.call.status = response.status_code
             return response
 
+        update_wrapper(view, answer)
         return view
 
     return decorate
@@ -80,7 +80,7 @@ def _begin(request: HttpRequest, side: BrokerSide, name: str) -> Exchange:
         started_at=WORLD.clock.now(),
         correlation_id=str(uuid.uuid4()),
         login=side.presented_by(request),
-        query={key: value for key, value in request.GET.items() if key in LOGGED_QUERY},
+        query={name: request.GET.get(name, "") for name in LOGGED_QUERY if name in request.GET},
         faults=tuple(fault.kind.value for fault in faults),
     )
     WORLD.calls.append(call)

@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from functools import cache
 from random import Random
+from typing import Any
 
 from connections.sandbox.trading_days import is_open, last_open
 
@@ -29,6 +30,14 @@ class AssetClass(StrEnum):
 MULTIPLIERS = {AssetClass.OPTION: Decimal(100), AssetClass.BOND: Decimal(10)}  # a bond: 1,000 face, priced per 100
 
 
+@dataclass(frozen=True, slots=True)
+class OptionTerms:
+    underlying: str
+    expires_on: date
+    right: str  # CALL or PUT
+    strike: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """Something held. `quantity * price * multiplier` is its value in US dollars."""
@@ -43,15 +52,20 @@ class Instrument:
     dividend: Decimal = Decimal(0)  # per share and payment, in today's shares
     pays_in: tuple[int, ...] = ()  # months with a dividend
     is_receipt: bool = False  # a depository receipt, whose bank takes a fee
-    underlying: str | None = None
-    expires_on: date | None = None  # option's expiry, bond's maturity
-    right: str | None = None  # CALL or PUT
-    strike: Decimal | None = None
+    option: OptionTerms | None = None
     coupon: Decimal = Decimal(0)  # percent a year
+    matures_on: date | None = None
 
     @property
     def multiplier(self) -> Decimal:
         return MULTIPLIERS.get(self.asset_class, Decimal(1))
+
+    @property
+    def terms(self) -> OptionTerms:
+        """Raises ValueError when it is no option."""
+        if self.option is None:
+            raise ValueError(f"{self.symbol} is no option")
+        return self.option
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +79,27 @@ QUARTERS_1, QUARTERS_2, QUARTERS_3 = (1, 4, 7, 10), (2, 5, 8, 11), (3, 6, 9, 12)
 EVERY_MONTH = tuple(range(1, 13))
 
 
-def _stock(symbol: str, name: str, cusip: str, start: str, drift: float, swing: float, **more: object) -> Instrument:
-    return Instrument(symbol=symbol, name=name, cusip=cusip, start=Decimal(start), drift=drift, swing=swing, **more)  # type: ignore[arg-type]
+def _stock(symbol: str, name: str, cusip: str, start: str, drift: float, swing: float, **more: Any) -> Instrument:
+    """`start` is the price on the opening day, in today's shares."""
+    return Instrument(symbol=symbol, name=name, cusip=cusip, start=Decimal(start), drift=drift, swing=swing, **more)
 
 
 INSTRUMENTS = {
     instrument.symbol: instrument
     for instrument in (
         _stock("AAPL", "Apple Inc", "037833100", "157.87", 0.12, 0.016, dividend=Decimal("0.24"), pays_in=QUARTERS_2),
-        _stock("MSFT", "Microsoft Corp", "594918104", "336.07", 0.11, 0.015, dividend=Decimal("0.75"), pays_in=QUARTERS_3),
+        _stock(
+            "MSFT", "Microsoft Corp", "594918104", "336.07", 0.11, 0.015,
+            dividend=Decimal("0.75"), pays_in=QUARTERS_3,
+        ),
         _stock("NVDA", "NVIDIA Corp", "67066G104", "30.03", 0.38, 0.029, dividend=Decimal("0.01"), pays_in=QUARTERS_3),
         _stock("KO", "Coca-Cola Co", "191216100", "56.15", 0.05, 0.009, dividend=Decimal("0.46"), pays_in=QUARTERS_1),
         _stock("PFE", "Pfizer Inc", "717081103", "49.68", -0.09, 0.014, dividend=Decimal("0.41"), pays_in=QUARTERS_3),
         _stock("F", "Ford Motor Co", "345370860", "19.79", -0.08, 0.019, dividend=Decimal("0.15"), pays_in=QUARTERS_3),
-        _stock("JPM", "JPMorgan Chase & Co", "46625H100", "167.20", 0.10, 0.014, dividend=Decimal("1.05"), pays_in=QUARTERS_1),
+        _stock(
+            "JPM", "JPMorgan Chase & Co", "46625H100", "167.20", 0.10, 0.014,
+            dividend=Decimal("1.05"), pays_in=QUARTERS_1,
+        ),
         _stock("BRK.B", "Berkshire Hathaway Inc Class B", "084670702", "285.01", 0.11, 0.011),
         _stock(
             "TSM", "Taiwan Semiconductor Manufacturing ADR", "874039100", "119.40", 0.16, 0.020,
@@ -102,7 +123,7 @@ INSTRUMENTS = {
         ),
         _stock(
             "91282CHT1", "US TREASURY NOTE 3.875% 08/15/33", "91282CHT1", "97.50", 0.003, 0.002,
-            asset_class=AssetClass.BOND, coupon=Decimal("3.875"), expires_on=date(2033, 8, 15),
+            asset_class=AssetClass.BOND, coupon=Decimal("3.875"), matures_on=date(2033, 8, 15),
         ),
     )
 }  # fmt: skip
@@ -166,12 +187,12 @@ class Market:
 
     def _option_price(self, option: Instrument, on: date) -> Decimal:
         """What it is worth if exercised, plus a time value that melts with the root of the days left."""
-        assert option.underlying and option.strike is not None and option.expires_on
-        spot = self.price(option.underlying, on)
-        gain = spot - option.strike if option.right == "CALL" else option.strike - spot
-        days_left = max((option.expires_on - on).days, 0)
+        terms = option.terms
+        spot = self.price(terms.underlying, on)
+        gain = spot - terms.strike if terms.right == "CALL" else terms.strike - spot
+        days_left = max((terms.expires_on - on).days, 0)
         reach = spot * Decimal("0.02") * (Decimal(days_left) / 7).sqrt()
-        distance = abs(spot - option.strike)
+        distance = abs(spot - terms.strike)
         time_value = max(reach - distance / 2, Decimal(0)) if days_left else Decimal(0)
         return (max(gain, Decimal(0)) + time_value).quantize(CENT, ROUND_HALF_UP)
 
@@ -199,8 +220,5 @@ def option_from_symbol(symbol: str) -> Instrument | None:
         name=name,
         cusip=f"0{underlying.symbol.replace('.', '')[:5]}.{right}{expires_on:%y%m%d}{strike_part[:5]}",
         asset_class=AssetClass.OPTION,
-        underlying=underlying.symbol,
-        expires_on=expires_on,
-        right=word.upper(),
-        strike=strike,
+        option=OptionTerms(underlying.symbol, expires_on, word.upper(), strike),
     )

@@ -206,8 +206,7 @@ def _standing_options(month: Month, diary: Diary) -> Iterator[Act]:
 
 def _write_covered(diary: Diary, call: str, day: date) -> None:
     """Sell one call, if the shares to deliver are there."""
-    underlying = diary.market.known(call).underlying
-    if underlying and diary.held[underlying] >= 100:
+    if diary.held[diary.market.known(call).terms.underlying] >= 100:
         diary.trade(call, -1, day)
 
 

@@ -1,6 +1,7 @@
 """Days on which New York trades, and when a trade of a day settles.
 
-Source of the holidays: NYSE rule 7.2 and its published calendars; of settlement: SEC rule 15c6-1 (T+1 since 2024-05-28).
+Source of the holidays: NYSE rule 7.2 and its published calendars; of settlement: SEC rule 15c6-1 (T+1 since
+2024-05-28).
 """
 
 from collections.abc import Iterator

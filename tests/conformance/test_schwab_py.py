@@ -199,7 +199,7 @@ def test_a_wrong_secret_is_an_invalid_client(sandbox: Sandbox, transport: ToSand
     context = schwab.auth.get_auth_context(APP_KEY, CALLBACK)
     back = sandbox.sign_in(context.authorization_url)
     with pytest.raises(OAuthError) as refused:
-        schwab.auth.client_from_received_url(APP_KEY, "wrong", context, back, dict().update)
+        schwab.auth.client_from_received_url(APP_KEY, "wrong", context, back, {}.update)
     assert (refused.value.error, refused.value.description) == ("invalid_client", "Unauthorized")
 
 
@@ -208,7 +208,7 @@ def test_a_code_older_than_thirty_seconds_is_refused(sandbox: Sandbox, transport
     back = sandbox.sign_in(context.authorization_url)
     sandbox.advance(31)
     with pytest.raises(OAuthError) as refused:
-        schwab.auth.client_from_received_url(APP_KEY, APP_SECRET, context, back, dict().update)
+        schwab.auth.client_from_received_url(APP_KEY, APP_SECRET, context, back, {}.update)
     assert "AuthorizationCode has expired" in refused.value.description
 
 

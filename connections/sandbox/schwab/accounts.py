@@ -68,8 +68,8 @@ def _cash_balances(account: Account, positions: list[Valued]) -> dict[str, Any]:
     before = cash + total(positions, previous=True)
     return {
         "initialBalances": {
-            "accruedInterest": ZERO, **available, "cashBalance": cash, "bondValue": total(positions, BOND, previous=True),
-            "cashReceipts": ZERO, "liquidationValue": before,
+            "accruedInterest": ZERO, **available, "cashBalance": cash,
+            "bondValue": total(positions, BOND, previous=True), "cashReceipts": ZERO, "liquidationValue": before,
             "longOptionMarketValue": total(positions, OPTION, short=False, previous=True),
             "longStockValue": total(positions, *SHARES, short=False, previous=True),
             "moneyMarketFund": total(positions, FUND, previous=True), "mutualFundValue": ZERO,

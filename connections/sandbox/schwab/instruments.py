@@ -54,7 +54,7 @@ def in_position(instrument: Instrument, net_change: Decimal) -> dict[str, Any]:
     elif type_ := TYPES.get(instrument.asset_class):
         words["type"] = type_
     if instrument.asset_class is AssetClass.OPTION:
-        words |= {"putCall": instrument.right, "underlyingSymbol": instrument.underlying}
+        words |= {"putCall": instrument.terms.right, "underlyingSymbol": instrument.terms.underlying}
     return words
 
 
@@ -82,24 +82,24 @@ def in_transaction(instrument: Instrument, closing_price: Decimal) -> dict[str, 
 
 
 def _bond(instrument: Instrument) -> dict[str, Any]:
-    assert instrument.expires_on
-    return {"maturityDate": midnight(instrument.expires_on), "factor": Decimal(1), "variableRate": instrument.coupon}
+    assert instrument.matures_on
+    return {"maturityDate": midnight(instrument.matures_on), "factor": Decimal(1), "variableRate": instrument.coupon}
 
 
 def _option(instrument: Instrument) -> dict[str, Any]:
-    assert instrument.expires_on
+    terms = instrument.terms
     deliverable = {
-        "rootSymbol": instrument.underlying,
+        "rootSymbol": terms.underlying,
         "strikePercent": 100,
         "deliverableNumber": 1,
         "deliverableUnits": instrument.multiplier,
     }
     return {
-        "expirationDate": midnight(instrument.expires_on),
+        "expirationDate": midnight(terms.expires_on),
         "optionDeliverables": [deliverable],
         "optionPremiumMultiplier": 100,
-        "putCall": instrument.right,
-        "strikePrice": instrument.strike,
+        "putCall": terms.right,
+        "strikePrice": terms.strike,
         "type": "VANILLA",
-        "underlyingSymbol": instrument.underlying,
+        "underlyingSymbol": terms.underlying,
     }

@@ -113,8 +113,8 @@ def _prices(instrument: Instrument, price: Decimal, before: Decimal) -> dict[str
         "quoteTime": _close_time(),
         "totalVolume": stable_number(instrument.symbol, 1_000_000),
     }
-    if instrument.underlying:
-        common["underlyingPrice"] = WORLD.market.price(instrument.underlying, WORLD.clock.today())
+    if instrument.option:
+        common["underlyingPrice"] = WORLD.market.price(instrument.option.underlying, WORLD.clock.today())
     return common
 
 
@@ -130,16 +130,15 @@ def _fundamental(instrument: Instrument, price: Decimal) -> dict[str, Any]:
 
 def _reference(instrument: Instrument) -> dict[str, Any]:
     reference: dict[str, Any] = {"cusip": instrument.cusip, "description": instrument.name}
-    if instrument.asset_class is AssetClass.OPTION:
-        assert instrument.right and instrument.expires_on
+    if option := instrument.option:
         return reference | {
-            "contractType": instrument.right[0],
-            "strikePrice": instrument.strike,
+            "contractType": option.right[0],
+            "strikePrice": option.strike,
             "multiplier": instrument.multiplier,
-            "expirationYear": instrument.expires_on.year,
-            "expirationMonth": instrument.expires_on.month,
-            "expirationDay": instrument.expires_on.day,
-            "underlying": instrument.underlying,
+            "expirationYear": option.expires_on.year,
+            "expirationMonth": option.expires_on.month,
+            "expirationDay": option.expires_on.day,
+            "underlying": option.underlying,
         }
     return reference | {"exchange": "N", "exchangeName": "NYSE", "isHardToBorrow": False, "isShortable": True}
 

@@ -115,7 +115,9 @@ def bearer(request: HttpRequest) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def errors(status: int, detail: str | None = None, *, parameter: str | None = None, text: bool = False) -> dict[str, Any]:
+def errors(
+    status: int, detail: str | None = None, *, parameter: str | None = None, text: bool = False
+) -> dict[str, Any]:
     """The `errors` shape. Market data writes its status as `text`; `detail` may be missing."""
     error: dict[str, Any] = {
         "id": str(uuid.uuid4()),

@@ -1,6 +1,5 @@
 """An event of the book as a row of Schwab's transactions."""
 
-from decimal import Decimal
 from typing import Any
 
 from connections.sandbox.book import ZERO, Account, Event, Nature, Status
@@ -157,12 +156,10 @@ def _text_with_instrument(event: Event, account: Account, instrument: Instrument
 
 
 def _removal(event: Event, option: Instrument) -> str:
-    assert option.underlying and option.expires_on and option.strike is not None
-    company = option.name.split(f" {option.expires_on:%m/%d/%Y}")[0]
-    strike: Decimal = option.strike.normalize()
-    return (
-        f"Removed due to {REMOVALS[event.nature]} {option.right} {company} ${strike:f} EXP {option.expires_on:%m/%d/%y}"
-    )
+    terms = option.terms
+    company = option.name.split(f" {terms.expires_on:%m/%d/%Y}")[0]
+    contract = f"{terms.right} {company} ${terms.strike.normalize():f} EXP {terms.expires_on:%m/%d/%y}"
+    return f"Removed due to {REMOVALS[event.nature]} {contract}"
 
 
 def _text_of_cash(event: Event, account: Account) -> str:

@@ -12,7 +12,7 @@ THREADS = 32
 BACKLOG = 128
 
 
-class SandboxServer(BaseApplication):
+class SandboxServer(BaseApplication):  # type: ignore[misc]  # gunicorn ships no types
     """gunicorn with one worker: the sandbox's memory is the worker's memory."""
 
     def __init__(self, listener: socket.socket) -> None:
@@ -62,8 +62,11 @@ def listen(host: str, port: int) -> socket.socket:
     if not is_loopback:
         raise CommandError(f"The sandbox listens on loopback only, such as 127.0.0.1; {host} is not.")
     try:
-        listener = socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
-        raise CommandError(f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port.") from error
+        raise CommandError(
+            f"Port {port} on {host} cannot be used ({error.strerror}). Choose another with --port."
+        ) from error
     listener.set_inheritable(True)
     return listener

@@ -128,7 +128,8 @@ def supervise(environment: dict[str, str]) -> int:
     else:
         del commands["sandbox"]
     ready = f"The hub is at {environment['BASE_URL']}\nPress Ctrl-C to stop it.\n"
-    supervisor = Supervisor(environment, ports=ports, first=demo, ready=ready)
+    quiet = environment | {"LOG_LEVEL": "WARNING"}  # what the demo says stands beside the address
+    supervisor = Supervisor(quiet, ports=ports, first=demo, ready=ready)
     for name, command in commands.items():
         supervisor.add_process(name, command, env=environment, cwd=str(BASE_DIR))
     print("Starting " + ", ".join(commands) + " ...", flush=True)

@@ -23,7 +23,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imports(module: str, source: str, *, is_package: bool = False) -> Iterator[str]:
-    """Dotted names that `source` imports, wherever the statement stands; `from a import b` gives a.b: b may be a module."""
+    """Dotted names that `source` imports, wherever the statement stands; `from a import b` gives a.b."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

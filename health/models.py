@@ -8,6 +8,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from django.db import connections, models
 from django.db.models import Max
+from django.utils.functional import cached_property
 
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
@@ -126,8 +127,9 @@ class CallBucket(models.Model):
             seen_at=self.budget_seen_at,
         )
 
-    @property
+    @cached_property
     def tally(self) -> Tally:
+        """Shared by all who ask this row: to be added to another tally, not to be added to."""
         return Tally(
             counts=Counter(self.counts),
             latency=Counter({int(index): count for index, count in self.latency.items()}),

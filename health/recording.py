@@ -11,6 +11,7 @@ import atexit
 import logging
 import os
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError, connection
@@ -42,15 +43,13 @@ class Recorder:
         self._timer: threading.Timer | None = None
 
     def record(self, call: BrokerCall) -> None:
+        minute = Resolution.MINUTE.start_of(call.started_at)
+        key = BucketKey(Resolution.MINUTE, minute, call.broker.value, call.operation.value)
         with self._lock:
-            for resolution in Resolution:
-                key = BucketKey(
-                    resolution, resolution.start_of(call.started_at), call.broker.value, call.operation.value
-                )
-                tally = self._pending.get(key)
-                if tally is None:
-                    tally = self._pending[key] = Tally()
-                tally.count(call)
+            tally = self._pending.get(key)
+            if tally is None:
+                tally = self._pending[key] = Tally()
+            tally.count(call)
             self._wind_up()
 
     def _wind_up(self) -> None:
@@ -66,7 +65,7 @@ class Recorder:
         if not batch:
             return
         try:
-            CallBucket.objects.add(batch)
+            CallBucket.objects.add(_with_hours(batch))
         except BaseException:
             self._take_back(batch)
             raise
@@ -94,6 +93,15 @@ class Recorder:
             self.flush_or_log()
         finally:
             connection.close()  # the thread ends here, and its database connection with it
+
+
+def _with_hours(minutes: Mapping[BucketKey, Tally]) -> dict[BucketKey, Tally]:
+    """The same calls once more, by the hour: long windows need no roll-up job."""
+    batch = dict(minutes)
+    for key, tally in minutes.items():
+        hour = key._replace(resolution=Resolution.HOUR, starts_at=Resolution.HOUR.start_of(key.starts_at))
+        batch.setdefault(hour, Tally()).add(tally)
+    return batch
 
 
 recorder = Recorder()

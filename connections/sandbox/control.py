@@ -54,7 +54,7 @@ def overview(method: str, body: Body) -> Any:
     """Who and what is there."""
     return {
         "now": WORLD.clock.now().isoformat(),
-        "brokers": list(WORLD.sides),
+        "brokers": {name: sorted(side.operations) for name, side in WORLD.sides.items()},
         "people": [
             {"login": person.login, "accounts": [account.number for account in person.accounts]}
             for person in WORLD.people.everyone()
@@ -111,10 +111,14 @@ def faults(method: str, body: Body) -> Any:
 
 
 def _new_fault(body: Body) -> Fault:
-    times = body.get("times")
+    times, operation = body.get("times"), str(body.get("operation", EVERY))
+    broker = EVERY if body.get("broker") == EVERY else _broker(body)
+    known = {EVERY}.union(*(side.operations for side in WORLD.sides.values()))
+    if operation not in known:
+        raise BadRequest(f"operation must be one of {', '.join(sorted(known))}")
     return WORLD.faults.add(
-        broker=_broker(body) if body.get("broker") != EVERY else EVERY,
-        operation=str(body.get("operation", EVERY)),
+        broker=broker,
+        operation=operation,
         kind=FaultKind(str(body["kind"])),
         times=None if times is None else int(times),
         after=int(body.get("after", 0)),

@@ -51,6 +51,7 @@ View = Callable[Concatenate[HttpRequest, Arguments], HttpResponse]
 
 def operation(side: BrokerSide, name: str) -> Callable[[Answer[Arguments]], View[Arguments]]:
     """Make a view of a function that returns a payload (or a whole response) or raises `Refusal`."""
+    side.operations.add(name)
 
     def decorate(answer: Answer[Arguments]) -> View[Arguments]:
         def view(request: HttpRequest, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> HttpResponse:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from connections.sandbox import stories
-from connections.sandbox.book import Account
+from connections.sandbox.book import Account, Event
 from connections.sandbox.diary import Diary, activity_ids
 from connections.sandbox.market import Market
 from connections.sandbox.trading_days import ONE_DAY
@@ -34,6 +34,7 @@ class People:
     def __init__(self, market: Market) -> None:
         self.market = market
         self._people: dict[str, Person] = {}
+        self._written: dict[tuple[str, date], list[list[Event]]] = {}  # stories once told, to be told again at once
 
     def tell(self, today: date) -> None:
         """Forget all and tell the seeded stories up to the day before `today`."""
@@ -66,11 +67,14 @@ class People:
         return person
 
     def _add(self, person: Person, story: Callable[[list[Diary], date], None], until: date) -> None:
-        ids = activity_ids(f"{self.market.seed}:{person.login}")
-        diaries = [Diary(account, self.market, ids) for account in person.accounts]
-        story(diaries, until)
-        for diary in diaries:
-            diary.account.fill(diary.written)
+        key = person.login, until
+        if key not in self._written:
+            ids = activity_ids(f"{self.market.seed}:{person.login}")
+            diaries = [Diary(account, self.market, ids) for account in person.accounts]
+            story(diaries, until)
+            self._written[key] = [diary.written for diary in diaries]
+        for account, events in zip(person.accounts, self._written[key], strict=True):
+            account.fill(events)
         self._people[person.login] = person
 
 

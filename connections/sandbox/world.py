@@ -64,6 +64,7 @@ class BrokerSide(Protocol):
     name: str
     limit: RateLimit
     callbacks: list[str]
+    operations: set[str]  # names by which faults find them
 
     def reset(self) -> None: ...
     def external_id(self, account: Account) -> str: ...

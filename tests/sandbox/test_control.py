@@ -166,6 +166,11 @@ def test_another_callback_can_be_registered_until_the_next_reset(sandbox: Sandbo
 
 
 def test_an_unknown_lever_value_is_refused(sandbox: Sandbox) -> None:
-    for lever, body in (("faults", {"kind": "meteor"}), ("clock", {}), ("maintenance", {"broker": "nobody"})):
+    for lever, body in (
+        ("faults", {"kind": "meteor"}),
+        ("faults", {"kind": "500", "operation": "orders"}),
+        ("clock", {}),
+        ("maintenance", {"broker": "nobody"}),
+    ):
         answer = requests.post(f"{sandbox.base_url}/_control/{lever}", json=body, timeout=LIMIT)
         assert answer.status_code == 400, lever

@@ -1,5 +1,7 @@
 """Each fault does what its name says, as often as it was told, and nothing once it is taken away."""
 
+from typing import Any
+
 import pytest
 import requests
 
@@ -50,7 +52,7 @@ def test_a_fault_strikes_its_operation_only(sandbox: Sandbox, app: App) -> None:
 
 @pytest.mark.parametrize(("params", "header"), [({}, "30"), ({"retry_after": 7}, "7"), ({"retry_after": None}, None)])
 def test_too_many_may_say_when_to_come_back(
-    sandbox: Sandbox, app: App, params: dict[str, int | None], header: str | None
+    sandbox: Sandbox, app: App, params: dict[str, Any], header: str | None
 ) -> None:
     sandbox.fault("429", "account_numbers", times=1, **params)
     assert app.get(ACCOUNTS).headers.get("Retry-After") == header
@@ -116,7 +118,7 @@ def test_a_page_can_be_empty_doubled_or_shuffled(sandbox: Sandbox, app: App, row
         ({"change": "add", "to": "novelty"}, "novelty", "nothing"),
     ],
 )
-def test_the_schema_can_drift(sandbox: Sandbox, app: App, params: dict[str, str], has: str, lacks: str) -> None:
+def test_the_schema_can_drift(sandbox: Sandbox, app: App, params: dict[str, Any], has: str, lacks: str) -> None:
     sandbox.fault("schema_drift", "transactions", times=1, **params)
     row = app.transactions(app.hashes()["40012345"]).json()[0]
     assert has in row

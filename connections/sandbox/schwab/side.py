@@ -29,6 +29,7 @@ class Schwab:
     name = "schwab"
 
     def __init__(self) -> None:
+        self.operations: set[str] = set()
         self.authority = Authority(WORLD.clock)
         self.limit = RateLimit(CALLS_PER_MINUTE)
         self.callbacks = standard_callbacks()  # compared letter by letter, case included

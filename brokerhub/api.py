@@ -144,7 +144,9 @@ class Docs(SpectacularSwaggerSplitView):
 urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
     path("docs", Docs.as_view(), name="api-docs"),
+    path("v1/", include("aggregation.api")),
     path("v1/", include("connections.api")),
     path("v1/", include("health.api")),
+    path("v1/", include("sync.api")),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

@@ -17,6 +17,8 @@ urlpatterns = [
     path("preferences/amounts", preference_views.amounts, name="preference-amounts"),
     path("readyz", views.readyz, name="readyz"),
     path("settings/", settings_pages.profile, name="settings"),
+    path("portfolio/", include("aggregation.urls")),
+    path("sync/", include("sync.urls")),
 ]
 
 handler400 = "brokerhub.views.bad_request"

@@ -13,7 +13,7 @@ from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections import connection_manager
 from connections.brokers.records import Broker
-from connections.models import Account, Connection
+from connections.models import Account, AccountQuerySet, Connection
 from sync import importers
 from sync.holds import Counts, Hold, PartState
 from sync.importers import reader
@@ -24,10 +24,10 @@ from sync.sending import nudge
 FILE = "file"
 
 
-def importable_accounts(user: User) -> "list[Account]":
+def importable_accounts(user: User) -> AccountQuerySet:
     """Accounts of `user` that can take a file: those of open connections, by API or by file."""
     accounts = Account.objects.for_user(user).filter(connection__in=Connection.objects.for_user(user).open())
-    return list(accounts.select_related("connection").order_by("connection__created_at", "id"))
+    return accounts.select_related("connection").order_by("connection__created_at", "id")
 
 
 @transaction.atomic
@@ -47,7 +47,7 @@ def request_import(*, user: User, account: Account, name: str, content: bytes, f
 
     Raises NotAllowed for an account that takes no files, FileUnreadable or FileNotRead for a file we cannot use.
     """
-    if account not in importable_accounts(user):
+    if not importable_accounts(user).filter(pk=account.pk).exists():
         raise NotAllowed("This account takes no files: its connection was removed, or it is not yours.")
     text = reader.decode(content)
     chosen, match = importers.detect(text, format_key=format)
@@ -79,6 +79,14 @@ def request_import(*, user: User, account: Account, name: str, content: bytes, f
     )
     transaction.on_commit(nudge)
     return run
+
+
+@transaction.atomic
+def request_import_into_new(*, user: User, account_name: str, name: str, content: bytes, format: str = "") -> SyncRun:
+    """As `request_import`, into an account kept by file, made if need be. A refused file leaves none behind."""
+    chosen, _ = importers.detect(reader.decode(content), format_key=format)
+    account = open_file_account(user=user, broker=chosen.broker, name=account_name)
+    return request_import(user=user, account=account, name=name, content=content, format=format)
 
 
 def run_import(hold: Hold) -> None:

@@ -93,7 +93,12 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
         return self.filter(pk=run_id, held_by=holder, state=RunState.RUNNING)
 
     def for_list(self) -> Self:
-        return self.select_related("connection", "file")
+        """With what a list shows; the content of files stays where it is."""
+        return self.select_related("connection", "file").defer("file__content").order_by("-pk")
+
+    def latest_per_connection(self) -> Self:
+        """One run for each connection: its open one, for a request joins it, else the last."""
+        return self.fetching().select_related("connection").order_by("connection_id", "-pk").distinct("connection_id")
 
 
 class SyncRun(models.Model):
@@ -203,6 +208,9 @@ class ParkedRowQuerySet(models.QuerySet["ParkedRow"]):
 
     def waiting(self) -> Self:
         return self.filter(resolved_at=None)
+
+    def for_list(self) -> Self:
+        return self.select_related("account__connection").order_by("-pk")
 
 
 class ParkedRow(models.Model):

@@ -2,20 +2,17 @@
 
 import hashlib
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
+from aggregation.redaction import masked
 from connections.brokers.records import ParkedRecord, TransactionRecord
 from connections.models import Account
 from sync.models import ParkedRow, SyncRun
-
-_ACCOUNT_KEY = re.compile(r"account|hash", re.I)
-_LONG_NUMBER = re.compile(r"(?<![\d.])\d{6,}(?![\d.])")
 
 
 def split(
@@ -61,20 +58,7 @@ def resolve(account: Account, external_ids: Iterable[str]) -> None:
         waiting.filter(external_id__in=known).update(resolved_at=timezone.now())
 
 
-def masked(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The raw row as people may see it: account numbers and long digit runs beside them shortened to "...345"."""
-    secrets = {str(value) for key, value in raw.items() if _ACCOUNT_KEY.search(key) and isinstance(value, str | int)}
-    return {key: _mask(key, value, secrets) for key, value in raw.items()}
-
-
-def _mask(key: str, value: Any, secrets: set[str]) -> Any:
-    if isinstance(value, Mapping):
-        return {inner: _mask(inner, item, secrets) for inner, item in value.items()}
-    if isinstance(value, list):
-        return [_mask(key, item, secrets) for item in value]
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        if _ACCOUNT_KEY.search(key) or str(value) in secrets:
-            return f"...{str(value)[-3:]}"
-        if isinstance(value, str) and " " in value:  # free text: "JOURNAL TO 00004321"
-            return _LONG_NUMBER.sub(lambda match: f"...{match[0][-3:]}", value)
-    return value
+def shown(row: ParkedRow) -> dict[str, Any]:
+    """The raw row as people may see it, account numbers masked."""
+    raw: dict[str, Any] = masked(row.raw)
+    return raw

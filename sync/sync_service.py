@@ -16,12 +16,21 @@ from connections.brokers.base import BrokerError, BrokerUnavailable, RateLimited
 from connections.models import Connection
 from sync import fetching, imports, planning
 from sync.holds import Hold, HoldLost, PartState
-from sync.imports import request_import
+from sync.imports import request_import, request_import_into_new
 from sync.models import Mode, RunState, SyncRun, Trigger
 from sync.planning import plan_due
 from sync.sending import dispatch_due, nudge
 
-__all__ = ["cancel", "dispatch_due", "plan_due", "request_all", "request_import", "request_sync", "run_one"]
+__all__ = [
+    "cancel",
+    "dispatch_due",
+    "plan_due",
+    "request_all",
+    "request_import",
+    "request_import_into_new",
+    "request_sync",
+    "run_one",
+]
 
 logger = logging.getLogger(__name__)
 

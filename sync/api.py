@@ -1,0 +1,193 @@
+"""REST endpoints of syncs and imports. The same service functions and querysets as the pages."""
+
+from typing import Any, ClassVar
+
+from django.shortcuts import get_object_or_404
+from django.urls import path
+from django_filters import rest_framework as filters
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import status
+from rest_framework.exceptions import ValidationError
+from rest_framework.generics import ListAPIView
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+from brokerhub.kernel.models import Scope
+from connections.models import Connection
+from sync import sync_service
+from sync.imports import importable_accounts
+from sync.models import ParkedRow, ParkedRowQuerySet, RunState, SyncRun, SyncRunQuerySet, Trigger
+from sync.serializers import (
+    ImportSerializer,
+    ParkedRowSerializer,
+    RunSerializer,
+    StartedSerializer,
+    StartSerializer,
+    SyncStatusSerializer,
+)
+
+
+def _runs(request: Request) -> SyncRunQuerySet:
+    return SyncRun.objects.for_user(request.user).for_list()  # type: ignore[arg-type]
+
+
+@extend_schema(tags=["sync"])
+class Sync(APIView):
+    required_scopes: ClassVar = {"POST": Scope.SYNC_WRITE}
+
+    @extend_schema(request=StartSerializer, responses={202: StartedSerializer})
+    def post(self, request: Request) -> Response:
+        """Sync one connection, or all. A connection that is syncing already answers with its open run."""
+        wanted = StartSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        user: Any = request.user
+        if wanted.validated_data["connection"] is None:
+            runs = sync_service.request_all(user=user, trigger=Trigger.MANUAL)
+        else:
+            own = Connection.objects.for_user(user)
+            connection = get_object_or_404(own, pk=wanted.validated_data["connection"])
+            runs = [sync_service.request_sync(user=user, connection=connection, trigger=Trigger.MANUAL)]
+        return Response(StartedSerializer({"runs": runs}).data, status=status.HTTP_202_ACCEPTED)
+
+
+@extend_schema(tags=["sync"])
+class SyncStatus(APIView):
+    required_scopes: ClassVar = {"GET": Scope.PORTFOLIO_READ}
+
+    @extend_schema(
+        parameters=[OpenApiParameter("run", OpenApiTypes.INT, description="Only this run and its connection.")],
+        responses=SyncStatusSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        """Where each connection stands: its open run with progress and wait, else its last run."""
+        connections = Connection.objects.for_user(request.user).order_by("created_at", "pk")  # type: ignore[arg-type]
+        if "run" in request.query_params:
+            run = get_object_or_404(_runs(request), pk=_number(request.query_params["run"]))
+            connections, runs = connections.filter(pk=run.connection_id), {run.connection_id: run}
+        else:
+            latest = SyncRun.objects.for_user(request.user).latest_per_connection()  # type: ignore[arg-type]
+            connections, runs = connections.by_api(), {run.connection_id: run for run in latest}
+        rows = [
+            {
+                "pk": connection.pk,
+                "label": connection.label,
+                "state": connection.state,
+                "last_success_at": connection.last_success_at,
+                "run": runs.get(connection.pk),
+            }
+            for connection in connections
+        ]
+        syncing = any(run.is_open for run in runs.values())
+        return Response(SyncStatusSerializer({"syncing": syncing, "connections": rows}).data)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise ValidationError({"run": ["run is the number of a run."]}, code="invalid")
+    return int(text)
+
+
+class RunFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
+    connection = filters.UUIDFilter(field_name="connection_id")
+    state = filters.ChoiceFilter(choices=RunState.choices)
+    trigger = filters.ChoiceFilter(choices=Trigger.choices)
+
+    class Meta:
+        model = SyncRun
+        fields = ("connection", "state", "trigger")
+
+
+@extend_schema(tags=["sync"])
+class RunList(ListAPIView[SyncRun]):
+    """Your runs, newest first."""
+
+    queryset = SyncRun.objects.none()
+    serializer_class = RunSerializer
+    filterset_class = RunFilter
+    required_scopes: ClassVar = {"GET": Scope.PORTFOLIO_READ}
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> SyncRunQuerySet:
+        return _runs(self.request)
+
+
+@extend_schema(tags=["sync"])
+class RunDetail(APIView):
+    required_scopes: ClassVar = {"GET": Scope.PORTFOLIO_READ}
+
+    @extend_schema(responses=RunSerializer)
+    def get(self, request: Request, run_id: int) -> Response:
+        """One run with its parts, counts and warnings."""
+        return Response(RunSerializer(get_object_or_404(_runs(request), pk=run_id)).data)
+
+
+@extend_schema(tags=["sync"])
+class RunCancel(APIView):
+    required_scopes: ClassVar = {"POST": Scope.SYNC_WRITE}
+
+    @extend_schema(request=None, responses=RunSerializer)
+    def post(self, request: Request, run_id: int) -> Response:
+        """End an open run at once; what it has booked stays. 409 when it is over already."""
+        run = get_object_or_404(_runs(request), pk=run_id)
+        sync_service.cancel(run)
+        return Response(RunSerializer(run).data)
+
+
+@extend_schema(tags=["sync"])
+class Import(APIView):
+    parser_classes = (MultiPartParser,)
+    required_scopes: ClassVar = {"POST": Scope.SYNC_WRITE}
+
+    @extend_schema(request={"multipart/form-data": ImportSerializer}, responses={202: RunSerializer})
+    def post(self, request: Request) -> Response:
+        """Import a broker's export. Its rows go into the same books as a sync; known rows are recognised."""
+        user: Any = request.user
+        wanted = ImportSerializer(data=request.data, context={"accounts": importable_accounts(user)})
+        wanted.is_valid(raise_exception=True)
+        values = wanted.validated_data
+        upload = {"name": values["file"].name, "content": values["file"].read(), "format": values["format"]}
+        if values["account"] is not None:
+            run = sync_service.request_import(user=user, account=values["account"], **upload)
+        else:
+            run = sync_service.request_import_into_new(user=user, account_name=values["account_name"], **upload)
+        place = reverse("sync-run", kwargs={"run_id": run.pk}, request=request)
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED, headers={"Location": place})
+
+
+class ParkedFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
+    account = filters.NumberFilter(field_name="account_id")
+    run = filters.NumberFilter(field_name="run_id")
+    resolved = filters.BooleanFilter(field_name="resolved_at", lookup_expr="isnull", exclude=True)
+
+    class Meta:
+        model = ParkedRow
+        fields = ("account", "run", "resolved")
+
+
+@extend_schema(tags=["sync"])
+class ParkedList(ListAPIView[ParkedRow]):
+    """Rows your brokers sent that no rule understands yet, newest first; `resolved=true` are those booked since."""
+
+    queryset = ParkedRow.objects.none()
+    serializer_class = ParkedRowSerializer
+    filterset_class = ParkedFilter
+    required_scopes: ClassVar = {"GET": Scope.PORTFOLIO_READ}
+    ordering = ("-pk",)
+
+    def get_queryset(self) -> ParkedRowQuerySet:
+        return ParkedRow.objects.for_user(self.request.user)  # type: ignore[arg-type]
+
+
+urlpatterns = [
+    path("brokerage/sync", Sync.as_view(), name="sync-start"),
+    path("brokerage/sync/status", SyncStatus.as_view(), name="sync-status"),
+    path("brokerage/sync/runs", RunList.as_view(), name="sync-runs"),
+    path("brokerage/sync/runs/<int:run_id>", RunDetail.as_view(), name="sync-run"),
+    path("brokerage/sync/runs/<int:run_id>/cancel", RunCancel.as_view(), name="sync-run-cancel"),
+    path("brokerage/import", Import.as_view(), name="sync-import"),
+    path("brokerage/parked", ParkedList.as_view(), name="sync-parked"),
+]

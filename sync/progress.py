@@ -1,0 +1,146 @@
+"""A run in words and numbers for people: what it is doing, how far it is, what came of it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from connections.models import Account
+from sync.holds import PartState
+from sync.models import RunState, SyncRun
+
+PART_NAMES = {
+    "accounts": "List of accounts",
+    "holdings": "Positions and balances",
+    "transactions": "Transactions",
+    "file": "File",
+}
+PART_WORDS = {
+    PartState.DONE: ("good", "Done"),
+    PartState.FAILED: ("bad", "Failed"),
+    PartState.WAITING: ("wait", "Waiting"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartResult:
+    part: str  # accounts, holdings, transactions, file
+    account_id: int | None
+    state: str
+    detail: str
+    at: datetime | None
+
+    @property
+    def name(self) -> str:
+        return PART_NAMES.get(self.part, self.part)
+
+    @property
+    def tone(self) -> str:
+        return PART_WORDS[self.state][0]
+
+    @property
+    def word(self) -> str:
+        return PART_WORDS[self.state][1]
+
+
+def parts_of(run: SyncRun) -> Iterator[PartResult]:
+    for key, result in run.parts.items():
+        part, _, account = key.partition(":")
+        yield PartResult(
+            part=part,
+            account_id=int(account) if account else None,
+            state=result["state"],
+            detail=result["detail"],
+            at=parse_datetime(result["at"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RunWords:
+    """A run as templates show it."""
+
+    run: SyncRun
+    accounts: Mapping[int, Account]
+
+    @property
+    def doing(self) -> str:
+        """What an open run is doing, in a few words."""
+        if self.run.state == RunState.QUEUED:
+            return "Waiting for its turn"
+        if self.run.state == RunState.WAITING:
+            return self.run.wait_reason
+        return self.run.step or "Starting"
+
+    @property
+    def outcome(self) -> str:
+        """What came of it: `12 new transactions, 1 corrected`."""
+        run = self.run
+        named = (
+            (run.inserted, f"{_count(run.inserted, 'new transaction')}"),
+            (run.superseded, f"{run.superseded:,} corrected"),
+            (run.parked, f"{run.parked:,} parked"),
+            (run.rejected, f"{run.rejected:,} rejected"),
+        )
+        said = ", ".join(words for number, words in named if number)
+        return said or ("Nothing new" if run.state == RunState.SUCCEEDED else "")
+
+    @property
+    def equation(self) -> str:
+        """Where every row went; nothing vanishes."""
+        run = self.run
+        return (
+            f"{_count(run.fetched, 'row')} read = {run.inserted:,} new + {run.matched:,} already known + "
+            f"{run.superseded:,} corrected + {run.parked:,} parked + {run.rejected:,} rejected"
+        )
+
+    @property
+    def left(self) -> str:
+        seconds = seconds_left(self.run)
+        if seconds is None:
+            return ""
+        return f"about {seconds} s left" if seconds < 90 else f"about {round(seconds / 60)} min left"
+
+    @property
+    def duration(self) -> str:
+        """From start to end, waits included; "" before the start."""
+        if self.run.started_at is None:
+            return ""
+        return _words((self.run.finished_at or timezone.now()) - self.run.started_at)
+
+    @property
+    def parts(self) -> "list[tuple[PartResult, str]]":
+        """Results with the account's name beside each; "" for what concerns the whole connection."""
+        return [(part, self._name_of(part.account_id)) for part in parts_of(self.run)]
+
+    def _name_of(self, account_id: int | None) -> str:
+        if account_id is None:
+            return ""
+        account = self.accounts.get(account_id)
+        return str(account) if account else f"Account {account_id}"
+
+
+def in_words(run: SyncRun, accounts: Iterable[Account] = ()) -> RunWords:
+    return RunWords(run, {account.pk: account for account in accounts})
+
+
+def seconds_left(run: SyncRun) -> int | None:
+    """From the pace so far; None while it is not known, and in a run that had to start more than once."""
+    if run.state != RunState.RUNNING or not run.done or not run.total or run.started_at is None or run.attempts > 1:
+        return None
+    pace = (timezone.now() - run.started_at) / run.done
+    return max(1, round((pace * max(run.total - run.done, 0)).total_seconds()))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _words(duration: timedelta) -> str:
+    seconds = duration.total_seconds()
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,187 @@
+"""Runs, their progress and parked rows as integrators see them."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from connections.models import Account
+from connections.states import ConnectionState
+from sync.importers import FORMATS
+from sync.models import ImportFile, ParkedRow, SyncRun
+from sync.parking import shown
+from sync.progress import PART_NAMES, PART_WORDS, PartResult, in_words, parts_of, seconds_left
+
+
+class ProgressSerializer(serializers.Serializer[SyncRun]):
+    """`done` of `total` windows of transactions, or rows of a file; `total` is null until it is known."""
+
+    text = serializers.SerializerMethodField(help_text="What the run is doing, for people; empty when it is over.")
+    done = serializers.IntegerField()
+    total = serializers.IntegerField(allow_null=True)
+    seconds_left = serializers.SerializerMethodField(help_text="From the pace so far; null while it is not known.")
+
+    def get_text(self, run: SyncRun) -> str:
+        return in_words(run).doing if run.is_open else ""
+
+    def get_seconds_left(self, run: SyncRun) -> int | None:
+        return seconds_left(run)
+
+
+class CountsSerializer(serializers.Serializer[SyncRun]):
+    """Where every row went: fetched = inserted + matched + superseded + parked + rejected, always."""
+
+    fetched = serializers.IntegerField()
+    inserted = serializers.IntegerField()
+    matched = serializers.IntegerField(help_text="Known already; nothing was written.")
+    superseded = serializers.IntegerField(help_text="Corrections that replaced an older version.")
+    parked = serializers.IntegerField(help_text="Rows no rule understands, kept as they came.")
+    rejected = serializers.IntegerField()
+
+
+class WaitSerializer(serializers.Serializer[SyncRun]):
+    until = serializers.DateTimeField(source="wait_until")
+    reason = serializers.CharField(source="wait_reason")
+
+
+class RunErrorSerializer(serializers.Serializer[SyncRun]):
+    code = serializers.CharField(source="error_code")
+    text = serializers.CharField(source="error")
+
+
+class PartSerializer(serializers.Serializer[PartResult]):
+    part = serializers.ChoiceField(list(PART_NAMES))
+    account = serializers.IntegerField(source="account_id", allow_null=True)
+    state = serializers.ChoiceField(list(PART_WORDS))
+    detail = serializers.CharField()
+    at = serializers.DateTimeField()
+
+
+class ImportedFileSerializer(serializers.ModelSerializer[ImportFile]):
+    class Meta:
+        model = ImportFile
+        fields = ("name", "format", "size", "account")
+        read_only_fields = fields
+
+
+class RunSerializer(serializers.ModelSerializer[SyncRun]):
+    """One sync or import from request to result."""
+
+    connection_label = serializers.CharField(source="connection.label")
+    state_label = serializers.CharField(source="get_state_display")
+    is_open = serializers.BooleanField(help_text="True until the run is over.")
+    progress = ProgressSerializer(source="*")
+    wait = serializers.SerializerMethodField()
+    counts = CountsSerializer(source="*")
+    parts = serializers.SerializerMethodField()
+    warnings = serializers.ListField(child=serializers.CharField())
+    error = serializers.SerializerMethodField()
+    file = serializers.SerializerMethodField()
+
+    class Meta:
+        model = SyncRun
+        fields = (
+            "id",
+            "connection",
+            "connection_label",
+            "trigger",
+            "mode",
+            "state",
+            "state_label",
+            "is_open",
+            "progress",
+            "wait",
+            "counts",
+            "parts",
+            "warnings",
+            "error",
+            "file",
+            "created_at",
+            "started_at",
+            "finished_at",
+        )
+        read_only_fields = fields
+
+    @extend_schema_field(WaitSerializer(allow_null=True))
+    def get_wait(self, run: SyncRun) -> Any:
+        return WaitSerializer(run).data if run.wait_until is not None and run.is_open else None
+
+    @extend_schema_field(PartSerializer(many=True))
+    def get_parts(self, run: SyncRun) -> Any:
+        return PartSerializer(list(parts_of(run)), many=True).data  # type: ignore[arg-type]
+
+    @extend_schema_field(RunErrorSerializer(allow_null=True))
+    def get_error(self, run: SyncRun) -> Any:
+        return RunErrorSerializer(run).data if run.error_code else None
+
+    @extend_schema_field(ImportedFileSerializer(allow_null=True))
+    def get_file(self, run: SyncRun) -> Any:
+        return ImportedFileSerializer(run.file).data if run.is_import else None
+
+
+class ConnectionStatusSerializer(serializers.Serializer[Any]):
+    """A connection and its open run, else its last one; null when it has never been synced."""
+
+    connection = serializers.UUIDField(source="pk")
+    label = serializers.CharField()  # type: ignore[assignment]
+    state = serializers.ChoiceField(ConnectionState.choices)
+    last_success_at = serializers.DateTimeField(allow_null=True)
+    run = RunSerializer(allow_null=True)
+
+
+class SyncStatusSerializer(serializers.Serializer[Any]):
+    syncing = serializers.BooleanField(help_text="Whether any of these runs is still open.")
+    connections = ConnectionStatusSerializer(many=True)
+
+
+class StartSerializer(serializers.Serializer[Any]):
+    connection = serializers.UUIDField(
+        required=False, allow_null=True, default=None, help_text="Leave it out to sync all of your connections."
+    )
+
+
+class StartedSerializer(serializers.Serializer[Any]):
+    runs = RunSerializer(many=True)
+
+
+class ImportSerializer(serializers.Serializer[Any]):
+    """A file with `account`, or with `account_name` for a new account that is kept by file."""
+
+    file = serializers.FileField()
+    account = serializers.PrimaryKeyRelatedField(queryset=Account.objects.none(), required=False, default=None)
+    account_name = serializers.CharField(max_length=120, required=False, default="")
+    format = serializers.ChoiceField(list(FORMATS), required=False, default="", help_text="Recognised if left out.")
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        if "accounts" in self.context:
+            fields["account"].queryset = self.context["accounts"]
+        return fields
+
+    def validate_file(self, file: "UploadedFile[bytes]") -> "UploadedFile[bytes]":
+        if (file.size or 0) > settings.UPLOAD_MAX_BYTES:
+            raise serializers.ValidationError("The file is larger than 20 MB.", code="too_large")
+        return file
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if (attrs["account"] is None) == (not attrs["account_name"]):
+            raise serializers.ValidationError({"account": "Give either account or account_name."}, code="required")
+        return attrs
+
+
+class ParkedRowSerializer(serializers.ModelSerializer[ParkedRow]):
+    """A row no rule understands. Account numbers in `raw` are shortened to their last three digits."""
+
+    raw = serializers.SerializerMethodField()
+
+    class Meta:
+        model = ParkedRow
+        fields = ("id", "run", "account", "external_id", "reason", "raw", "created_at", "resolved_at")
+        read_only_fields = fields
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_raw(self, row: ParkedRow) -> dict[str, Any]:
+        return shown(row)

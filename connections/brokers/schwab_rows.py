@@ -67,6 +67,7 @@ INTEREST_STARTS = (
     "BOND INTEREST ",
 )
 INTEREST_WORDS = ("FREE BALANCE INTEREST", "UST NOTE", "UST BOND")
+ENDS_AT_NOTHING = {Kind.OPTION_EXPIRATION, Kind.OPTION_ASSIGNMENT, Kind.OPTION_EXERCISE}
 CORPORATE_WORDS = ("MERGER", "SPIN-OFF", "SPINOFF", "NAME CHANGE")
 
 
@@ -244,7 +245,7 @@ def _transaction(row: Row, context: _Context) -> Iterator[TransactionRecord]:
         subtype=subtype,
         instrument=instrument(item["instrument"]) if item else mentioned,
         quantity=_number(item["amount"]) if item else None,
-        price=_maybe(item, "price") if item else None,
+        price=_price(item, kind) if item else None,
         gross_amount=_number(item["cost"]) if item else None,
         fees=fees,
         net_amount=net,
@@ -268,13 +269,18 @@ def _legs(
             subtype=subtype,
             instrument=instrument(item["instrument"]),
             quantity=_number(item["amount"]),
-            price=_maybe(item, "price"),
+            price=_price(item, kind),
             gross_amount=cost,
             fees=leg_fees,
             net_amount=cost - leg_fees,
             group_id=str(row["activityId"]),
             **common,
         )
+
+
+def _price(item: Row, kind: Kind) -> Decimal | None:
+    """Schwab writes 0.0 on rows that have no price; it is one only where something ended worthless."""
+    return _maybe(item, "price") or (ZERO if kind in ENDS_AT_NOTHING else None)
 
 
 def _kind(row: Row, item: Row | None, net: Decimal, context: _Context) -> tuple[Kind, str, InstrumentRecord | None]:

@@ -1,0 +1,152 @@
+"""Access tokens: handed out while they are good, renewed once for everybody, lost only when the broker says so."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from django.db import connection as database
+from django.utils import timezone
+
+from connections import connection_manager
+from connections.brokers.base import BrokerUnavailable, NeedsReauth
+from connections.brokers.calls import Operation, call_finished
+from connections.models import Connection
+from connections.states import ConnectionState
+from connections.tokens import StoredTokens
+
+REFRESH_CALLS = "token"
+
+
+def renewals(sandbox):
+    return [call for call in sandbox.calls(REFRESH_CALLS) if call["status"] == 200][1:]  # the first was the sign-in
+
+
+def test_a_call_with_a_good_token_renews_nothing(connect, person, sandbox):
+    connection = connect(person)
+    connection_manager.connector_for(connection).accounts()
+    assert renewals(sandbox) == []
+
+
+def test_an_expired_token_is_renewed_ahead_of_the_call(connect, person, sandbox):
+    connection = connect(person)
+    Connection.objects.update(access_expires_at=timezone.now() - timedelta(seconds=1))
+    before = connection.read_credentials()["access_token"]
+    assert connection_manager.connector_for(connection).accounts()
+    connection.refresh_from_db()
+    assert connection.read_credentials()["access_token"] != before
+    assert len(renewals(sandbox)) == 1
+
+
+def test_a_token_the_broker_dropped_early_is_renewed_once_on_its_401(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.end_tokens(expire=True)
+    assert connection_manager.connector_for(connection).accounts()
+    assert len(renewals(sandbox)) == 1
+
+
+def test_a_fresh_token_that_is_refused_too_is_not_tried_for_ever(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.fault("401", "account_numbers")
+    with pytest.raises(NeedsReauth):
+        connection_manager.connector_for(connection).accounts()
+    assert len(renewals(sandbox)) == 1
+
+
+def test_renewing_leaves_the_seven_days_as_they_are(connect, person):
+    connection = connect(person)
+    ends = connection.authorization_expires_at
+    assert timedelta(days=6, hours=23) < ends - timezone.now() <= timedelta(days=7)
+    connection_manager.refresh_credentials(connection)
+    assert connection.authorization_expires_at == ends
+
+
+def test_a_rotated_refresh_token_is_kept(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.fault("rotate_refresh_token", "token")
+    for _ in range(3):
+        connection_manager.refresh_credentials(connection)
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_dead_refresh_token_asks_for_a_new_sign_in(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.end_tokens(revoke=True)
+    with pytest.raises(NeedsReauth):
+        connection_manager.refresh_credentials(connection)
+    assert (connection.state, connection.reason_code) == ("needs_reauth", "refresh_refused")
+
+
+def test_after_seven_days_the_broker_is_not_even_asked(connect, person, sandbox):
+    connection = connect(person)
+    Connection.objects.update(authorization_expires_at=timezone.now() - timedelta(minutes=1))
+    connection.refresh_from_db()
+    with pytest.raises(NeedsReauth):
+        connection_manager.refresh_credentials(connection)
+    assert connection.reason_code == "authorization_expired"
+    assert renewals(sandbox) == []
+
+
+def test_an_outage_of_the_sign_in_service_loses_no_connection(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.fault("html", "token")
+    with pytest.raises(BrokerUnavailable):
+        connection_manager.refresh_credentials(connection)
+    assert connection.state == ConnectionState.ERROR
+    sandbox.clear_faults()
+    connection_manager.refresh_credentials(connection)
+    assert connection.read_credentials()["refresh_token"]
+
+
+def test_lost_keys_ask_for_a_new_sign_in_instead_of_crashing(connect, person, settings):
+    connection = connect(person)
+    settings.CREDENTIALS_KEYS = {"other": b"x" * 32}
+    with pytest.raises(NeedsReauth):
+        connection_manager.refresh_credentials(connection)
+    assert (connection.state, connection.reason_code) == ("needs_reauth", "credentials_unreadable")
+
+
+def test_the_task_renews_what_ends_soon_and_notes_what_has_ended(connect, person, stranger, sandbox):
+    soon, ended = connect(person), connect(stranger, "james")
+    Connection.objects.update(access_expires_at=timezone.now() + timedelta(minutes=2))
+    Connection.objects.filter(pk=ended.pk).update(authorization_expires_at=timezone.now() - timedelta(minutes=1))
+    assert connection_manager.renew_due() == 1
+    soon.refresh_from_db()
+    ended.refresh_from_db()
+    assert soon.access_expires_at > timezone.now() + timedelta(minutes=25)
+    assert ended.state == ConnectionState.NEEDS_REAUTH
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_meet_an_expired_token_renew_it_once(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.fault("rotate_refresh_token", "token")  # a second exchange of the same token would be refused
+    refused = connection.read_credentials()["access_token"]
+    got, gate = [], threading.Barrier(8)
+
+    def renew():
+        try:
+            gate.wait()
+            got.append(StoredTokens(connection.pk).renew(refused=refused))
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=renew) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(got) == 8
+    assert len(set(got)) == 1
+    assert len(renewals(sandbox)) == 1
+
+
+def test_the_calls_are_told_without_any_secret(connect, person, sandbox):
+    told = []
+    call_finished.connect(lambda call, **_: told.append(call), weak=False, dispatch_uid="listening-test")
+    try:
+        connection = connect(person)
+    finally:
+        call_finished.disconnect(dispatch_uid="listening-test")
+    assert {call.operation for call in told} >= {Operation.SIGN_IN, Operation.IDENTITY, Operation.ACCOUNTS}
+    for secret in connection.read_credentials().values():
+        assert secret not in repr(told)

@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 
+from aggregation import options
 from brokerhub.kernel.models import User
 from connections.brokers.records import AssetClass, TransactionKind
 from connections.models import Account
@@ -52,7 +53,14 @@ class Instrument(models.Model):
     multiplier = MoneyField(default=1)
 
     def __str__(self) -> str:
-        return self.symbol
+        return self.title
+
+    @property
+    def title(self) -> str:
+        """What people call it: the symbol; an option in words, AAPL 15 Jan 2027 240 Call."""
+        if self.asset_class != AssetClass.OPTION:
+            return self.symbol
+        return str(options.parse(self.symbol) or self.symbol)
 
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):

@@ -55,3 +55,17 @@ def _merged(records: list[PositionRecord]) -> PositionRecord:
         day_change=known_sum(record.day_change for record in records),
         raw={"parts": [dict(record.raw) for record in records]},
     )
+
+
+def cost_of(quantity: Decimal, per_unit: Decimal | None, multiplier: Decimal) -> Decimal | None:
+    """Signed cost of a position: negative for a short one, which brought money in."""
+    return None if per_unit is None else quantity * per_unit * multiplier
+
+
+def difference(value: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return None if value is None or other is None else value - other
+
+
+def fraction(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    """`part` of `whole`, 0.25 for a quarter; None when one is unknown or the whole is not positive."""
+    return None if part is None or whole is None or whole <= 0 else part / whole

@@ -1,0 +1,88 @@
+"""The books for operators: to look at and to search, never to write; only the ledger writes them."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+
+from aggregation.models import Balance, BalancePoint, Instrument, Position, Transaction
+from connections.admin import ReadOnlyAdmin
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(ReadOnlyAdmin):
+    list_display = ("symbol", "name", "asset_class", "currency", "cusip", "isin", "multiplier")
+    list_filter = ("asset_class", "currency")
+    search_fields = ("symbol", "name", "=cusip", "=isin", "key")
+
+
+class OfAccountAdmin(ReadOnlyAdmin):
+    """Rows of an account: the owner, the broker and the account in one query with them."""
+
+    list_select_related: ClassVar[tuple[str, ...]] = ("account__connection__user",)
+
+    @admin.display(description="user", ordering="account__connection__user__email")
+    def user(self, row: Transaction | Position | Balance | BalancePoint) -> str:
+        return row.account.connection.user.email
+
+    @admin.display(description="broker", ordering="account__connection__broker")
+    def broker(self, row: Transaction | Position | Balance | BalancePoint) -> str:
+        return row.account.connection.get_broker_display()
+
+
+@admin.register(Transaction)
+class TransactionAdmin(OfAccountAdmin):
+    list_display = (
+        "traded_on",
+        "kind",
+        "instrument",
+        "quantity",
+        "net_amount",
+        "currency",
+        "status",
+        "source",
+        "account",
+        "broker",
+        "user",
+    )
+    list_filter = ("status", "kind", "source", "currency", "account__connection__broker")
+    list_select_related: ClassVar[tuple[str, ...]] = ("instrument", "account__connection__user")
+    search_fields = ("=external_id", "description", "=instrument__symbol", "=account__connection__user__email")
+    date_hierarchy = "traded_on"
+    exclude = ("content_key", "fingerprint", "raw")
+    ordering = ("-pk",)
+
+
+@admin.register(Position)
+class PositionAdmin(OfAccountAdmin):
+    list_display = (
+        "instrument",
+        "quantity",
+        "average_cost",
+        "market_value",
+        "currency",
+        "as_of",
+        "closed_at",
+        "account",
+        "broker",
+        "user",
+    )
+    list_filter = ("instrument__asset_class", ("closed_at", admin.EmptyFieldListFilter), "currency")
+    list_select_related: ClassVar[tuple[str, ...]] = ("instrument", "account__connection__user")
+    search_fields = ("=instrument__symbol", "instrument__name", "=account__connection__user__email")
+    exclude = ("raw",)
+
+
+@admin.register(Balance)
+class BalanceAdmin(OfAccountAdmin):
+    list_display = ("account", "currency", "cash", "market_value", "net_asset_value", "as_of", "broker", "user")
+    list_filter = ("currency", "account__connection__broker")
+    search_fields = ("account__name", "=account__connection__user__email")
+    exclude = ("raw",)
+
+
+@admin.register(BalancePoint)
+class BalancePointAdmin(OfAccountAdmin):
+    list_display = ("account", "on", "net_asset_value", "cash", "currency", "basis", "as_of", "broker", "user")
+    list_filter = ("basis", "currency", "account__connection__broker")
+    search_fields = ("account__name", "=account__connection__user__email")
+    date_hierarchy = "on"

@@ -1,0 +1,123 @@
+"""REST endpoints of the books. The same querysets and filters as the pages."""
+
+from typing import Any, ClassVar
+
+import django_filters as filters
+from django.db.models import QuerySet
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework.generics import ListAPIView, RetrieveAPIView
+
+from aggregation.filters import TransactionFilter, newest_first, own_accounts
+from aggregation.models import Balance, Position, Transaction
+from aggregation.serializers import (
+    AccountSerializer,
+    BalanceSerializer,
+    PositionSerializer,
+    TransactionDetailSerializer,
+    TransactionSerializer,
+)
+from brokerhub.kernel.models import Scope
+from connections.brokers.records import Broker
+from connections.models import Account
+
+READ: dict[str, str] = {"GET": Scope.PORTFOLIO_READ}
+
+
+class ByAccount(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
+    account = filters.ModelChoiceFilter(queryset=own_accounts)
+    broker = filters.ChoiceFilter(field_name="account__connection__broker", choices=Broker.choices)
+
+
+class AccountFilter(filters.FilterSet):  # type: ignore[misc]
+    broker = filters.ChoiceFilter(field_name="connection__broker", choices=Broker.choices)
+
+
+@extend_schema(tags=["portfolio"])
+class AccountList(ListAPIView[Account]):
+    """Your accounts at all brokers, each with its money per currency, its connection's state and its freshness."""
+
+    queryset = Account.objects.none()
+    serializer_class = AccountSerializer
+    filterset_class = AccountFilter
+    required_scopes: ClassVar = READ
+    ordering = ("pk",)
+
+    def get_queryset(self) -> QuerySet[Account]:
+        accounts = Account.objects.for_user(self.request.user)  # type: ignore[arg-type]
+        return accounts.select_related("connection").prefetch_related("balances")
+
+
+@extend_schema(tags=["portfolio"])
+class PositionList(ListAPIView[Position]):
+    """What your accounts hold, one row per account and instrument."""
+
+    queryset = Position.objects.none()
+    serializer_class = PositionSerializer
+    filterset_class = ByAccount
+    required_scopes: ClassVar = READ
+    ordering = ("pk",)
+
+    def get_queryset(self) -> QuerySet[Position]:
+        held = Position.objects.for_user(self.request.user).held()  # type: ignore[arg-type]
+        return held.select_related("instrument", "account__connection").defer("raw")
+
+
+@extend_schema(tags=["portfolio"])
+class BalanceList(ListAPIView[Balance]):
+    """What your accounts have in money, one row per account and currency."""
+
+    queryset = Balance.objects.none()
+    serializer_class = BalanceSerializer
+    filterset_class = ByAccount
+    required_scopes: ClassVar = READ
+    ordering = ("pk",)
+
+    def get_queryset(self) -> QuerySet[Balance]:
+        balances = Balance.objects.for_user(self.request.user)  # type: ignore[arg-type]
+        return balances.select_related("account__connection").defer("raw")
+
+
+@extend_schema(tags=["portfolio"])
+class TransactionList(ListAPIView[Transaction]):
+    """Your transactions, newest first, in pages that stay in place while new rows come in.
+
+    Rows that a correction has replaced are left out; each row's own address tells what it replaced.
+    """
+
+    queryset = Transaction.objects.none()
+    serializer_class = TransactionSerializer
+    filterset_class = TransactionFilter
+    required_scopes: ClassVar = READ
+    ordering = ("-traded_on", "-pk")
+
+    def get_queryset(self) -> QuerySet[Transaction]:
+        return Transaction.objects.for_user(self.request.user).shown()  # type: ignore[arg-type]
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> Any:
+        asked = TransactionFilter(self.request.query_params, queryset, request=self.request)
+        if not asked.is_valid():
+            return super().filter_queryset(queryset)  # which answers with what is wrong
+        return newest_first(self.request.user, asked)  # type: ignore[arg-type]
+
+
+@extend_schema(tags=["portfolio"])
+class TransactionDetail(RetrieveAPIView[Transaction]):
+    """One transaction with the run that booked it, what the broker sent, and the versions it replaced."""
+
+    queryset = Transaction.objects.none()
+    serializer_class = TransactionDetailSerializer
+    required_scopes: ClassVar = READ
+
+    def get_queryset(self) -> QuerySet[Transaction]:
+        rows = Transaction.objects.for_user(self.request.user)  # type: ignore[arg-type]
+        return rows.select_related("instrument", "account__connection").prefetch_related("supersedes")
+
+
+urlpatterns = [
+    path("brokers/accounts", AccountList.as_view(), name="account-list"),
+    path("brokers/positions", PositionList.as_view(), name="position-list"),
+    path("brokers/balances", BalanceList.as_view(), name="balance-list"),
+    path("brokerage/transactions", TransactionList.as_view(), name="transaction-list"),
+    path("brokerage/transactions/<int:pk>", TransactionDetail.as_view(), name="transaction-detail"),
+]

@@ -1,0 +1,40 @@
+"""Rows in, plotly Figure out; no request, no query. Colours come from the page, so that they fit light and dark."""
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from aggregation.account_aggregator import HistoryPoint, Slice
+
+PLAIN = go.layout.Template()  # plotly's own brings colours and fifty times the size
+
+
+def allocation(slices: Sequence[Slice]) -> go.Figure:
+    """Shares of one currency's net asset value. Bars and no pie: what is sold short is below zero. No amounts, so
+    that nothing is given away while amounts are hidden."""
+    known = [part for part in slices if part.weight is not None][::-1]
+    return go.Figure(
+        go.Bar(
+            x=[float(part.weight or 0) for part in known],
+            y=[part.label for part in known],
+            orientation="h",
+            hovertemplate="%{x:.1%}<extra></extra>",
+        ),
+        {"template": PLAIN, "xaxis": {"tickformat": ".0%"}, "yaxis": {"type": "category"}, "hovermode": "y unified"},
+    )
+
+
+def history(points: Sequence[HistoryPoint], currency: str) -> go.Figure:
+    """A line that breaks where a day is unknown; what the broker itself said is marked by a dot."""
+    values = [None if point.net_asset_value is None else float(point.net_asset_value) for point in points]
+    return go.Figure(
+        go.Scatter(
+            x=[point.on.isoformat() for point in points],
+            y=values,
+            mode="lines+markers",
+            connectgaps=False,
+            marker={"size": [6 if point.is_observed else 0 for point in points]},
+            hovertemplate="%{x}: %{y:,.2f} " + currency + "<extra></extra>",
+        ),
+        {"template": PLAIN, "xaxis": {"type": "date"}, "yaxis": {"title": {"text": currency}, "tickformat": ",.0f"}},
+    )

@@ -1,0 +1,173 @@
+"""Pages of the portfolio: what is held, in which account, and every transaction with where it came from."""
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.db.models import Q
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.views.decorators.http import require_GET
+
+from aggregation import account_aggregator, charts, exports
+from aggregation.account_aggregator import Holding, Lot, Portfolio
+from aggregation.filters import TransactionFilter, newest_first
+from aggregation.models import Transaction, TransactionQuerySet
+from aggregation.serializers import shown_raw
+from brokerhub.kernel.htmx import HtmxRequest, wants_partial
+from connections.brokers.records import AssetClass
+from connections.models import Account
+
+ROWS_A_LOAD = 100
+GROUPS = {"": "All", "class": "Asset class", "account": "Account"}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the portfolio table, in its section: a holding over all accounts, or one account's lot of it."""
+
+    section: str
+    holding: Holding
+    lot: Lot | None = None
+
+
+def _lines(portfolio: Portfolio, group: str) -> list[Line]:
+    if group == "account":
+        lots = [Line(str(lot.account), holding, lot) for holding in portfolio.holdings for lot in holding.lots]
+        return sorted(lots, key=lambda line: (line.section, line.lot.account.pk if line.lot else 0))
+    if group == "class":
+        labels = [*AssetClass.labels]
+        lines = [Line(AssetClass(held.instrument.asset_class).label, held) for held in portfolio.holdings]
+        return sorted(lines, key=lambda line: labels.index(line.section))
+    return [Line("", holding) for holding in portfolio.holdings]
+
+
+@login_required
+@require_GET
+def portfolio(request: HtmxRequest) -> HttpResponse:
+    whole = account_aggregator.portfolio(request.user)
+    asked = request.GET.get("group", "")
+    group = asked if asked in GROUPS else ""
+    start = request.GET.get("from", "")
+    first = int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0
+    lines = _lines(whole, group)
+    context: dict[str, Any] = {
+        "portfolio": whole,
+        "group": group,
+        "lines": lines[first : first + ROWS_A_LOAD],
+        "next_from": first + ROWS_A_LOAD if len(lines) > first + ROWS_A_LOAD else None,
+    }
+    if wants_partial(request):
+        return TemplateResponse(request, "aggregation/_portfolio_rows.html", context)
+    parts = whole.allocation
+    figures = [
+        (total.currency, charts.allocation([part for part in parts if part.currency == total.currency]).to_dict())
+        for total in whole.totals
+    ]
+    context |= {"groups": GROUPS.items(), "allocation": parts, "figures": figures}
+    return TemplateResponse(request, "aggregation/portfolio.html", context)
+
+
+@login_required
+@require_GET
+def holding(request: HtmxRequest, instrument_id: int, currency: str) -> HttpResponse:
+    """One holding with the accounts that have it: a page, or with htmx the table's row opened (or closed again)."""
+    whole = account_aggregator.portfolio(request.user)
+    key = (instrument_id, currency)
+    found = next((held for held in whole.holdings if (held.instrument.pk, held.currency) == key), None)
+    if found is None:
+        raise Http404("nothing held of this instrument")
+    context = {"line": Line("", found), "holding": found, "open": "closed" not in request.GET}
+    name = "_holding.html" if wants_partial(request) else "holding.html"
+    return TemplateResponse(request, f"aggregation/{name}", context)
+
+
+@login_required
+@require_GET
+def account(request: HtmxRequest, account_id: int) -> HttpResponse:
+    own = Account.objects.for_user(request.user).select_related("connection")
+    shown = get_object_or_404(own, pk=account_id)
+    points = account_aggregator.balance_history([shown], shown.currency)
+    asked = TransactionFilter({"account": shown.pk}, _shown(request), request=request)
+    context = {
+        "account": shown,
+        "summary": account_aggregator.account_summary(shown),
+        "figure": charts.history(points, shown.currency).to_dict() if points else None,
+        "points": points[-10:][::-1],
+        "latest": newest_first(request.user, asked)[:10],
+    }
+    return TemplateResponse(request, "aggregation/account.html", context)
+
+
+def _shown(request: HtmxRequest) -> TransactionQuerySet:
+    return Transaction.objects.for_user(request.user).shown()
+
+
+@login_required
+@require_GET
+def transactions(request: HtmxRequest) -> HttpResponse:
+    asked = TransactionFilter(request.GET, _shown(request), request=request)
+    rows: list[Transaction] = []
+    if asked.is_valid():
+        rows = newest_first(request.user, asked).after(_position(request))[: ROWS_A_LOAD + 1]
+    query = request.GET.copy()
+    query.pop("after", None)
+    last = rows[ROWS_A_LOAD - 1] if len(rows) > ROWS_A_LOAD else None
+    context = {
+        "filter": asked,
+        "filtered": any(value for name, value in request.GET.items() if name in asked.filters),
+        "transactions": rows[:ROWS_A_LOAD],
+        "after": f"{last.traded_on}_{last.pk}" if last else None,
+        "query": query.urlencode(),
+    }
+    name = "_transaction_rows.html" if wants_partial(request) else "transactions.html"
+    return TemplateResponse(request, f"aggregation/{name}", context)
+
+
+def _position(request: HtmxRequest) -> tuple[date, int] | None:
+    """Where to go on: ?after=2026-03-02_123, the date and id of the last row shown. A mangled one is no address."""
+    on, _, pk = request.GET.get("after", "").partition("_")
+    if not on:
+        return None
+    try:
+        return date.fromisoformat(on), int(pk)
+    except ValueError as error:
+        raise Http404("no such place in the list") from error
+
+
+@login_required
+@require_GET
+def transaction(request: HtmxRequest, transaction_id: int) -> HttpResponse:
+    """One row with its run, what the source sent, and its other versions."""
+    own = Transaction.objects.for_user(request.user).select_related("instrument", "account__connection")
+    row = get_object_or_404(own, pk=transaction_id)
+    same = Q(superseded_by=row) | Q(pk=row.superseded_by_id)
+    if row.external_id:
+        same |= Q(source=row.source, external_id=row.external_id)
+    versions = own.filter(same, account=row.account).exclude(pk=row.pk).order_by("-pk")
+    context = {
+        "transaction": row,
+        "versions": versions.defer("raw"),
+        "raw": json.dumps(shown_raw(row), indent=2, ensure_ascii=False),
+    }
+    return TemplateResponse(request, "aggregation/transaction.html", context)
+
+
+@login_required
+@require_GET
+def export_positions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
+    rows = exports.positions(account_aggregator.portfolio(request.user))
+    return exports.as_file(rows, exports.POSITION_COLUMNS, name="positions", suffix=suffix)
+
+
+@login_required
+@require_GET
+def export_transactions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
+    """All rows of the same filters as on the page."""
+    asked = TransactionFilter(request.GET, _shown(request), request=request)
+    found = asked.qs if asked.is_valid() else _shown(request).none()
+    rows = exports.transactions(found)
+    return exports.as_file(rows, exports.TRANSACTION_COLUMNS, name="transactions", suffix=suffix)

@@ -56,7 +56,7 @@ class CursorPages(CursorPagination):
     def paginate_queryset(
         self, queryset: QuerySet[Any] | Sequence[Any], request: Request, view: "APIView | None" = None
     ) -> list[Any]:
-        if not isinstance(queryset, QuerySet):
+        if isinstance(queryset, Sequence):  # anything else filters, orders and is sliced by the database
             raise TypeError("Cursor pages are cut by the database; a list needs pagination_class = None.")
         self.base_url = request.build_absolute_uri()
         size = self.get_page_size(request)

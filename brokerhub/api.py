@@ -139,6 +139,7 @@ class Docs(SpectacularSwaggerSplitView):
     permission_classes = (AllowAny,)
     authentication_classes = ()
     url_name = "api-schema"
+    template_name = "api/docs.html"
 
 
 urlpatterns = [

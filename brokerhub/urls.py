@@ -13,11 +13,11 @@ urlpatterns = [
     path("connections/", include("connections.urls")),
     path("health/", include("health.urls")),
     path("healthz", views.healthz, name="healthz"),
+    path("portfolio/", include("aggregation.urls")),
     path("preferences/theme", preference_views.theme, name="preference-theme"),
     path("preferences/amounts", preference_views.amounts, name="preference-amounts"),
     path("readyz", views.readyz, name="readyz"),
     path("settings/", settings_pages.profile, name="settings"),
-    path("portfolio/", include("aggregation.urls")),
     path("sync/", include("sync.urls")),
 ]
 

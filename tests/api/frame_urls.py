@@ -89,7 +89,13 @@ def failing_page(request: HttpRequest, failure: str) -> HttpResponse:
     raise FAILURES[failure]()
 
 
+def zone(request: HttpRequest) -> HttpResponse:
+    return HttpResponse(timezone.get_current_timezone_name())
+
+
 urlpatterns = [
+    path("api/test-zone", zone),
+    path("test/zone", zone),
     path("api/v1/test/tokens", Tokens.as_view()),
     path("api/v1/test/people", NewestPeople.as_view()),
     path("api/v1/test/unscoped", Unscoped.as_view()),

@@ -109,13 +109,13 @@ PASSING_FAULTS = [
 )
 def test_a_fault_that_passes_leaves_the_books_exact(connect, person, sandbox, settings, kind, operation, how):
     settings.BROKER_READ_TIMEOUT = 1.0
-    connection = connect(person)
+    connection = connect(person, "james")
     sandbox.fault(kind, operation, **how)
     run = sync(connection)
     assert run.state == RunState.SUCCEEDED
     assert run.fetched == run.inserted + run.matched
     assert connection.state == ConnectionState.CONNECTED
-    agree(connection, sandbox)
+    agree(connection, sandbox, "james")
 
 
 LASTING_FAULTS = [

@@ -313,7 +313,14 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"BrokerEnum": "connections.brokers.records.Broker.choices"},
+    "ENUM_NAME_OVERRIDES": {
+        "BrokerEnum": "connections.brokers.records.Broker.choices",
+        "AccountKindEnum": "connections.brokers.records.AccountKind.choices",
+        "TransactionKindEnum": "connections.brokers.records.TransactionKind.choices",
+        "ConnectionStateEnum": "connections.states.ConnectionState.choices",
+        "TransactionStatusEnum": "aggregation.models.BookStatus.choices",
+        "HealthStatusEnum": "health.verdicts.Status.choices",
+    },
 }
 
 # --- Background work --------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ HUB_VARIABLES = """
     SCHWAB_APP_SECRET SCHWAB_CALLBACK_URL SECRET_KEY VAR_DIR
 """.split()  # noqa: SIM905 (one name a line says no more)
 REDIS_DATABASES = 15  # beside number 0, which nobody uses
-own_folder = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -35,8 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if settings.configured:
         raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests choose their settings and servers themselves.")
     if "PYTEST_XDIST_WORKER" not in os.environ:
-        config.stash[own_folder] = folder = Path(tempfile.mkdtemp(prefix="brokerhub-test-")).resolve()
+        folder = Path(tempfile.mkdtemp(prefix="brokerhub-test-")).resolve()
         folder.chmod(0o711)
+        config.add_cleanup(lambda: _remove(folder))
         _set_environment(folder)
         _spare_the_disk(os.environ["DATABASE_URL"])
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -48,11 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     del os.environ["DJANGO_SETTINGS_MODULE"]  # else pytest-django reads the settings in xdist's workers before we do
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    folder = config.stash.get(own_folder, None)
-    if folder is not None:
-        embedded.stop(folder)
-        shutil.rmtree(folder)
+def _remove(folder: Path) -> None:
+    embedded.stop(folder)
+    shutil.rmtree(folder)
 
 
 def _set_environment(folder: Path) -> None:

@@ -1,14 +1,21 @@
 """The first page: what there is, what changed today, what needs a hand. Composed of what the apps say, no sums here."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
+import plotly.graph_objects as go
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from aggregation import charts
+from aggregation.account_aggregator import Portfolio, Total, balance_history, portfolio
+from aggregation.valuation import difference, fraction
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
 from connections import connection_manager
@@ -25,10 +32,23 @@ class Matter:
     """One thing that waits for the person: what it is, why, and where to see to it."""
 
     tone: str
-    title: str
+    state: str
+    subject: str
     text: str
     url: str
     action: str
+
+
+@dataclass(frozen=True, slots=True)
+class TotalLine:
+    """A currency's total, and how much it moved today as a share of what it was before; None when either is unknown."""
+
+    total: Total
+
+    @property
+    def day_fraction(self) -> Decimal | None:
+        change = self.total.day_change
+        return fraction(change, difference(self.total.net_asset_value, change))
 
 
 @login_required
@@ -36,13 +56,32 @@ class Matter:
 def overview(request: HtmxRequest) -> HttpResponse:
     connections = list(connection_manager.list_connections(request.user))
     if not connections:
-        return render(request, "overview_empty.html")
-    runs = list(SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS])
-    return render(
-        request,
-        "overview.html",
-        {"connections": connections, "matters": list(matters(request.user, connections)), "runs": runs},
-    )
+        return render(request, "overview/empty.html")
+    held = portfolio(request.user)
+    context = {
+        "matters": list(matters(request.user, connections)),
+        "portfolio": held,
+        "totals": [TotalLine(total) for total in held.totals],
+        "runs": SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS],
+        **_charts(held),
+    }
+    return render(request, "overview.html", context)
+
+
+def _charts(held: Portfolio) -> dict[str, Any]:
+    """Figures in the currency that most accounts have; one day alone is no history."""
+    if not held.totals:
+        return {}
+    currency = held.totals[0].currency
+    days = balance_history([summary.account for summary in held.accounts], currency)
+    return {
+        "history": _plain(charts.history(days, currency)) if len(days) > 1 else None,
+        "allocation": _plain(charts.allocation([part for part in held.allocation if part.currency == currency])),
+    }
+
+
+def _plain(figure: go.Figure) -> Any:
+    return json.loads(figure.to_json())
 
 
 def matters(user: User, connections: list[Connection]) -> Iterator[Matter]:
@@ -57,9 +96,10 @@ def matters(user: User, connections: list[Connection]) -> Iterator[Matter]:
     if parked:
         yield Matter(
             tone="warn",
-            title="1 row waits for you" if parked == 1 else f"{parked} rows wait for you",
+            state="Waiting for you",
+            subject="1 row" if parked == 1 else f"{parked} rows",
             text="No rule understands them yet. They are kept as they came and count nowhere until then.",
-            url=reverse("sync:list"),
+            url=reverse("sync:parked"),
             action="Look at them",
         )
 
@@ -72,7 +112,8 @@ def _about_connection(connection: Connection) -> Matter:
     reason = connection.reason
     return Matter(
         tone=connection.status.tone,
-        title=f"{connection.label}: {connection.status.label}",
+        state=connection.status.label,
+        subject=connection.label,
         text=reason.text,
         url=reverse("connections:detail", args=[connection.pk]),
         action=reason.action or "See details",
@@ -82,7 +123,8 @@ def _about_connection(connection: Connection) -> Matter:
 def _about_run(run: SyncRun) -> Matter:
     return Matter(
         tone="bad",
-        title=f"{run.connection.label}: the last sync failed",
+        state="Sync failed",
+        subject=run.connection.label,
         text=run.error,
         url=reverse("sync:run", args=[run.pk]),
         action="See details",

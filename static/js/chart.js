@@ -18,12 +18,12 @@ function axis(given = {}, hidden) {
   return { automargin: true, zeroline: false, ...given, gridcolor: line, linecolor: line, ...labels };
 }
 
-function layout(given, hidden) {
+function layout(given, hidden, flat) {
   const { template, ...own } = given; // plotly.py's own template carries its colours; ours replace them
   const text = colour("--text");
   return {
     margin: { l: 8, r: 8, t: 8, b: 8 },
-    hovermode: "x unified",
+    hovermode: flat ? "closest" : "x unified",
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
     ...own,
     autosize: true,
@@ -32,15 +32,15 @@ function layout(given, hidden) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: text },
     hoverlabel: { bgcolor: colour("--surface"), bordercolor: colour("--line"), font: { color: text } },
-    xaxis: axis({ showgrid: false, ...own.xaxis }, false),
-    yaxis: axis(own.yaxis, hidden),
+    xaxis: axis({ showgrid: flat, ...own.xaxis }, hidden && flat),
+    yaxis: axis({ showgrid: !flat, ...own.yaxis }, hidden && !flat),
   };
 }
 
 function trace(given, hidden) {
   const edge = given.type === "pie" ? { marker: { line: { color: colour("--surface"), width: 2 }, ...given.marker } } : {};
   const area = given.fill && given.fill !== "none" ? { fillcolor: colour("--accent-soft") } : {};
-  const secret = hidden ? { hoverinfo: given.type === "pie" ? "label+percent" : "x", hovertemplate: null } : {};
+  const secret = hidden ? { hoverinfo: given.type === "pie" ? "label+percent" : "none", hovertemplate: null } : {};
   return { ...given, ...edge, ...area, ...secret };
 }
 
@@ -52,9 +52,11 @@ async function figureOf(element) {
 }
 
 function draw(element) {
-  const hidden = document.documentElement.dataset.amounts === "hidden";
   const { data, layout: given = {} } = element.figure;
-  return Plotly.react(element, data.map((one) => trace(one, hidden)), layout(given, hidden), CONFIG);
+  const shares = [given.xaxis, given.yaxis].some((one) => one?.tickformat?.endsWith("%")); // percentages give nothing away
+  const hidden = document.documentElement.dataset.amounts === "hidden" && !shares;
+  const flat = data.some((one) => one.orientation === "h"); // bars to the right: the amounts are on the x axis
+  return Plotly.react(element, data.map((one) => trace(one, hidden)), layout(given, hidden, flat), CONFIG);
 }
 
 async function start(element) {

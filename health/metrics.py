@@ -57,10 +57,10 @@ def quantiles(histogram: Mapping[int, int], *shares: float) -> tuple[float | Non
 def surely_above(failed: int, total: int) -> float:
     """The failure share (0..1) that is surely exceeded: Wilson's lower bound at four standard deviations.
 
-    With few calls it stays low, so a handful of unlucky ones proves nothing. 0 without calls.
+    With few calls it stays low, so a handful of unlucky ones proves nothing. 0 without failures.
     Source: Wilson, "Probable inference", JASA 1927.
     """
-    if not total:
+    if not failed:
         return 0.0
     square = 16.0
     share = failed / total

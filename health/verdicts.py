@@ -6,6 +6,7 @@ Only failures on the broker's side count; ours and refused logins say nothing ab
 """
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import NamedTuple
 
 from django.db.models import TextChoices
@@ -56,6 +57,7 @@ QUIET = Minute(0, 0)
 SAMPLE_CALLS = 20  # the newest minutes that hold so many calls are judged together...
 SAMPLE_MINUTES = 5  # ...but none older than this
 LEAST_FAILURES = 3
+FAILURES_IN_A_ROW = 4  # in minutes that hold nothing else are an outage: the breaker lets few calls through by then
 CLEAN_MINUTES = 2  # measured minutes in a row without a failure end any trouble
 # The share of failing calls that must surely be exceeded to call it trouble, and that it must fall under to end it.
 # Two bars, so that a broker at the edge does not flap. At 5 % noise neither is ever reached.
@@ -78,6 +80,8 @@ def _next(before: Status, recent: Sequence[Minute]) -> Status:
         return Status.UNKNOWN
     if failed < LEAST_FAILURES or _is_clean(recent):
         return Status.OPERATIONAL
+    if _failed_in_a_row(recent) >= FAILURES_IN_A_ROW:
+        return Status.OUTAGE
     in_trouble = before.severity > Status.OPERATIONAL.severity
     if surely_above(failed, judged) < (CALM if in_trouble else TROUBLE):
         return Status.OPERATIONAL
@@ -100,6 +104,12 @@ def _sample(recent: Sequence[Minute]) -> Minute:
 def _is_clean(recent: Sequence[Minute]) -> bool:
     newest = [minute for minute in recent if minute.judged][-CLEAN_MINUTES:]
     return len(newest) == CLEAN_MINUTES and not any(minute.failed for minute in newest)
+
+
+def _failed_in_a_row(recent: Sequence[Minute]) -> int:
+    """Failures in the newest measured minutes that hold nothing but failures."""
+    measured = (minute for minute in reversed(recent) if minute.judged)
+    return sum(minute.failed for minute in takewhile(lambda minute: minute.failed == minute.judged, measured))
 
 
 def overall(total: Status, operations: Sequence[Status]) -> Status:

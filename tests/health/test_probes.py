@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 
+from connections.brokers import breaker
+from health.health_monitor import Window, measure
 from health.models import CallBucket, Resolution
 from health.recording import recorder
 from health.tasks import probe
+from health.verdicts import Status
 
 pytestmark = pytest.mark.django_db
 
@@ -54,3 +57,14 @@ def test_the_probe_goes_on_when_its_minute_is_over(sandbox: Any) -> None:
     cache.clear()
     probe()
     assert probed() == {"ok/none": 2}
+
+
+def test_a_broker_that_stays_down_is_out_and_is_called_less_and_less(sandbox: Any) -> None:
+    sandbox.fault("500")
+    for _ in range(8):
+        probe()
+        cache.delete("health:probed:schwab")  # as if a minute had passed
+    recorder.flush()
+    (schwab,) = measure(Window.FIVE_MINUTES)
+    assert schwab.status is Status.OUTAGE
+    assert schwab.figures.calls == len(sandbox.calls()) == breaker.THRESHOLD

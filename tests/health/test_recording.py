@@ -3,12 +3,15 @@ import os
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
 import numpy
 import pytest
+from celery.signals import worker_process_shutdown
 from django.db import DatabaseError, connection, transaction
 
 from connections.brokers.calls import Attribution, Operation, Outcome
@@ -114,19 +117,18 @@ def test_recording_asks_the_database_nothing(django_assert_num_queries: Callable
 
 def test_measurements_that_could_not_be_written_are_written_later() -> None:
     calls.tell([calls.good()])
-    with transaction.atomic():
-        read_only("on")
-        with pytest.raises(DatabaseError), transaction.atomic():
-            recorder.flush()
-        read_only("off")
+    with pytest.raises(DatabaseError), read_only_database():
+        recorder.flush()
     calls.record(calls.good())
     (bucket,) = minutes()
     assert bucket.counts == {"ok/none": 2}
 
 
-def read_only(switch: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL transaction_read_only = {switch}")
+@contextmanager
+def read_only_database() -> Iterator[None]:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL transaction_read_only = on")
+        yield
 
 
 def test_a_call_that_cannot_be_counted_is_logged_and_does_not_raise(caplog: pytest.LogCaptureFixture) -> None:
@@ -159,6 +161,28 @@ def test_a_call_is_measured_though_its_caller_rolls_back() -> None:
         assert minutes()[0].counts == {"server_error/broker": 1}, "already written, and not by the caller"
         transaction.set_rollback(True)
     assert minutes()[0].counts == {"server_error/broker": 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_processes_that_write_the_same_minutes_at_once_lose_nothing() -> None:
+    def process(seed: int) -> None:
+        chance = random.Random(seed)
+        own = Recorder(flush_after=None)
+        for _ in range(15):
+            for operation in chance.sample(list(Operation), len(Operation)):
+                own.record(calls.good(operation=operation, started_at=calls.minutes_ago(chance.randrange(3))))
+            own.flush()
+        connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(process, range(4)))
+    assert sum(bucket.tally.calls for bucket in minutes()) == 4 * 15 * len(Operation)
+
+
+def test_a_worker_process_that_ends_in_good_order_writes_its_last_calls() -> None:
+    calls.tell([calls.good()])
+    worker_process_shutdown.send(sender=None)
+    assert minutes()[0].counts == {"ok/none": 1}
 
 
 def test_the_sides_and_outcomes_are_kept_apart() -> None:

@@ -47,9 +47,15 @@ def test_two_unlucky_calls_prove_nothing() -> None:
 
 def test_an_idle_broker_is_out_after_a_few_failed_probes_in_a_row() -> None:
     probed = [Minute(1, 0)] * 10
-    assert judge(probed + [Minute(1, 1)] * 2) is Status.OPERATIONAL
-    assert judge(probed + [Minute(1, 1)] * 4) is Status.PARTIAL_OUTAGE
-    assert judge(probed + [Minute(1, 1)] * 5) is Status.OUTAGE
+    assert judge(probed + [Minute(1, 1)] * 3) is Status.OPERATIONAL
+    assert judge(probed + [Minute(1, 1)] * 4) is Status.OUTAGE
+
+
+def test_the_few_calls_the_breaker_lets_through_are_enough_to_see_an_outage() -> None:
+    going_down = [Minute(60, 0)] * 10 + [Minute(40, 5)]
+    trials = [Minute(2, 2)] * 2
+    assert judge(going_down) is Status.OPERATIONAL
+    assert judge(going_down + trials) is Status.OUTAGE
 
 
 def test_two_clean_minutes_end_an_outage() -> None:

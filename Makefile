@@ -1,7 +1,6 @@
 # The commands for users and developers. `make help` lists them.
 .DEFAULT_GOAL := help
 .PHONY: help run test lint fmt bench lock clean
-SHELL := /bin/bash
 BIN := .venv/bin
 TEMPLATES := $(wildcard templates */templates)
 

@@ -1,0 +1,176 @@
+"""Another person's object is not there: 404 for every address with an id, on the pages as in the API.
+
+The addresses are read from the schema and from the URL configuration, so a new one is tried without being named here;
+one with a new kind of id fails until `owned` knows an object for it.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import SchemaGenerator
+
+from aggregation import ledger
+from aggregation.models import Source, Transaction
+from brokerhub.kernel.models import User
+from connections.models import Connection
+from sync.models import Mode, RunState, SyncRun, Trigger
+from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, a_user, an_account, some_holdings
+
+NOBODYS = {"broker", "suffix", "currency"}  # words in an address that are no object of a person
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    return a_user()
+
+
+@pytest.fixture
+def owned(owner: User) -> dict[str, Any]:
+    """An object of the owner for each name that an id has in an address, most of them by type where names are plain."""
+    connection = a_connection(owner)
+    account = an_account(connection)
+    run = SyncRun.objects.create(
+        connection=connection, trigger=Trigger.MANUAL, mode=Mode.INITIAL, state=RunState.QUEUED, requested_by=owner
+    )
+    ledger.book(account=account, records=[a_record("1")], source=Source.API, run_id=run.pk)
+    ledger.record_holdings(account=account, holdings=some_holdings(a_position(AAPL)), run_id=run.pk)
+    transaction = Transaction.objects.get()
+    return {
+        "connection_id": connection.pk,
+        "account_id": account.pk,
+        "run_id": run.pk,
+        "id": transaction.pk,
+        "transaction_id": transaction.pk,
+        "instrument_id": transaction.instrument_id,
+        "currency": "USD",
+        "suffix": "csv",
+        "broker": "schwab",
+    }
+
+
+# --- The API ----------------------------------------------------------------------------------------------------------
+def endpoints() -> list[tuple[str, str]]:
+    paths = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    found = [(method.upper(), path) for path, methods in paths.items() for method in methods if _has_id(path)]
+    assert len(found) >= 5
+    return found
+
+
+def _has_id(path: str) -> bool:
+    names = {part[1:-1] for part in path.split("/") if part.startswith("{")}
+    return bool(names - NOBODYS)
+
+
+@pytest.mark.parametrize(("method", "path"), endpoints(), ids=lambda value: value)
+def test_no_endpoint_knows_another_persons_object(method, path, owner, owned, token_client):
+    address = path.format(**owned)
+    before = snapshot(owner)
+    answer = token_client(a_user()).generic(method, address, "{}", content_type="application/json")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "not_found"
+    assert snapshot(owner) == before
+    if method == "GET":
+        assert token_client(owner).get(address).status_code == 200
+
+
+def snapshot(user: User) -> list[Any]:
+    return [
+        list(Connection.objects.filter(user=user).values()),
+        list(SyncRun.objects.filter(connection__user=user).values()),
+        list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/api/v1/brokerage/sync", "connection_id"), ("/api/v1/brokerage/oauth/initiate", "connection_id")],
+)
+def test_another_persons_object_cannot_be_named_in_a_body(path, name, owner, owned, token_client):
+    before = snapshot(owner)
+    answer = token_client(a_user()).post(path, {name.removesuffix("_id"): str(owned[name])})
+    assert answer.status_code == 404
+    assert snapshot(owner) == before
+
+
+LISTS = [
+    "/api/v1/brokerage/connections",
+    "/api/v1/brokers/accounts",
+    "/api/v1/brokers/positions",
+    "/api/v1/brokers/balances",
+]
+LISTS += ["/api/v1/brokerage/transactions", "/api/v1/brokerage/sync/runs"]
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_lists_hold_only_ones_own(path, owner, owned, token_client):
+    assert len(token_client(owner).get(path).json()["results"]) == 1
+    assert token_client(a_user()).get(path).json()["results"] == []
+
+
+@pytest.mark.parametrize(
+    "query", ["account={account_id}", "connection={connection_id}", "run={run_id}", "instrument={instrument_id}"]
+)
+@pytest.mark.parametrize("path", [*LISTS, "/api/v1/brokerage/sync/status", "/api/v1/brokerage/parked"])
+def test_a_filter_by_another_persons_object_finds_nothing(path, query, owned, token_client):
+    answer = token_client(a_user()).get(f"{path}?{query.format(**owned)}")
+    if answer.status_code == 200:
+        body = answer.json()
+        assert body.get("results", body.get("connections")) == []
+    else:
+        assert answer.status_code in {400, 404}
+        assert "Individual" not in answer.content.decode()
+
+
+# --- The pages --------------------------------------------------------------------------------------------------------
+def pages(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
+    """Every page's route that holds an id, as a format string."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            if entry.namespace in {None, "aggregation", "connections", "health", "sync"} and "api/" not in str(
+                entry.pattern
+            ):
+                yield from pages(entry, prefix + str(entry.pattern))
+        elif isinstance(entry, URLPattern) and set(entry.pattern.converters) - NOBODYS:
+            route = prefix + str(entry.pattern)
+            for name in entry.pattern.converters:
+                start, end = route.index("<"), route.index(">")
+                route = f"{route[:start]}{{{name}}}{route[end + 1 :]}"
+            if "accounts/" not in route[:9]:  # allauth's own: keys of mails and devices, tested there
+                yield f"/{route}"
+
+
+PAGES = sorted(pages(get_resolver()))
+
+
+def test_the_pages_were_found():
+    assert len(PAGES) >= 8
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_no_page_knows_another_persons_object(route, owner, owned):
+    browser = Client()
+    browser.force_login(a_user())
+    before = snapshot(owner)
+    statuses = {browser.get(route.format(**owned)).status_code, browser.post(route.format(**owned)).status_code}
+    assert 404 in statuses
+    assert statuses <= {404, 405}
+    assert snapshot(owner) == before
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_each_page_that_may_be_read_or_posted_is_there_for_its_owner(route, owner, owned):
+    """Else the 404 above would prove nothing."""
+    browser = Client()
+    browser.force_login(owner)
+    assert browser.get(route.format(**owned)).status_code in {200, 302, 405}
+
+
+@pytest.mark.parametrize("route", PAGES)
+def test_a_visitor_is_sent_to_sign_in(route, owned):
+    answer = Client().get(route.format(**owned))
+    assert answer.status_code in {302, 405}
+    if answer.status_code == 302:
+        assert answer["Location"].startswith("/accounts/login/?next=")

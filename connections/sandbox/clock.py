@@ -1,6 +1,7 @@
 """The sandbox's own time: real time plus an offset that a test may move."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -31,6 +32,7 @@ class Clock:
         self.offset = timedelta(0)
 
 
+@lru_cache(maxsize=10_000)
 def at_new_york(day: date, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
     """That wall-clock time in New York as an aware UTC instant."""
     local = datetime(day.year, day.month, day.day, hour, minute, second, tzinfo=NEW_YORK)

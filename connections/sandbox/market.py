@@ -174,7 +174,11 @@ class Market:
         """The walk goes over calendar days, so that a day's price needs no count of trading days."""
         day_number = max((on - OPENING_DAY).days, 0)
         closes = self._closes.setdefault(instrument.symbol, [instrument.start])
-        rng = self._rngs.setdefault(instrument.symbol, Random(f"{self.seed}:{instrument.symbol}"))
+        if day_number < len(closes):
+            return closes[day_number]
+        if instrument.symbol not in self._rngs:
+            self._rngs[instrument.symbol] = Random(f"{self.seed}:{instrument.symbol}")
+        rng = self._rngs[instrument.symbol]
         trend = float(instrument.start)
         for number in range(len(closes), day_number + 1):
             anchor = trend * (1 + instrument.drift) ** (number / 365)

@@ -1,5 +1,6 @@
 """Settings of the sandbox: a server on loopback without a database, a session or a user."""
 
+import logging
 import secrets
 from pathlib import Path
 
@@ -18,12 +19,21 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 APPEND_SLASH = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+
+def is_crash(record: logging.LogRecord) -> bool:
+    """A 5xx that a fault ordered is no news; an exception is."""
+    return record.exc_info is not None
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"crashes": {"()": "django.utils.log.CallbackFilter", "callback": is_crash}},
     "handlers": {"stderr": {"class": "logging.StreamHandler"}},
     "loggers": {
         "django": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
+        "django.request": {"filters": ["crashes"]},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
 }

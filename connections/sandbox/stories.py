@@ -15,7 +15,7 @@ from connections.sandbox.book import ZERO, Event, Nature, Status
 from connections.sandbox.clock import at_new_york
 from connections.sandbox.diary import Diary, activity_ids, journal, journal_shares, order_fees
 from connections.sandbox.market import CENT, INSTRUMENTS, OPENING_DAY, SPLITS, Market, option_symbol
-from connections.sandbox.trading_days import ONE_DAY, is_open, next_open, open_days, settlement, third_friday
+from connections.sandbox.trading_days import ONE_DAY, last_open, next_open, open_days, settlement, third_friday
 
 Act: TypeAlias = tuple[date, Callable[[], object]]
 
@@ -301,17 +301,13 @@ def generated(market: Market, *, seed: int, count: int, until: date) -> list[Eve
         Event(id=next(ids), nature=Nature.WIRE_IN, at=opened_at, posted_at=opened_at, traded_on=OPENING_DAY,
               settled_on=OPENING_DAY, cash=Decimal(1_000 * count))
     ]  # fmt: skip
-    prices: dict[tuple[str, date], Decimal] = {}
     for number in range(1, count):
         passed = span * number / count
-        day = OPENING_DAY + timedelta(days=int(passed))
-        day = day if is_open(day) else next_open(day)
-        if day > until:
-            break
+        day = last_open(OPENING_DAY + timedelta(days=int(passed)))
         symbol = rng.choice(WATCHED[:2] + WATCHED[3:])  # no share that splits
         quantity = -rng.randint(1, 5) if held[symbol] > 20 else rng.randint(1, 9)
         held[symbol] += quantity
-        price = prices.setdefault((symbol, day), market.price(symbol, day)) + Decimal(rng.randint(-99, 99)) / 100
+        price = market.price(symbol, day) + Decimal(rng.randint(-99, 99)) / 100
         at = at_new_york(day, 9, 31) + timedelta(seconds=int(passed % 1 * 23_000))
         fees = order_fees(INSTRUMENTS[symbol], Decimal(quantity), quantity * price)
         events.append(Event(

@@ -61,7 +61,9 @@ class Holding:
     @property
     def price(self) -> Decimal | None:
         """The price the latest report of any account gave."""
-        return max(self.lots, key=lambda lot: lot.position.as_of).position.price
+        latest = max((lot.position for lot in self.lots), key=lambda position: position.as_of)
+        price: Decimal | None = latest.price
+        return price
 
     @property
     def market_value(self) -> Decimal | None:

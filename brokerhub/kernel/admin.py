@@ -1,9 +1,14 @@
-"""People and their tokens for administrators. No token, digest or password hash is ever shown."""
+"""People and what they sign in with, for administrators. No token, digest, session key or second factor is ever shown."""
 
 from allauth.account.decorators import secure_admin_login
+from allauth.mfa.admin import AuthenticatorAdmin
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.admin import UserSessionAdmin
+from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.forms import BaseUserCreationForm
+from django.db.models import Model
 from django.http import HttpRequest
 
 from brokerhub.kernel.models import ApiToken, User
@@ -11,6 +16,7 @@ from brokerhub.kernel.models import ApiToken, User
 admin.site.site_header = admin.site.site_title = "Broker Integration Hub"
 admin.site.index_title = "Administration"
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one way to sign in, MFA included
+admin.site.unregister([Authenticator, UserSession])  # allauth's forms show secrets; ours follow below
 
 
 class PersonCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not generic at run time
@@ -37,10 +43,18 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
 
 
-@admin.register(ApiToken)
-class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Tokens can be looked at and revoked here; only their owner can make one, since only they may see it."""
+class OwnersOwn:
+    """Can be looked at and removed here; only its owner can make or change one."""
 
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(OwnersOwn, admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("name", "user", "scopes", "created", "expiry", "last_used_at")
     list_filter = ("created", "expiry", "last_used_at")
     search_fields = ("name", "user__email")
@@ -48,8 +62,18 @@ class ApiTokenAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("-created",)
     fields = readonly_fields = ("name", "user", "scopes", "created", "expiry", "last_used_at")
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
 
-    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        return False
+@admin.register(Authenticator)
+class SecondFactorAdmin(OwnersOwn, AuthenticatorAdmin):  # type: ignore[misc]  # allauth has no type hints
+    """Removing one lets a person in who has lost their phone and their recovery codes."""
+
+    search_fields = ("user__email",)
+    list_select_related = ("user",)
+    fields = ("user", "type", "created_at", "last_used_at")
+
+
+@admin.register(UserSession)
+class SignedInDeviceAdmin(OwnersOwn, UserSessionAdmin):  # type: ignore[misc]
+    search_fields = ("user__email", "ip")
+    list_select_related = ("user",)
+    fields = ("user", "created_at", "last_seen_at", "ip", "user_agent")

@@ -6,6 +6,7 @@ from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from knox.models import AbstractAuthToken
+from knox.settings import CONSTANTS
 
 
 class UserManager(BaseUserManager["User"]):
@@ -57,6 +58,8 @@ class Scope(models.TextChoices):
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no type hints
     """A program's way in: only a digest is stored, the token itself is shown once."""
 
+    id = models.BigAutoField(primary_key=True)  # knox's own key is the digest, which would then stand in addresses
+    digest = models.CharField(max_length=CONSTANTS.DIGEST_LENGTH, unique=True, editable=False)
     name = models.CharField(max_length=80, default="API token")
     scopes = ArrayField(models.CharField(max_length=40, choices=Scope.choices), default=list)
     last_used_at = models.DateTimeField(null=True, blank=True)

@@ -1,6 +1,8 @@
 """Guessing a password is slow, and admin has no second way in."""
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
+from allauth.usersessions.models import UserSession
 from django.core.cache import cache
 from django.test import Client
 
@@ -57,7 +59,9 @@ def test_admin_shows_tokens_without_anything_to_use_them_with(desk, caller):
     assert [page.status_code for page in pages] == [200, 200, 200]
     assert "Nightly export" in pages[0].content.decode()
     assert "portfolio:read" in pages[2].content.decode()
-    assert token not in "".join(page.content.decode() for page in pages)
+    shown = "".join(page.content.decode() for page in pages)
+    assert token not in shown
+    assert row.digest not in shown
     assert desk.get("/admin/kernel/apitoken/add/").status_code == 403
 
 
@@ -67,6 +71,20 @@ def test_admin_can_revoke_a_token_and_leaves_an_audit_row(desk, staff, caller):
     assert answer.status_code == 302
     assert not ApiToken.objects.exists()
     assert staff.logentry_set.count() == 1
+
+
+def test_admin_shows_devices_and_second_factors_without_their_secrets(desk, caller):
+    device = UserSession.objects.create(user=caller, ip="192.0.2.7", session_key="a-session-key", user_agent="Firefox")
+    factor = TOTP.activate(caller, "JBSWY3DPEHPK3PXP").instance
+    shown = ""
+    for place in (f"usersessions/usersession/{device.pk}/", f"mfa/authenticator/{factor.pk}/"):
+        for path in (f"{place.rpartition('/')[0].rpartition('/')[0]}/?q=caller", f"{place}change/"):
+            answer = desk.get(f"/admin/{path}")
+            assert answer.status_code == 200
+            shown += answer.content.decode()
+    assert "192.0.2.7" in shown
+    assert "a-session-key" not in shown
+    assert "JBSWY3DPEHPK3PXP" not in shown
 
 
 def test_admin_finds_adds_and_shows_people(desk, caller):

@@ -11,6 +11,7 @@ FORMATS: dict[str, Format] = {format.key: format for format in (SchwabBrokerage(
 _EXPORT = "At Schwab open Accounts, History, choose the account and export its transactions as CSV; import that file."
 LOOKALIKES = (
     Lookalike(
+        title="positions for",
         columns=frozenset({"symbol", "description", "market value", "cost basis"}),
         advice=f"This is Schwab's positions file, which says what you hold but not what happened. {_EXPORT}",
     ),

@@ -52,13 +52,15 @@ class Format(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookalike:
-    """A file people mistake for one we read: recognised by these header cells, and answered with `advice`."""
+    """A file people mistake for one we read: recognised by its title or its header, and answered with `advice`."""
 
     columns: frozenset[str]
     advice: str
+    title: str = ""  # how the first cell of the file begins, case-folded
 
     def recognises(self, head: Sequence[Cells]) -> bool:
-        return any(self.columns <= {cell.strip().casefold() for cell in row} for row in head)
+        first = head[0][0].strip().casefold() if head and head[0] else ""
+        return bool(self.title and first.startswith(self.title)) or find_header(head, self.columns) is not None
 
 
 def find_header(head: Sequence[Cells], columns: frozenset[str]) -> int | None:

@@ -1,0 +1,415 @@
+"""Runs from request to result: who gets one, who works on it, how it waits, ends and is taken up again."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import redis
+from celery import Celery, current_app
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection as database
+from django.utils import timezone
+
+from aggregation.models import Transaction
+from brokerhub.celery import app as hub_app
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import User
+from connections.brokers.calls import BrokerCall, Operation, call_finished
+from connections.brokers.records import AuthMethod
+from connections.models import EPOCH, Connection
+from connections.states import ConnectionState
+from sync import sync_service, tasks
+from sync.holds import Hold, HoldLost
+from sync.models import ImportFile, RunState, SyncCursor, SyncRun, Trigger
+from sync.planning import MAX_ATTEMPTS
+from tests.aggregation.factories import a_connection, an_account
+from tests.journey.books import differences, of_broker, of_hub, sync
+from tests.plugins.sandbox_server import Sandbox
+from tests.sync.samples import fixture
+
+Connect = Callable[..., Connection]
+
+
+def ask(connection: Connection) -> SyncRun:
+    return sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.MANUAL)
+
+
+def work(run: SyncRun) -> SyncRun:
+    tasks.run(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+@contextmanager
+def after_each_call(operation: Operation, react: Callable[[], None]) -> Iterator[None]:
+    def listen(*, call: BrokerCall, **_: Any) -> None:
+        if call.operation is operation:
+            react()
+
+    call_finished.connect(listen)
+    try:
+        yield
+    finally:
+        call_finished.disconnect(listen)
+
+
+# --- Asking -----------------------------------------------------------------------------------------------------------
+def test_a_second_request_joins_the_open_run(person: User) -> None:
+    connection = a_connection(person)
+    first = ask(connection)
+    assert ask(connection) == first
+    assert sync_service.request_all(user=person, trigger=Trigger.SCHEDULE) == [first]
+    assert SyncRun.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_requests_at_once_make_one_run() -> None:
+    connection = a_connection()
+    together = threading.Barrier(2)
+    runs: list[SyncRun] = []
+
+    def request() -> None:
+        together.wait(10)
+        runs.append(ask(connection))
+        database.close()
+
+    threads = [threading.Thread(target=request) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(runs) == 2
+    assert len({run.pk for run in runs}) == SyncRun.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"method": AuthMethod.FILE},
+        {"state": ConnectionState.NEEDS_REAUTH},
+        {"state": ConnectionState.PENDING_AUTH},
+        {"state": ConnectionState.DISCONNECTED},
+        {"environment": "live"},
+    ],
+    ids=lambda fields: next(iter(fields.values())),
+)
+def test_a_connection_that_cannot_be_read_is_refused_in_words(person: User, fields: dict[str, str]) -> None:
+    with pytest.raises(NotAllowed, match=r"Import a newer file|Sign in again"):
+        ask(a_connection(person, **fields))
+    assert sync_service.request_all(user=person, trigger=Trigger.MANUAL) == []
+
+
+def test_a_finished_sign_in_is_followed_by_the_first_sync(
+    connect: Connect, person: User, django_capture_on_commit_callbacks: Any
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        connection = connect(person)
+    run = SyncRun.objects.get(connection=connection)
+    assert (run.trigger, run.mode, run.state) == ("connect", "initial", "queued")
+
+
+def test_a_request_stands_although_the_queue_cannot_be_reached(
+    person: User, django_capture_on_commit_callbacks: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    Celery("unreachable", broker="redis://127.0.0.1:1/0").set_current()
+    try:
+        with django_capture_on_commit_callbacks(execute=True):
+            run = ask(a_connection(person))
+    finally:
+        hub_app.set_current()
+    assert SyncRun.objects.get().state == RunState.QUEUED
+    assert "sync.nudge_failed" in caplog.text
+    assert sync_service.dispatch_due() == 1
+    assert run.pk == SyncRun.objects.get().pk
+
+
+# --- Sending ----------------------------------------------------------------------------------------------------------
+def waiting_messages(client: redis.Redis) -> int:
+    return int(client.llen(f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}sync"))
+
+
+def test_a_due_run_is_sent_once_and_again_when_its_message_was_lost(person: User, redis_client: redis.Redis) -> None:
+    run = ask(a_connection(person))
+    tasks.dispatch()
+    tasks.dispatch()
+    assert waiting_messages(redis_client) == 1
+    SyncRun.objects.filter(pk=run.pk).update(sent_at=timezone.now() - timedelta(minutes=6))
+    tasks.dispatch()
+    assert waiting_messages(redis_client) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_dispatchers_at_once_send_each_run_once(redis_client: redis.Redis) -> None:
+    for _ in range(20):
+        ask(a_connection())
+    redis_client.flushdb()  # the nudges
+    together = threading.Barrier(2)
+
+    def dispatch() -> None:
+        together.wait(10)
+        sync_service.dispatch_due()
+        database.close()
+
+    threads = [threading.Thread(target=dispatch) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert waiting_messages(redis_client) == 20
+
+
+def test_what_could_not_be_sent_is_due_again_at_once(person: User) -> None:
+    ask(a_connection(person))
+    unreachable = Celery("unreachable", broker="redis://127.0.0.1:1/0")
+    unreachable.conf.task_publish_retry = False
+    unreachable.set_current()
+    try:
+        with pytest.raises(Exception, match="refused"):
+            sync_service.dispatch_due()
+    finally:
+        hub_app.set_current()
+    assert current_app.main == "brokerhub"
+    assert SyncRun.objects.get().sent_at == EPOCH
+    assert sync_service.dispatch_due() == 1
+
+
+def test_the_planner_asks_for_what_has_not_been_read_for_hours(person: User) -> None:
+    never, old, fresh, busy = (a_connection(person, label=name) for name in ("never", "old", "fresh", "busy"))
+    a_connection(person, label="by file", method=AuthMethod.FILE)
+    a_connection(person, label="signed out", state=ConnectionState.NEEDS_REAUTH)
+    now = timezone.now()
+    for connection, age in ((old, timedelta(hours=7)), (fresh, timedelta(hours=5))):
+        ask(connection)
+        SyncRun.objects.filter(connection=connection).update(state=RunState.FAILED, finished_at=now - age)
+    SyncCursor.objects.create(account=an_account(old), covered_from=now.date(), covered_to=now.date())
+    already = ask(busy)
+    tasks.plan_due()
+    planned = SyncRun.objects.filter(trigger=Trigger.SCHEDULE)
+    assert {(run.connection, run.mode) for run in planned} == {(never, "initial"), (old, "incremental")}
+    tasks.plan_due()
+    assert planned.count() == 2
+    assert SyncRun.objects.filter(connection=busy).get() == already
+
+
+# --- Working ----------------------------------------------------------------------------------------------------------
+def test_a_message_that_comes_twice_is_worked_on_once(connect: Connect, person: User, sandbox: Sandbox) -> None:
+    run = ask(connect(person))
+    hold = Hold.take(run.pk)
+    assert hold is not None
+    calls = len(sandbox.calls())
+    assert work(run).state == RunState.RUNNING
+    assert len(sandbox.calls()) == calls
+    assert run.held_by == hold.holder
+
+
+def test_a_run_whose_worker_died_goes_on_and_its_rows_add_up(connect: Connect, person: User, sandbox: Sandbox) -> None:
+    """The worker ends like a killed one, without a last word, after the third page; another goes on from its cursor."""
+    connection = connect(person)
+    run = ask(connection)
+    calls: list[int] = []
+
+    def die() -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise SystemExit("killed")
+
+    with after_each_call(Operation.TRANSACTIONS, die), pytest.raises(SystemExit):
+        tasks.run(run.pk)
+    run.refresh_from_db()
+    assert run.state == RunState.RUNNING
+    booked = run.inserted
+    assert booked == Transaction.objects.count() > 0
+    SyncRun.objects.filter(pk=run.pk).update(held_until=timezone.now() - timedelta(seconds=1))  # the lease is over
+    assert work(run).state == RunState.SUCCEEDED
+    assert run.inserted == Transaction.objects.count() > booked
+    assert run.fetched == run.inserted + run.matched
+    assert run.matched > 0  # the look-back was read again
+    assert run.done == run.total
+    assert differences(of_hub(connection), of_broker(sandbox.truth())) == []
+
+
+def test_an_overtaken_worker_writes_nothing_any_more(person: User) -> None:
+    run = ask(a_connection(person))
+    slow = Hold.take(run.pk)
+    assert slow is not None
+    SyncRun.objects.filter(pk=run.pk).update(held_until=timezone.now() - timedelta(seconds=1))
+    second = Hold.take(run.pk)
+    assert second is not None
+    with pytest.raises(HoldLost):
+        slow.write(step="late")
+    second.write(step="in time")
+    run.refresh_from_db()
+    assert run.step == "in time"
+
+
+def test_a_slow_worker_keeps_its_run_by_renewing_the_lease(transactional_db: None, settings: Any) -> None:
+    settings.SYNC_LEASE_SECONDS = 0.3
+    run = ask(a_connection())
+    hold = Hold.take(run.pk)
+    assert hold is not None
+    run.refresh_from_db()
+    with hold.kept():
+        renewed = run.held_until
+        deadline = timezone.now() + timedelta(seconds=10)
+        while renewed == run.held_until and timezone.now() < deadline:
+            renewed = SyncRun.objects.get(pk=run.pk).held_until
+    assert renewed > run.held_until
+
+
+def test_a_run_that_only_dies_is_given_up(person: User) -> None:
+    run = ask(a_connection(person))
+    SyncRun.objects.filter(pk=run.pk).update(attempts=MAX_ATTEMPTS)
+    assert work(run).state == RunState.FAILED
+    assert run.error == f"It was interrupted {MAX_ATTEMPTS} times without getting any further."
+
+
+def test_a_queued_run_is_cancelled_at_once_and_its_message_finds_nothing_to_do(person: User) -> None:
+    run = ask(a_connection(person))
+    sync_service.cancel(run)
+    assert run.state == RunState.CANCELLED
+    assert work(run).state == RunState.CANCELLED
+    with pytest.raises(NotAllowed, match="over already"):
+        sync_service.cancel(run)
+
+
+def test_a_running_run_is_cancelled_in_the_middle_of_a_call(connect: Connect, person: User, sandbox: Sandbox) -> None:
+    connection = connect(person)
+    run = ask(connection)
+
+    def cancel_once() -> None:
+        if SyncRun.objects.get(pk=run.pk).state == RunState.RUNNING:
+            sync_service.cancel(run)
+
+    with after_each_call(Operation.TRANSACTIONS, cancel_once):
+        work(run)
+    assert run.state == RunState.CANCELLED
+    assert Transaction.objects.count() == run.inserted == 0  # the page on its way was not booked
+    assert connection.accounts.count() == 2
+    assert sync(connection).state == RunState.SUCCEEDED
+    assert differences(of_hub(connection), of_broker(sandbox.truth())) == []
+
+
+# --- Waiting ----------------------------------------------------------------------------------------------------------
+def test_a_limited_run_waits_until_the_broker_said_and_frees_its_worker(
+    connect: Connect, person: User, sandbox: Sandbox, redis_client: redis.Redis
+) -> None:
+    connection = connect(person)
+    sandbox.fault("429", "transactions", after=2, times=1, retry_after=120)
+    run = work(ask(connection))
+    assert (run.state, run.wait_reason) == (RunState.WAITING, "Charles Schwab allows only so many requests")
+    assert run.wait_until is not None
+    assert timedelta(seconds=100) < run.wait_until - timezone.now() <= timedelta(seconds=120)
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.RATE_LIMITED
+    redis_client.flushdb()
+    assert sync_service.dispatch_due() == 0
+    assert work(run).state == RunState.WAITING  # a message that comes early changes nothing
+    assert ask(connection) == run
+    SyncRun.objects.filter(pk=run.pk).update(wait_until=timezone.now())
+    assert sync_service.dispatch_due() == 1
+    assert work(run).state == RunState.SUCCEEDED
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_waiting_run_is_cancelled_at_once(connect: Connect, person: User, sandbox: Sandbox) -> None:
+    connection = connect(person)
+    sandbox.fault("429", "account_numbers", retry_after=3600)
+    run = work(ask(connection))
+    assert run.state == RunState.WAITING
+    sync_service.cancel(run)
+    assert (run.state, run.wait_until) == (RunState.CANCELLED, None)
+
+
+def test_a_broker_that_stays_away_is_given_up_with_the_reason(connect: Connect, person: User, sandbox: Sandbox) -> None:
+    connection = connect(person)
+    sandbox.fault("503")
+    run = ask(connection)
+    for _ in range(MAX_ATTEMPTS):
+        assert run.state in {RunState.QUEUED, RunState.WAITING}
+        SyncRun.objects.filter(pk=run.pk).update(wait_until=None)
+        work(run)
+    assert run.state == RunState.FAILED
+    assert run.error.endswith(f"The hub tried {MAX_ATTEMPTS} times and stopped; the next sync tries again.")
+    sandbox.clear_faults()
+    cache.clear()  # the circuit breaker lets calls through again
+    assert sync(connection).state == RunState.SUCCEEDED
+
+
+def test_one_endpoint_that_is_away_does_not_hold_up_the_others(
+    connect: Connect, person: User, sandbox: Sandbox
+) -> None:
+    connection = connect(person)
+    number = sandbox.truth()["accounts"][0]["hash"]
+    sandbox.fault("500", "accounts", after=1, times=3)  # not the list, but one account's positions with its retries
+    run = work(ask(connection))
+    assert run.state == RunState.WAITING
+    states = {part: result["state"] for part, result in run.parts.items()}
+    waiting = connection.accounts.get(external_id=number).pk
+    assert [part for part, state in states.items() if state == "waiting"] == [f"holdings:{waiting}"]
+    assert Transaction.objects.count() == run.inserted > 1000
+    SyncRun.objects.filter(pk=run.pk).update(wait_until=None)
+    assert work(run).state == RunState.SUCCEEDED
+    assert differences(of_hub(connection), of_broker(sandbox.truth())) == []
+
+
+# --- Ending -----------------------------------------------------------------------------------------------------------
+def test_a_mistake_of_ours_is_told_plainly_and_not_hidden_from_the_task_log(person: User) -> None:
+    account = an_account(a_connection(person))
+    run = sync_service.request_import(
+        user=person, account=account, name="a.csv", content=fixture("schwab-brokerage.csv")
+    )
+    ImportFile.objects.filter(run=run).delete()
+    with pytest.raises(ImportFile.DoesNotExist):
+        tasks.import_file(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.error_code) == (RunState.FAILED, "internal_error")
+    assert run.error.startswith("Something went wrong on our side. It has been noted")
+
+
+def test_progress_says_account_and_window(connect: Connect, person: User) -> None:
+    run = ask(connect(person))
+    seen: list[tuple[str, int, int | None]] = []
+
+    def look() -> None:
+        run.refresh_from_db()
+        seen.append((run.step, run.done, run.total))
+
+    with after_each_call(Operation.TRANSACTIONS, look):
+        work(run)
+    assert seen[0] == ("Transactions of Individual ...345", 0, None)
+    assert seen[1] == ("Transactions of Individual ...345: window 1 of 7", 1, 14)
+    assert seen[-1] == ("Transactions of Rollover IRA ...314: window 6 of 7", 13, 14)
+
+
+def test_an_account_the_broker_lists_no_more_keeps_its_rows_and_is_named(
+    connect: Connect, person: User, sandbox: Sandbox
+) -> None:
+    connection = connect(person)
+    sync(connection)
+    rows = Transaction.objects.count()
+    connect(person, accounts=[sandbox.truth()["accounts"][0]["number"]])
+    run = sync(connection)
+    assert run.state == RunState.SUCCEEDED
+    assert run.warnings == [
+        "Rollover IRA ...314 is not listed by Charles Schwab any more. Its last known figures are kept."
+    ]
+    assert Transaction.objects.count() == rows
+
+
+def test_days_that_the_broker_no_longer_tells_are_named(connect: Connect, person: User) -> None:
+    connection = connect(person)
+    sync(connection)
+    cursor = SyncCursor.objects.order_by("account_id").first()
+    assert cursor is not None
+    long_ago = cursor.covered_from - timedelta(days=100)
+    SyncCursor.objects.filter(pk=cursor.pk).update(covered_from=long_ago, covered_to=long_ago)
+    run = sync(connection)
+    assert len(run.warnings) == 1
+    assert "the broker does not go back that far any more" in run.warnings[0]
+    moved = SyncCursor.objects.get(pk=cursor.pk)
+    assert (moved.covered_from, moved.covered_to) == (cursor.covered_from, cursor.covered_to)

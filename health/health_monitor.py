@@ -14,7 +14,7 @@ from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import Broker
 from health.metrics import Budget, Tally, quantiles
 from health.models import CallBucket, Resolution
-from health.verdicts import QUIET, Minute, Status, judge, overall
+from health.verdicts import QUIET, Minute, Status, judge, judge_broker
 
 MEMORY = timedelta(minutes=30)  # a verdict follows from the minutes since then
 KEPT = 3  # seconds
@@ -164,8 +164,7 @@ def _by_broker(buckets: Iterable[CallBucket]) -> defaultdict[str, list[CallBucke
 
 
 def _status(recent: list[CallBucket], now: datetime) -> Status:
-    operations = [judge(_timeline(buckets, now)) for buckets in _by_operation(recent).values()]
-    return overall(judge(_timeline(recent, now)), operations)
+    return judge_broker([_timeline(buckets, now) for buckets in _by_operation(recent).values()])
 
 
 def _operations(recent: list[CallBucket], measured: list[CallBucket], now: datetime) -> tuple[OperationHealth, ...]:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import Error, connection
 
 from connections.brokers.calls import BrokerCall, call_finished
 from health.metrics import Tally
@@ -23,6 +23,7 @@ from health.models import BucketKey, CallBucket, Resolution
 logger = logging.getLogger(__name__)
 
 FLUSH_AFTER = 2.0  # seconds
+RETRY_AFTER = 20.0  # seconds, when the database could not be reached
 MOST_KEPT = 2_000  # buckets kept while the database cannot be reached: about two hours of everything
 
 
@@ -50,16 +51,17 @@ class Recorder:
             if tally is None:
                 tally = self._pending[key] = Tally()
             tally.count(call)
-            self._wind_up()
+            if self.flush_after is not None:
+                self._wind_up(self.flush_after)
 
-    def _wind_up(self) -> None:
-        if self._timer is None and self.flush_after is not None:
-            self._timer = threading.Timer(self.flush_after, self._flush_in_background)
+    def _wind_up(self, seconds: float) -> None:
+        if self._timer is None:
+            self._timer = threading.Timer(seconds, self._flush_in_background)
             self._timer.daemon = True
             self._timer.start()
 
     def flush(self) -> None:
-        """Write what was counted, on this thread's database connection. Raises DatabaseError, and keeps it then."""
+        """Write what was counted, on this thread's database connection. Raises django.db.Error, and keeps it then."""
         with self._lock:
             batch, self._pending, self._timer = self._pending, {}, None
         if not batch:
@@ -79,13 +81,14 @@ class Recorder:
                 for key in sorted(self._pending, key=lambda key: key.starts_at)[:surplus]:
                     del self._pending[key]
                 logger.error("health: %d buckets of measurements were given up", surplus)
-            self._wind_up()
+            if self.flush_after is not None:
+                self._wind_up(RETRY_AFTER)
 
     def flush_or_log(self) -> None:
         """For places that have nobody to raise to."""
         try:
             self.flush()
-        except (DatabaseError, InterfaceError):
+        except Error:
             logger.warning("health: measurements could not be written yet", exc_info=True)
 
     def _flush_in_background(self) -> None:

@@ -64,6 +64,8 @@ CLEAN_MINUTES = 2  # measured minutes in a row without a failure end any trouble
 TROUBLE, CALM = 0.10, 0.05
 # With trouble proven, the share itself says how bad it is: (status, from, until it falls under).
 LEVELS = ((Status.OUTAGE, 0.90, 0.75), (Status.PARTIAL_OUTAGE, 0.50, 0.40))
+# What one operation's verdict means for the whole broker.
+_SOFTENED = {Status.OUTAGE: Status.PARTIAL_OUTAGE, Status.PARTIAL_OUTAGE: Status.DEGRADED}
 
 
 def judge(minutes: Sequence[Minute]) -> Status:
@@ -112,14 +114,22 @@ def _failed_in_a_row(recent: Sequence[Minute]) -> int:
     return sum(minute.failed for minute in takewhile(lambda minute: minute.failed == minute.judged, measured))
 
 
-def overall(total: Status, operations: Sequence[Status]) -> Status:
-    """A broker's status: as bad as its calls together, and never better than its operations allow.
+def judge_broker(operations: Sequence[Sequence[Minute]]) -> Status:
+    """A broker's verdict from the minutes of each of its operations, all of the same length.
 
-    One operation that is out while the others work is a partial outage, however few calls it has.
+    As bad as all calls together, and not much better than the worst operation: one that is out while others work is a
+    partial outage, however few calls it has. While any operation answers, nobody is told that the broker is out.
     """
-    worst = max(operations, key=lambda status: status.severity, default=Status.UNKNOWN)
-    if worst is Status.OUTAGE and total is not Status.OUTAGE:
-        worst = Status.PARTIAL_OUTAGE
-    elif worst is Status.PARTIAL_OUTAGE and total in (Status.OPERATIONAL, Status.UNKNOWN):
-        worst = Status.DEGRADED
-    return max(total, worst, key=lambda status: status.severity)
+    if not operations:
+        return Status.UNKNOWN
+    together = [
+        Minute(sum(m.judged for m in each), sum(m.failed for m in each)) for each in zip(*operations, strict=True)
+    ]
+    verdicts = [judge(minutes) for minutes in operations]
+    worst = max(verdicts, key=lambda verdict: verdict.severity)
+    verdict = max(judge(together), _SOFTENED.get(worst, worst), key=lambda verdict: verdict.severity)
+    answering = any(
+        each is Status.OPERATIONAL and any(minute.judged > minute.failed for minute in minutes[-CLEAN_MINUTES:])
+        for each, minutes in zip(verdicts, operations, strict=True)
+    )
+    return Status.PARTIAL_OUTAGE if verdict is Status.OUTAGE and answering else verdict

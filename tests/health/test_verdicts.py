@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from health.verdicts import QUIET, Minute, Status, judge, overall
+from health.verdicts import QUIET, Minute, Status, judge, judge_broker
 
 FINE = Minute(30, 0)
 DOWN = Minute(30, 30)
@@ -87,10 +87,20 @@ def test_one_call_in_twenty_failing_by_chance_never_changes_the_verdict(calls_a_
     assert verdicts == {Status.OPERATIONAL}
 
 
-def test_one_operation_that_is_out_makes_a_partial_outage() -> None:
-    operational = [Status.OPERATIONAL, Status.OPERATIONAL]
-    assert overall(Status.OPERATIONAL, [*operational, Status.OUTAGE]) is Status.PARTIAL_OUTAGE
-    assert overall(Status.OPERATIONAL, [*operational, Status.PARTIAL_OUTAGE]) is Status.DEGRADED
-    assert overall(Status.OPERATIONAL, [*operational, Status.UNKNOWN]) is Status.OPERATIONAL
-    assert overall(Status.OUTAGE, [Status.OUTAGE]) is Status.OUTAGE
-    assert overall(Status.UNKNOWN, []) is Status.UNKNOWN
+def test_one_operation_that_is_out_makes_a_partial_outage_however_few_its_calls() -> None:
+    busy = [Minute(500, 0)] * 10
+    assert judge_broker([busy, [Minute(5, 5)] * 10]) is Status.PARTIAL_OUTAGE
+    assert judge_broker([busy, [Minute(50, 30)] * 10]) is Status.DEGRADED
+    assert judge_broker([busy, [QUIET] * 10]) is Status.OPERATIONAL
+
+
+def test_a_broker_that_answers_anything_is_not_out() -> None:
+    down, probed = [FINE] * 5 + [DOWN] * 5, [Minute(1, 0)] * 10
+    assert judge_broker([down]) is Status.OUTAGE
+    assert judge_broker([down, probed]) is Status.PARTIAL_OUTAGE
+    assert judge_broker([down, probed[:-2] + [QUIET] * 2]) is Status.OUTAGE, "an old answer proves nothing"
+    assert judge_broker([down, probed[:-2] + [Minute(1, 1)] * 2]) is Status.OUTAGE
+
+
+def test_a_broker_without_any_operation_is_unknown() -> None:
+    assert judge_broker([]) is judge_broker([[QUIET] * 5]) is Status.UNKNOWN

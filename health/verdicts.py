@@ -60,7 +60,7 @@ LEAST_FAILURES = 3
 FAILURES_IN_A_ROW = 4  # in minutes that hold nothing else are an outage: the breaker lets few calls through by then
 CLEAN_MINUTES = 2  # measured minutes in a row without a failure end any trouble
 # The share of failing calls that must surely be exceeded to call it trouble, and that it must fall under to end it.
-# Two bars, so that a broker at the edge does not flap. At 5 % noise neither is ever reached.
+# Two bars, so that a broker at the edge does not flap; noise of 5 % stays below the first (tested over a day).
 TROUBLE, CALM = 0.10, 0.05
 # With trouble proven, the share itself says how bad it is: (status, from, until it falls under).
 LEVELS = ((Status.OUTAGE, 0.90, 0.75), (Status.PARTIAL_OUTAGE, 0.50, 0.40))

@@ -89,12 +89,12 @@ def left_behind(var_dir: Path) -> list[psutil.Process]:
 
 def read_until(process: subprocess.Popen[str], words: str) -> str:
     assert process.stdout is not None
-    said = ""
+    said: list[str] = []
     for line in process.stdout:
-        said += line
+        said.append(line)
         if words in line:
-            return said
-    raise AssertionError(f"it ended without saying {words!r}, but: {said}")
+            return "".join(said)
+    raise AssertionError(f"it ended without saying {words!r}, but: {''.join(said)}")
 
 
 @pytest.fixture

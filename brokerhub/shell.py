@@ -101,8 +101,11 @@ class PlotlyFinder(BaseFinder):
         return []
 
     def find(self, path: str, find_all: bool = False, **kwargs: Any) -> Any:
-        found = self.storage.path(self.name) if path == f"{self.prefix}/{self.name}" else None
-        return ([found] if found else []) if find_all else found
+        """As Django's own finders answer: the path, a list of it, or an empty list for what is not here."""
+        if path != f"{self.prefix}/{self.name}":
+            return []
+        found = self.storage.path(self.name)
+        return [found] if find_all else found
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterator[tuple[str, FileSystemStorage]]:
         yield self.name, self.storage

@@ -51,7 +51,7 @@ def money(context: Context, amount: Decimal | Money | None, currency: str = "", 
     column that has one in its head) none is written.
     """
     if isinstance(amount, Money):
-        amount, currency = amount.amount, amount.currency
+        return money(context, amount.amount, amount.currency, sign)
     if amount is None:
         return _unknown("money")
     if amounts_hidden(getattr(context, "request", None)):

@@ -1,0 +1,22 @@
+"""What the books do when connections tell something."""
+
+from typing import Any
+
+from aggregation.models import Balance, BalancePoint, Position, Transaction
+from connections import signals
+from connections.models import Connection
+
+
+def connect() -> None:
+    signals.erasing.connect(erase_books, dispatch_uid="aggregation.erase")
+
+
+def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str, int]:
+    """Everything booked for the connection's accounts; instruments are shared by everybody and stay."""
+    tables = {"transactions": Transaction, "positions": Position, "balances": Balance, "daily values": BalancePoint}
+    counts: dict[str, int] = {}
+    for name, model in tables.items():
+        rows = model._default_manager.filter(account__connection=connection)
+        # Straight to SQL: a collector would load a million rows, and stop at corrections that point at each other.
+        counts[name] = rows.count() if dry_run else rows._raw_delete(rows.db)  # type: ignore[attr-defined]
+    return counts

@@ -5,11 +5,16 @@ import uuid
 import zoneinfo
 from collections.abc import Callable
 from http import HTTPStatus
+from urllib.parse import urlencode, urlsplit
 
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import wants_partial
@@ -86,8 +91,22 @@ def _zone(name: str) -> zoneinfo.ZoneInfo:
         return zoneinfo.ZoneInfo("UTC")
 
 
+def sign_in_on_a_whole_page(get_response: type_get_response) -> type_get_response:
+    """A fragment asked for after the session has ended takes the whole page to the sign-in, not just its own place."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        target = urlsplit(response.get("Location", ""))
+        if not wants_partial(request) or target.path != resolve_url(settings.LOGIN_URL):
+            return response
+        here = request.htmx.current_url_abs_path or "/"  # type: ignore[attr-defined]
+        return HttpResponseClientRedirect(f"{target.path}?{urlencode({REDIRECT_FIELD_NAME: here})}")
+
+    return middleware
+
+
 class HubErrorMiddleware:
-    """A `HubError` out of a page's view becomes a page that says it, or for htmx a message in the page it came from."""
+    """A `HubError` out of a page's view is told in its own words."""
 
     def __init__(self, get_response: type_get_response) -> None:
         self.get_response = get_response
@@ -98,19 +117,30 @@ class HubErrorMiddleware:
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if not isinstance(exception, HubError):
             return None
-        return hub_error_response(request, exception)
+        return error_page(request, exception.status, str(exception))
 
 
-def hub_error_response(request: HttpRequest, error: HubError) -> HttpResponse:
+def error_page(request: HttpRequest, status: int, sentence: str) -> HttpResponse:
+    """An error as a page in the hub's frame; for htmx as a message above the page it came from."""
     context = {
-        "status": error.status,
-        "title": HTTPStatus(error.status).phrase,
-        "sentence": str(error),
+        "status": status,
+        "title": HTTPStatus(status).phrase,
+        "sentence": sentence,
         "request_id": request_id_of(request),
     }
-    if not wants_partial(request):
-        return HttpResponse(render_to_string("error.html", context, request), status=error.status)
-    response = HttpResponse(render_to_string("_error.html", context, request), status=error.status)
+    if not takes_message(request):
+        return render(request, "error.html", context, status=status)
+    return error_message(sentence, status)
+
+
+def takes_message(request: HttpRequest) -> bool:
+    """Did htmx ask for a fragment? False for what was refused before htmx's own middleware."""
+    return hasattr(request, "htmx") and wants_partial(request)
+
+
+def error_message(sentence: str, status: int) -> HttpResponse:
+    """The sentence for the page's messages area (static/js/messages.js lets it in); needs no request."""
+    response = HttpResponse(render_to_string("_error.html", {"sentence": sentence}), status=status)
     response["HX-Retarget"] = "#messages"
     response["HX-Reswap"] = "innerHTML"
     return response

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 
 import structlog
 from django.core.cache import cache
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -16,7 +14,7 @@ from redis.exceptions import RedisError
 
 from brokerhub.api import NOT_FOUND, SERVER_ERROR, error_answer
 from brokerhub.kernel.tasks import HEARTBEAT_KEY
-from brokerhub.middleware import request_id_of
+from brokerhub.middleware import error_message, error_page, request_id_of, takes_message
 
 logger = structlog.get_logger(__name__)
 HEARTBEAT_MAX_AGE = timedelta(seconds=60)
@@ -78,13 +76,7 @@ def _is_api(request: HttpRequest) -> bool:
 def _failure(request: HttpRequest, status: int, code: str, sentence: str) -> HttpResponse:
     if _is_api(request):
         return error_answer(request, status=status, code=code, detail=sentence)
-    context = {
-        "status": status,
-        "title": HTTPStatus(status).phrase,
-        "sentence": sentence,
-        "request_id": request_id_of(request),
-    }
-    return render(request, "error.html", context, status=status)
+    return error_page(request, status, sentence)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -108,4 +100,6 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Rendered without the request's context: whatever has just failed may be what a page's frame needs."""
     if _is_api(request):
         return error_answer(request, status=500, code="error", detail=SERVER_ERROR)
+    if takes_message(request):
+        return error_message("Something went wrong on our side. It has been logged; try again in a moment.", 500)
     return HttpResponse(render_to_string("500.html", {"request_id": request_id_of(request)}), status=500)

@@ -1,4 +1,4 @@
-"""People and what they sign in with, for administrators. No token, digest, session key or second factor is ever shown."""
+"""People and what they sign in with. No token, digest, session key or second factor is ever shown."""
 
 from allauth.account.decorators import secure_admin_login
 from allauth.mfa.admin import AuthenticatorAdmin

@@ -32,6 +32,21 @@ def test_htmx_gets_the_sentence_for_the_messages_area(browser):
     assert "<html" not in answer.content.decode()
 
 
+def test_htmx_gets_djangos_own_errors_the_same_way(browser):
+    answer = browser.get("/no-such-page", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["HX-Retarget"]) == (404, "#messages")
+    assert "There is nothing at this address" in answer.content.decode()
+
+
+def test_a_fragment_asked_for_after_the_session_ended_takes_the_page_to_the_sign_in(db):
+    here = "http://testserver/connections/?broker=schwab"
+    answer = Client().get("/connections/cards/", headers={"HX-Request": "true", "HX-Current-URL": here})
+    assert answer.status_code == 200
+    assert answer["HX-Redirect"] == "/accounts/login/?next=%2Fconnections%2F%3Fbroker%3Dschwab"
+    elsewhere = Client().get("/connections/cards/", headers={"HX-Request": "true", "HX-Current-URL": "http://evil/x"})
+    assert elsewhere["HX-Redirect"] == "/accounts/login/?next=%2F"
+
+
 def test_a_boosted_link_gets_the_whole_page(browser):
     answer = browser.get("/test/failing/not-allowed", headers={"HX-Request": "true", "HX-Boosted": "true"})
     assert "<html" in answer.content.decode()

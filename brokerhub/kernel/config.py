@@ -43,6 +43,7 @@ def is_loopback(url: str) -> bool:
 
 def database(url: str) -> dict[str, Any]:
     """Django's entry for a PostgreSQL URL; there is no other engine. Giving up on a silent host takes 10 s."""
+    entry: dict[str, Any]
     try:
         entry = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     except ValueError:

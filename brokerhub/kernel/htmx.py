@@ -11,14 +11,14 @@ class HtmxRequest(HttpRequest):
     """A request after our middleware; views behind `login_required` may rely on `user` being a `User`."""
 
     htmx: HtmxDetails
-    user: User  # type: ignore[assignment]
+    user: User
 
 
 class VisitorRequest(HttpRequest):
     """A request that may come from somebody who has not signed in."""
 
     htmx: HtmxDetails
-    user: User | AnonymousUser  # type: ignore[assignment]
+    user: User | AnonymousUser
 
 
 def wants_partial(request: HttpRequest) -> bool:

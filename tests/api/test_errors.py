@@ -1,6 +1,7 @@
 """One error shape, whatever went wrong and wherever."""
 
 import logging
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -10,8 +11,8 @@ pytestmark = pytest.mark.usefixtures("frame")
 ORDERS = "/api/v1/test/orders"
 
 
-def check_shape(answer, status: int, code: str) -> dict:
-    body = answer.json()
+def check_shape(answer, status: int, code: str) -> dict[str, Any]:
+    body: dict[str, Any] = answer.json()
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/json"
     assert set(body) == {"code", "detail", "attr", "request_id", "errors"}

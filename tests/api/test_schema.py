@@ -6,7 +6,7 @@ import pytest
 import yaml
 from django.core.management import call_command
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 from brokerhub.kernel.models import Scope
@@ -104,7 +104,7 @@ def _views(resolver: URLResolver) -> list[type]:
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
             views += _views(entry)
-        elif isinstance(entry, URLPattern) and hasattr(entry.callback, "cls"):
+        elif hasattr(entry.callback, "cls"):
             views.append(entry.callback.cls)
     return views
 

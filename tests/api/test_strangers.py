@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 from aggregation import ledger
@@ -133,7 +133,7 @@ def pages(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
                 entry.pattern
             ):
                 yield from pages(entry, prefix + str(entry.pattern))
-        elif isinstance(entry, URLPattern) and set(entry.pattern.converters) - NOBODYS:
+        elif set(entry.pattern.converters) - NOBODYS:
             route = prefix + str(entry.pattern)
             for name in entry.pattern.converters:
                 start, end = route.index("<"), route.index(">")

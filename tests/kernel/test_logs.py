@@ -155,7 +155,7 @@ def test_names_are_looked_at_in_every_depth():
 
 
 def test_a_thing_that_contains_itself_can_be_logged():
-    loop: dict = {}
+    loop: dict[str, object] = {}
     loop["again"] = loop
     assert HIDDEN in str(hide_secrets(None, "info", {"loop": loop}))
 

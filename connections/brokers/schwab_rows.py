@@ -23,6 +23,7 @@ from connections.brokers.records import (
     TransactionKind,
     TransactionRecord,
 )
+from connections.brokers.settlement import us_settlement_date
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZERO = Decimal(0)
@@ -239,11 +240,14 @@ def _transaction(row: Row, context: _Context) -> Iterator[TransactionRecord]:
         return
     item = items[0] if items else None
     kind, subtype, mentioned = _kind(row, item, net, context)
+    thing = instrument(item["instrument"]) if item else mentioned
+    if common["settled_on"] is None and row["type"] == "TRADE" and thing:
+        common["settled_on"] = us_settlement_date(common["traded_on"], thing.asset_class)
     yield TransactionRecord(
         external_id=str(row["activityId"]),
         kind=kind,
         subtype=subtype,
-        instrument=instrument(item["instrument"]) if item else mentioned,
+        instrument=thing,
         quantity=_number(item["amount"]) if item else None,
         price=_price(item, kind) if item else None,
         gross_amount=_number(item["cost"]) if item else None,

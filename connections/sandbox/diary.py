@@ -14,6 +14,7 @@ from connections.sandbox.trading_days import settlement, third_friday
 
 SHARE = Decimal("0.0001")  # fractional shares are counted in ten-thousandths
 OPENING_SECOND, TRADING_SECONDS = 9 * 3600 + 31 * 60, 6 * 3600 + 25 * 60
+NEXT_DAY = {AssetClass.OPTION, AssetClass.BOND, AssetClass.MONEY_FUND}  # settled T+1 before 2024 too
 COMMISSION_PER_CONTRACT = Decimal("0.65")
 OPTION_REGULATORY_PER_CONTRACT = Decimal("0.0129")
 SEC_RATE = Decimal("0.0000278")  # of the proceeds of a sale
@@ -73,7 +74,8 @@ class Diary:
         for _ in range(fills):
             self.write(
                 nature, day, at, symbol=symbol, quantity=size, price=price, fees=fees, order=order, closing=closing,
-                cash=-gross - sum((amount for _, amount in fees), ZERO), settled_on=settlement(day),
+                cash=-gross - sum((amount for _, amount in fees), ZERO),
+                settled_on=settlement(day, next_day=instrument.asset_class in NEXT_DAY),
             )  # fmt: skip
 
     def spend(self, symbol: str, budget: int, day: date) -> None:

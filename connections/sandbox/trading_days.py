@@ -11,6 +11,7 @@ from functools import cache
 ONE_DAY = timedelta(days=1)
 T_PLUS_ONE_SINCE = date(2024, 5, 28)
 JUNETEENTH_SINCE = 2022
+DAYS_OF_MOURNING = {2025: [date(2025, 1, 9)]}  # for a former president
 MONDAY, THURSDAY, SATURDAY, SUNDAY = 0, 3, 5, 6
 
 
@@ -41,13 +42,21 @@ def open_days(first: date, last: date) -> Iterator[date]:
         day += ONE_DAY
 
 
-def settlement(traded_on: date) -> date:
-    """One open day after the trade, two before 2024-05-28."""
-    days = 1 if traded_on >= T_PLUS_ONE_SINCE else 2
+def settlement(traded_on: date, *, next_day: bool = False) -> date:
+    """One day after the trade, two before 2024-05-28 unless `next_day` (options, government bonds, funds)."""
+    days = 1 if next_day or traded_on >= T_PLUS_ONE_SINCE else 2
     day = traded_on
     for _ in range(days):
         day = next_open(day + ONE_DAY)
+        while day in _banks_only(day.year):
+            day = next_open(day + ONE_DAY)
     return day
+
+
+@cache
+def _banks_only(year: int) -> frozenset[date]:
+    """Columbus Day and Veterans Day: the exchange trades, the banks are closed, nothing settles."""
+    return frozenset([_nth_weekday(year, 10, MONDAY, 2), date(year, 11, 11)])
 
 
 def third_friday(year: int, month: int) -> date:
@@ -71,7 +80,7 @@ def holidays(year: int) -> frozenset[date]:
         _nth_weekday(year, 9, MONDAY, 1),
         _nth_weekday(year, 11, THURSDAY, 4),
     ]
-    return frozenset([*map(_observed, fixed), *floating])
+    return frozenset([*map(_observed, fixed), *floating, *DAYS_OF_MOURNING.get(year, [])])
 
 
 def _observed(day: date) -> date:

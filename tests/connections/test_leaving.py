@@ -19,20 +19,20 @@ def james(connect, person):
     return connection
 
 
-def leave(page, connection, history):
-    return page.post(reverse("connections:disconnect", args=[connection.pk]), {"history": history})
+def leave(web, connection, history):
+    return web.post(reverse("connections:disconnect", args=[connection.pk]), {"history": history})
 
 
-def test_first_it_is_shown_what_the_connection_holds(page, james):
+def test_first_it_is_shown_what_the_connection_holds(web, james):
     count = Transaction.objects.count()
-    shown = page.get(reverse("connections:disconnect", args=[james.pk])).content.decode()
+    shown = web.get(reverse("connections:disconnect", args=[james.pk])).content.decode()
     assert f"{count} transactions" in shown
     assert Transaction.objects.count() == count
 
 
-def test_keeping_the_history_deletes_only_the_keys(page, james):
+def test_keeping_the_history_deletes_only_the_keys(web, james):
     rows = Transaction.objects.count()
-    receipt = leave(page, james, "keep").content.decode()
+    receipt = leave(web, james, "keep").content.decode()
     james.refresh_from_db()
     assert james.state == ConnectionState.DISCONNECTED
     assert bytes(james.sealed_credentials) == b""
@@ -41,14 +41,14 @@ def test_keeping_the_history_deletes_only_the_keys(page, james):
     assert "schwab.com" in receipt, "what only the person can do at the broker"
 
 
-def test_erasing_leaves_no_row_of_it(page, james):
-    leave(page, james, "erase")
+def test_erasing_leaves_no_row_of_it(web, james):
+    leave(web, james, "erase")
     assert {model.__name__: model.objects.count() for model in (*EVERYTHING, BalancePoint)} == {
         model.__name__: 0 for model in (*EVERYTHING, BalancePoint)
     }
 
 
-def test_erasing_works_with_corrected_rows_and_spares_the_other_connection(page, james, connect, person, sandbox):
+def test_erasing_works_with_corrected_rows_and_spares_the_other_connection(web, james, connect, person, sandbox):
     maria = connect(person)
     sync(maria)
     kept = Transaction.objects.filter(account__connection=maria).count()
@@ -57,31 +57,31 @@ def test_erasing_works_with_corrected_rows_and_spares_the_other_connection(page,
     Transaction.objects.filter(external_id=dividend["activity_id"]).update(
         superseded_by=Transaction.objects.filter(account__connection=james).last()
     )
-    leave(page, james, "erase")
+    leave(web, james, "erase")
     assert Connection.objects.get() == maria
     assert Transaction.objects.count() == kept
 
 
-def test_a_disconnected_broker_comes_back_with_its_history(page, james, connect, person):
+def test_a_disconnected_broker_comes_back_with_its_history(web, james, connect, person):
     rows = Transaction.objects.count()
-    leave(page, james, "keep")
+    leave(web, james, "keep")
     again = connect(person, "james")
     assert again.pk == james.pk
     sync(again)
     assert Transaction.objects.count() == rows
 
 
-def test_leaving_needs_a_choice(page, james):
-    answer = leave(page, james, "")
+def test_leaving_needs_a_choice(web, james):
+    answer = leave(web, james, "")
     assert answer.status_code == 200
     james.refresh_from_db()
     assert james.state == ConnectionState.CONNECTED
 
 
-def test_a_sync_that_is_under_way_does_not_bring_a_disconnected_broker_back(page, james):
+def test_a_sync_that_is_under_way_does_not_bring_a_disconnected_broker_back(web, james):
     from connections import connection_manager
 
-    leave(page, james, "keep")
+    leave(web, james, "keep")
     connection_manager.note_success(james)
     james.refresh_from_db()
     assert james.state == ConnectionState.DISCONNECTED

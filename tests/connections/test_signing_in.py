@@ -11,47 +11,47 @@ from connections.states import ConnectionState
 NEW, LIST = reverse("connections:new"), reverse("connections:list")
 
 
-def begin(page, method="schwab_oauth"):
+def begin(web, method="schwab_oauth"):
     """The broker's address the hub sends this browser to."""
-    answer = page.post(NEW, {"method": method}, HTTP_HX_REQUEST="true")
+    answer = web.post(NEW, {"method": method}, HTTP_HX_REQUEST="true")
     assert answer.status_code == 200
     return answer["HX-Redirect"]
 
 
-def land(page, address):
+def land(web, address):
     parts = urlsplit(address)
     assert parts.path.rstrip("/") == "/connections/callback/schwab"
-    return page.get(f"{parts.path.rstrip('/')}?{parts.query}")
+    return web.get(f"{parts.path.rstrip('/')}?{parts.query}")
 
 
-def test_a_person_connects_and_sees_both_accounts(page, person, sandbox):
-    answer = land(page, sandbox.sign_in(begin(page)))
+def test_a_person_connects_and_sees_both_accounts(web, person, sandbox):
+    answer = land(web, sandbox.sign_in(begin(web)))
     assert answer.status_code == 302
     connection = Connection.objects.get(user=person)
     assert connection.state == ConnectionState.CONNECTED
     assert {account.name for account in connection.accounts.all()} == {"Individual", "Rollover IRA"}
-    shown = page.get(LIST).content.decode()
+    shown = web.get(LIST).content.decode()
     assert "Individual" in shown
     assert "Rollover IRA" in shown
     assert "Connected" in shown
 
 
-def test_without_javascript_a_link_leads_to_the_broker(page, sandbox):
-    shown = page.post(NEW, {"method": "schwab_oauth"})
+def test_without_javascript_a_link_leads_to_the_broker(web, sandbox):
+    shown = web.post(NEW, {"method": "schwab_oauth"})
     assert shown.status_code == 200
     assert f'href="{sandbox.schwab_url}/v1/oauth/authorize?' in shown.content.decode().replace("&amp;", "&")
 
 
-def test_only_ticked_accounts_are_connected(page, person, sandbox):
+def test_only_ticked_accounts_are_connected(web, person, sandbox):
     number = sandbox.truth()["accounts"][0]["number"]
-    land(page, sandbox.sign_in(begin(page), accounts=[number]))
+    land(web, sandbox.sign_in(begin(web), accounts=[number]))
     [account] = Connection.objects.get(user=person).accounts.all()
     assert number.endswith(account.mask)
     assert len(account.mask) < len(number)
 
 
-def test_declining_stores_nothing_and_says_what_to_do(page, person, sandbox):
-    answer = land(page, sandbox.sign_in(begin(page), deny=True))
+def test_declining_stores_nothing_and_says_what_to_do(web, person, sandbox):
+    answer = land(web, sandbox.sign_in(begin(web), deny=True))
     assert answer.status_code == 400
     assert "You declined access" in answer.content.decode()
     connection = Connection.objects.get(user=person)
@@ -60,74 +60,74 @@ def test_declining_stores_nothing_and_says_what_to_do(page, person, sandbox):
     assert not connection.accounts.exists()
 
 
-def test_a_way_back_is_good_once(page, sandbox):
-    back = sandbox.sign_in(begin(page))
-    assert land(page, back).status_code == 302
-    again = land(page, back)
+def test_a_way_back_is_good_once(web, sandbox):
+    back = sandbox.sign_in(begin(web))
+    assert land(web, back).status_code == 302
+    again = land(web, back)
     assert again.status_code == 400
     assert "connect once more" in again.content.decode()
 
 
-def test_another_person_cannot_use_a_way_back(page, stranger_page, stranger, sandbox):
-    answer = land(stranger_page, sandbox.sign_in(begin(page)))
+def test_another_person_cannot_use_a_way_back(web, stranger_web, stranger, sandbox):
+    answer = land(stranger_web, sandbox.sign_in(begin(web)))
     assert answer.status_code == 400
     assert not Connection.objects.filter(user=stranger).exists()
 
 
-def test_another_browser_of_the_same_person_cannot_use_a_way_back(page, person, sign_up, sandbox):
-    answer = land(sign_up(person), sandbox.sign_in(begin(page)))
+def test_another_browser_of_the_same_person_cannot_use_a_way_back(web, person, sign_up, sandbox):
+    answer = land(sign_up(person), sandbox.sign_in(begin(web)))
     assert answer.status_code == 400
     assert Connection.objects.get(user=person).state == ConnectionState.PENDING_AUTH
 
 
-def test_a_stranger_to_the_hub_is_asked_to_sign_in_first(client, page, sandbox):
-    back = land(client, sandbox.sign_in(begin(page)))
+def test_a_stranger_to_the_hub_is_asked_to_sign_in_first(client, web, sandbox):
+    back = land(client, sandbox.sign_in(begin(web)))
     assert back.status_code == 302
     assert back["Location"].startswith(reverse("account_login"))
 
 
 @pytest.mark.parametrize("query", ["", "code=x", "state=x", "code=x&state=x", "error=access_denied&state=unknown"])
-def test_an_invented_way_back_leads_nowhere(page, query):
-    answer = page.get(f"/connections/callback/schwab?{query}")
+def test_an_invented_way_back_leads_nowhere(web, query):
+    answer = web.get(f"/connections/callback/schwab?{query}")
     assert answer.status_code == 400
 
 
-def test_a_code_that_got_too_old_is_told_so(page, person, sandbox):
-    back = sandbox.sign_in(begin(page))
+def test_a_code_that_got_too_old_is_told_so(web, person, sandbox):
+    back = sandbox.sign_in(begin(web))
     sandbox.advance(31)
-    answer = land(page, back)
+    answer = land(web, back)
     assert answer.status_code == 502
     assert "too old or already used" in answer.content.decode()
     assert Connection.objects.get(user=person).state == ConnectionState.PENDING_AUTH
 
 
-def test_a_sign_in_that_took_too_long_is_refused(page, sandbox, settings):
-    back = sandbox.sign_in(begin(page))
+def test_a_sign_in_that_took_too_long_is_refused(web, sandbox, settings):
+    back = sandbox.sign_in(begin(web))
     Authorization.objects.update(expires_at="2020-01-01T00:00:00Z")
-    assert "longer than" in land(page, back).content.decode()
+    assert "longer than" in land(web, back).content.decode()
 
 
-def test_connecting_the_same_login_again_gives_the_same_connection(page, person, sandbox):
-    land(page, sandbox.sign_in(begin(page)))
+def test_connecting_the_same_login_again_gives_the_same_connection(web, person, sandbox):
+    land(web, sandbox.sign_in(begin(web)))
     first = Connection.objects.get(user=person)
     accounts = set(first.accounts.values_list("pk", flat=True))
-    land(page, sandbox.sign_in(begin(page)))
+    land(web, sandbox.sign_in(begin(web)))
     second = Connection.objects.get(user=person)
     assert second.pk == first.pk
     assert set(second.accounts.values_list("pk", flat=True)) == accounts
 
 
-def test_a_second_login_becomes_a_second_connection(page, person, sandbox):
-    land(page, sandbox.sign_in(begin(page)))
-    land(page, sandbox.sign_in(begin(page), login="james"))
+def test_a_second_login_becomes_a_second_connection(web, person, sandbox):
+    land(web, sandbox.sign_in(begin(web)))
+    land(web, sandbox.sign_in(begin(web), login="james"))
     assert Connection.objects.filter(user=person, state=ConnectionState.CONNECTED).count() == 2
 
 
-def test_renewing_with_another_login_is_refused_with_both_masks(page, person, sandbox):
-    land(page, sandbox.sign_in(begin(page)))
+def test_renewing_with_another_login_is_refused_with_both_masks(web, person, sandbox):
+    land(web, sandbox.sign_in(begin(web)))
     connection = Connection.objects.get(user=person)
-    url = page.post(reverse("connections:sign_in", args=[connection.pk]), HTTP_HX_REQUEST="true")["HX-Redirect"]
-    answer = land(page, sandbox.sign_in(url, login="james"))
+    url = web.post(reverse("connections:sign_in", args=[connection.pk]), HTTP_HX_REQUEST="true")["HX-Redirect"]
+    answer = land(web, sandbox.sign_in(url, login="james"))
     assert answer.status_code == 409
     words = answer.content.decode()
     for mask in connection.accounts.values_list("mask", flat=True):
@@ -136,35 +136,35 @@ def test_renewing_with_another_login_is_refused_with_both_masks(page, person, sa
     assert connection.state == ConnectionState.CONNECTED
 
 
-def test_the_address_can_be_pasted_when_the_callback_leads_to_no_page(page, person, sandbox, settings):
+def test_the_address_can_be_pasted_when_the_callback_leads_to_no_page(web, person, sandbox, settings):
     settings.SCHWAB_CALLBACK_URL = "https://127.0.0.1:8182"
-    back = sandbox.sign_in(begin(page))
+    back = sandbox.sign_in(begin(web))
     assert back.startswith("https://127.0.0.1:8182/?code=")
-    answer = page.post(reverse("connections:paste", args=["schwab"]), {"address": f" {back}\n"})
+    answer = web.post(reverse("connections:paste", args=["schwab"]), {"address": f" {back}\n"})
     assert answer.status_code == 302
     assert Connection.objects.get(user=person).state == ConnectionState.CONNECTED
 
 
-def test_a_broker_that_is_not_set_up_says_so(page, settings):
+def test_a_broker_that_is_not_set_up_says_so(web, settings):
     settings.SCHWAB_APP_KEY = ""
-    answer = page.post(NEW, {"method": "schwab_oauth"})
+    answer = web.post(NEW, {"method": "schwab_oauth"})
     assert answer.status_code == 409
     assert "not set up here yet" in answer.content.decode()
 
 
-def test_a_wrong_app_secret_is_the_administrators_matter(page, person, sandbox, settings):
-    back = sandbox.sign_in(begin(page))
+def test_a_wrong_app_secret_is_the_administrators_matter(web, person, sandbox, settings):
+    back = sandbox.sign_in(begin(web))
     settings.SCHWAB_APP_SECRET = "not0the0secret00"
-    answer = land(page, back)
+    answer = land(web, back)
     assert answer.status_code == 502
     assert "administrator" in answer.content.decode()
     assert "not0the0secret00" not in answer.content.decode()
 
 
-def test_what_happened_is_written_down(page, person, sandbox):
-    land(page, sandbox.sign_in(begin(page)))
+def test_what_happened_is_written_down(web, person, sandbox):
+    land(web, sandbox.sign_in(begin(web)))
     connection = Connection.objects.get(user=person)
     actions = [event.action for event in connection.events.order_by("pk")]
     assert actions == ["created", "signed_in"]
-    shown = page.get(reverse("connections:detail", args=[connection.pk])).content.decode()
+    shown = web.get(reverse("connections:detail", args=[connection.pk])).content.decode()
     assert "Connected" in shown

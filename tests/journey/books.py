@@ -46,6 +46,7 @@ def _account(account_id: int) -> dict[str, Any]:
             row.external_id: {
                 "kind": row.kind,
                 "traded_on": row.traded_on.isoformat(),
+                "settled_on": row.settled_on and row.settled_on.isoformat(),
                 "symbol": row.instrument.symbol if row.instrument else None,
                 "quantity": row.quantity,
                 "price": row.price,
@@ -59,6 +60,9 @@ def _account(account_id: int) -> dict[str, Any]:
 
 
 def of_broker(truth: dict[str, Any]) -> Books:
+    held = [position for account in truth["accounts"] for position in account["positions"]]
+    # Schwab names no settlement date on an executed order, and bonds and funds have no rule the hub could apply.
+    unsaid = {position["symbol"] for position in held if position["asset_class"] in {"bond", "money_fund"}}
     return {
         account["hash"]: {
             "cash": number(account["cash"]),
@@ -75,6 +79,7 @@ def of_broker(truth: dict[str, Any]) -> Books:
                 row["activity_id"]: {
                     "kind": row["kind"],
                     "traded_on": row["traded_on"],
+                    "settled_on": None if row["order_id"] and row["symbol"] in unsaid else row["settled_on"],
                     "symbol": row["symbol"],
                     "quantity": number(row["quantity"]),
                     "price": number(row["price"]),

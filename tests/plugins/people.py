@@ -42,12 +42,12 @@ def sign_up(db: None) -> "Callable[[User], Client]":
 
 
 @pytest.fixture
-def page(person: "User", sign_up: "Callable[[User], Client]") -> "Client":
+def web(person: "User", sign_up: "Callable[[User], Client]") -> "Client":
     return sign_up(person)
 
 
 @pytest.fixture
-def stranger_page(stranger: "User", sign_up: "Callable[[User], Client]") -> "Client":
+def stranger_web(stranger: "User", sign_up: "Callable[[User], Client]") -> "Client":
     return sign_up(stranger)
 
 

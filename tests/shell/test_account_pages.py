@@ -75,7 +75,9 @@ def test_a_forgotten_password_is_set_anew_by_mail(client: Client, confirmed: Use
 
 def test_two_factor_sign_in_from_the_picture_to_the_recovery_codes(client: Client, confirmed: User) -> None:
     sign_in(client)
-    page = client.get("/accounts/2fa/totp/activate/").content.decode()
+    asked_again = client.get("/accounts/2fa/totp/activate/", follow=True)
+    assert "Confirm that it is you" in asked_again.content.decode()
+    page = client.post(asked_again.redirect_chain[-1][0], {"password": PASSWORD}, follow=True).content.decode()
     assert 'src="data:image/svg+xml' in page
     secret = re.search(r'id="authenticator_secret"\s+type="text"\s+value="(\w+)"', page)
     assert secret is not None
@@ -84,7 +86,8 @@ def test_two_factor_sign_in_from_the_picture_to_the_recovery_codes(client: Clien
     assert len(re.findall(r"<li>\w{8}</li>", codes)) == 10
 
     client.post("/accounts/logout/")
-    assert "Enter" in sign_in(client) or "authenticator" in client.get("/accounts/2fa/authenticate/").content.decode()
+    assert "Two-Factor Authentication" in sign_in(client)
+    assert client.get("/settings/").status_code == 302, "the password alone is not enough"
     recovery = re.findall(r"<li>(\w{8})</li>", codes)[0]
     page = client.post("/accounts/2fa/authenticate/", {"code": recovery}, follow=True).content.decode()
     assert "Welcome, Ada" in page

@@ -25,8 +25,9 @@ SANDBOX_APP = {"SCHWAB_APP_KEY": "sandbox0schwab0app0key0000000001", "SCHWAB_APP
 
 def main() -> int:
     """Exit code: 0 when asked to stop, the failing child's otherwise."""
-    for hangup in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(hangup, _leave)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(ending, _leave)
     with ExitStack() as to_undo:
         try:
             environment = prepare(os.environ, to_undo)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -52,8 +53,9 @@ class Witness(Printer):  # type: ignore[misc]  # honcho has no types
             self._terminal_is_gone()
 
     def _terminal_is_gone(self) -> None:
-        """That must not keep the hub from stopping in order."""
+        """Stop, and let nothing that is still to be said keep the hub from stopping in order."""
         self.output = Path(os.devnull).open("w")  # noqa: SIM115 (open until the end)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
@@ -73,7 +75,8 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
 
     def run(self) -> int:
         """0 after a signal; else what the first process to end returned, or 1 if that was 0."""
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # honcho's helpers inherit this: they must see their child's end
+        # honcho's helpers inherit this: they must see their child's end.
+        self._on_hangup = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
             self.loop()
         finally:
@@ -90,9 +93,13 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
 
     def _start(self) -> None:
         super()._start()
-        signal.signal(signal.SIGHUP, _as_sigterm)
-        # Only now: a thread would not survive honcho's forks.
-        threading.Thread(target=self._announce, daemon=True).start()
+        if self._on_hangup is not signal.SIG_IGN:  # as under nohup
+            signal.signal(signal.SIGHUP, _as_sigterm)
+        for job in (
+            self._announce,
+            _stop_when_the_terminal_closes,
+        ):  # only now: a thread would not survive honcho's forks
+            threading.Thread(target=job, daemon=True).start()
 
     def _killall(self, force: bool = False) -> None:
         """As honcho's, but a signal may come before each process has told its number; `run` sweeps up the rest."""
@@ -137,6 +144,15 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
 
 def _as_sigterm(signum: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGTERM)
+
+
+def _stop_when_the_terminal_closes() -> None:
+    """A closed terminal tells only the first process of its session. Where that is `make`, it keeps it to itself."""
+    if sys.stdout.isatty():
+        terminal = select.poll()
+        terminal.register(sys.stdout.fileno(), 0)  # a hang-up is told unasked
+        if any(event & select.POLLHUP for _, event in terminal.poll()):
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _answers(port: int) -> bool:

@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         folder = Path(tempfile.mkdtemp(prefix="brokerhub-test-")).resolve()
         folder.chmod(0o711)
+        (folder / "static").mkdir()  # WhiteNoise warns where it is missing
         config.add_cleanup(lambda: _remove(folder))
         _set_environment(folder)
         _spare_the_disk(os.environ["DATABASE_URL"])

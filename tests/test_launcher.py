@@ -1,6 +1,7 @@
 """`make run`'s launcher: what it refuses and how, and that it leaves nothing behind however it ends."""
 
 import os
+import pty
 import shutil
 import signal
 import socket
@@ -47,13 +48,13 @@ def run(var_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts Python with `arguments`; everything it starts can be told by HUB_TEST in its environment."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
+    def start(*arguments: str, stdout: int = subprocess.PIPE, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=REPOSITORY,
             env=bare_environment() | {"VAR_DIR": str(var_dir), "HUB_TEST": str(var_dir)} | environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
         )
@@ -65,8 +66,8 @@ def run(var_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         left.kill()
     for process in started:
         process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def bare_environment() -> dict[str, str]:
@@ -215,6 +216,20 @@ def test_a_signal_ends_every_process_also_grandchildren_that_ignore_it(
     process.send_signal(how)
     process.communicate()
     assert process.returncode == 0
+    assert left_behind(var_dir) == []
+
+
+def test_a_closed_terminal_ends_every_process_though_nobody_passes_the_signal_on(
+    run: Callable[..., subprocess.Popen[str]], var_dir: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    process = run("-c", SUPERVISED, str(free_port()), "exec sleep 1000", stdout=theirs)
+    os.close(theirs)
+    said = b""
+    while b"all is up" not in said:
+        said += os.read(ours, 1024)
+    os.close(ours)
+    process.wait()
     assert left_behind(var_dir) == []
 
 

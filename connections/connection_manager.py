@@ -5,6 +5,7 @@ The only module that moves a connection's state; the only one, with `tokens.py`,
 
 import hashlib
 import hmac
+import itertools
 import secrets
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
@@ -86,10 +87,21 @@ def create_connection(*, user: User, broker: Broker, method: AuthMethod, label: 
     connection = waiting.first()
     if connection is None:
         connection = Connection.objects.create(
-            user=user, broker=broker, method=method, environment=current_environment(), label=label or broker.label
+            user=user,
+            broker=broker,
+            method=method,
+            environment=current_environment(),
+            label=label or _free_label(user, broker),
         )
         _note(connection, "created", actor=user, to_state=S.PENDING_AUTH)
     return connection
+
+
+def _free_label(user: User, broker: Broker) -> str:
+    """The broker's name, with a number when the user has connections of that name already."""
+    taken = set(Connection.objects.for_user(user).values_list("label", flat=True))
+    numbered = (f"{broker.label} {number}" for number in itertools.count(2))
+    return next(label for label in itertools.chain([broker.label], numbered) if label not in taken)
 
 
 @transaction.atomic

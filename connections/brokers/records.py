@@ -19,7 +19,7 @@ class Broker(TextChoices):
 
 
 class AuthMethod(TextChoices):
-    SCHWAB_OAUTH = "schwab_oauth", "Sign in at Charles Schwab"
+    SCHWAB_OAUTH = "schwab_oauth", "Official sign-in"
     FILE = "file", "By file"
 
 

@@ -120,7 +120,8 @@ def test_connecting_the_same_login_again_gives_the_same_connection(web, person, 
 def test_a_second_login_becomes_a_second_connection(web, person, sandbox):
     land(web, sandbox.sign_in(begin(web)))
     land(web, sandbox.sign_in(begin(web), login="james"))
-    assert Connection.objects.filter(user=person, state=ConnectionState.CONNECTED).count() == 2
+    connected = Connection.objects.filter(user=person, state=ConnectionState.CONNECTED).order_by("created_at")
+    assert [connection.label for connection in connected] == ["Charles Schwab", "Charles Schwab 2"]
 
 
 def test_renewing_with_another_login_is_refused_with_both_masks(web, person, sandbox):

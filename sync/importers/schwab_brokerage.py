@@ -168,7 +168,9 @@ class SchwabBrokerage:
         for cells in table:
             reading.take({name.casefold(): cell for name, cell in cells.items()}, cells)
         if table.cut:
-            reading.warnings.append(f"{table.cut} rows had more cells than there are columns; the rest was not read.")
+            reading.warnings.append(
+                f"In {table.cut} row{'' if table.cut == 1 else 's'} there were more cells than columns; the rest was not read."
+            )
         return reading.result()
 
 

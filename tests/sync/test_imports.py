@@ -1,0 +1,315 @@
+"""Files from upload to books: the same ledger as a sync, every row accounted for, twice imported adds nothing."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db.models import Count, Sum
+from django.utils import timezone
+
+from aggregation.models import Source, Transaction
+from brokerhub.kernel.errors import HubError, NotAllowed
+from brokerhub.kernel.models import User
+from connections.brokers.records import TransactionKind
+from connections.models import Account, Connection
+from connections.states import ConnectionState
+from sync import sync_service, tasks
+from sync.models import ImportFile, ParkedRow, RunState, SyncRun, Trigger
+from tests.aggregation.factories import a_connection, an_account
+from tests.journey.books import sync
+from tests.plugins.sandbox_server import Sandbox
+from tests.sync.samples import fixture, real_export
+from tests.sync.test_schwab_brokerage_files import EXPECTED
+
+K = TransactionKind
+
+
+@pytest.fixture
+def account(person: User) -> Account:
+    return an_account(a_connection(person))
+
+
+def import_into(account: Account, content: bytes, name: str = "export.csv") -> SyncRun:
+    run = sync_service.request_import(user=account.connection.user, account=account, name=name, content=content)
+    tasks.import_file(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+# --- Booking ----------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_real_export_reaches_its_counts_and_cash_and_twice_adds_nothing(account: Account, name: str) -> None:
+    counts, cash, _, _ = EXPECTED[name]
+    run = import_into(account, real_export(name), name)
+    rows = sum(counts.values())
+    assert (run.state, run.error) == (RunState.SUCCEEDED, "")
+    assert (run.fetched, run.inserted, run.parked) == (rows, rows, 0)
+    booked = Transaction.objects.filter(account=account, source=Source.CSV, run=run)
+    assert booked.count() == rows
+    assert booked.aggregate(total=Sum("net_amount"))["total"] == Decimal(cash)
+    again = import_into(account, real_export(name), name)
+    assert (again.state, again.fetched, again.inserted, again.matched) == (RunState.SUCCEEDED, rows, 0, rows)
+    assert Transaction.objects.count() == rows
+    assert any("The same file was imported" in warning for warning in again.warnings)
+
+
+def test_two_equal_rows_stay_two_however_often_they_come(account: Account) -> None:
+    import_into(account, real_export("schwab-brokerage-2023-advisor.csv"))
+    import_into(account, real_export("schwab-brokerage-2023-advisor.csv"))
+    fees = Transaction.objects.filter(kind=K.FEE, traded_on=date(2023, 4, 21), net_amount=Decimal("-26.58"))
+    assert list(fees.order_by("occurrence").values_list("occurrence", flat=True)) == [1, 2]
+
+
+def test_overlapping_exports_add_only_the_difference_in_either_order(person: User) -> None:
+    whole = fixture("schwab-brokerage.csv")
+    lines = whole.splitlines(keepends=True)
+    newer, older = b"".join(lines[:8]), b"".join([*lines[:2], *lines[6:]])  # both hold the two rows 6 and 7
+    for first, second in ((newer, older), (older, newer)):
+        account = an_account(a_connection(person))
+        counts = [import_into(account, content).inserted for content in (first, second)]
+        assert sum(counts) == 10
+        assert import_into(account, whole).inserted == 0
+
+
+def test_signs_options_and_dates_of_our_own_export(account: Account) -> None:
+    run = import_into(account, fixture("schwab-brokerage.csv"))
+    assert run.warnings == ["The file has the title and all columns of Schwab's export."]
+    rows = {
+        (row.kind, row.instrument.symbol if row.instrument else ""): row
+        for row in Transaction.objects.select_related("instrument")
+    }
+    put = "KO    260612P00060000"
+    assert rows[K.SELL, "KO"].quantity == -25
+    assert (rows[K.SELL, "KO"].gross_amount, rows[K.SELL, "KO"].fees) == (Decimal("1560.00"), Decimal("0.05"))
+    assert (rows[K.SELL, put].quantity, rows[K.OPTION_EXPIRATION, put].quantity) == (-1, 1)
+    expired = rows[K.OPTION_EXPIRATION, put]
+    assert (expired.traded_on, expired.settled_on) == (date(2026, 6, 12), date(2026, 6, 15))
+    assert expired.raw["Date"] == "06/15/2026 as of 06/12/2026"
+    assert (rows[K.TRANSFER_OUT, "VTI"].quantity, rows[K.TRANSFER_OUT, "VTI"].net_amount) == (-12, 0)
+    assert (rows[K.BUY, "BND"].subtype, rows[K.BUY, "BND"].quantity) == ("reinvest", Decimal("0.0611"))
+    assert rows[K.DEPOSIT, ""].net_amount == 3000
+    assert Transaction.objects.filter(instrument__symbol=put).values("instrument").distinct().count() == 1
+
+
+def test_rows_that_cannot_be_read_are_parked_with_their_reason_and_stop_nothing(account: Account) -> None:
+    run = import_into(account, fixture("schwab-brokerage-odd-rows.csv"))
+    assert (run.state, run.fetched, run.inserted, run.parked) == (RunState.SUCCEEDED, 5, 2, 3)
+    assert sorted(ParkedRow.objects.values_list("reason", flat=True)) == [
+        "A row “Cash Dividend” needs an amount.",
+        "“13/45/2026” is not a date like 12/31/2025.",
+        "“sixty” is not a number.",
+    ]
+    strange = Transaction.objects.get(kind=K.OTHER)
+    assert (strange.subtype, strange.net_amount, strange.quantity) == ("Quantum Swap", Decimal("-7.50"), 3)
+    assert any("“Quantum Swap” is a word of Schwab's that the hub does not know yet" in w for w in run.warnings)
+    again = import_into(account, fixture("schwab-brokerage-odd-rows.csv"))
+    assert (again.fetched, again.inserted, again.matched, again.parked) == (5, 0, 2, 3)
+    assert ParkedRow.objects.count() == 3
+
+
+def test_a_footer_that_does_not_add_up_is_told_and_stops_nothing(account: Account) -> None:
+    run = import_into(account, fixture("schwab-brokerage.csv").replace(b"$2154.29", b"$2154.30"))
+    assert run.state == RunState.SUCCEEDED
+    assert run.warnings[-1] == "The file says its amounts add up to 2154.30 USD; the rows add up to 2154.29 USD."
+
+
+def test_a_crash_between_reading_and_booking_leaves_nothing_and_the_next_try_is_whole(account: Account) -> None:
+    run = sync_service.request_import(
+        user=account.connection.user, account=account, name="a.csv", content=fixture("schwab-brokerage.csv")
+    )
+    SyncRun.objects.filter(pk=run.pk).update(state=RunState.RUNNING, attempts=1, held_until=timezone.now())
+    assert Transaction.objects.count() == 0
+    tasks.import_file(run.pk)
+    run.refresh_from_db()
+    assert (run.state, run.inserted) == (RunState.SUCCEEDED, 10)
+
+
+# --- File and broker --------------------------------------------------------------------------------------------------
+def csv_of(rows: list[dict[str, Any]]) -> bytes:
+    """Rows of the sandbox's truth as Schwab's export prints them."""
+    words = {
+        "buy": "Buy",
+        "sell": "Sell",
+        "deposit": "MoneyLink Transfer",
+        "withdrawal": "MoneyLink Transfer",
+        "fee": "Service Fee",
+    }
+    lines = ['"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"']
+    for row in rows:
+        on = date.fromisoformat(row["traded_on"]).strftime("%m/%d/%Y")
+        quantity = "" if row["quantity"] is None else row["quantity"].lstrip("-")
+        cells = [on, words[row["kind"]], row["symbol"] or "", "", quantity, row["price"] or "", row["fees"]]
+        lines.append(",".join(f'"{cell}"' for cell in [*cells, row["net_amount"]]))
+    return "\n".join(lines).encode()
+
+
+def plain_rows(sandbox: Sandbox) -> tuple[str, list[dict[str, Any]]]:
+    truth = sandbox.truth()["accounts"][0]
+    kinds = {"buy", "sell", "deposit", "withdrawal"}
+    return truth["hash"], [row for row in truth["transactions"] if row["kind"] in kinds and row["status"] == "posted"]
+
+
+def test_a_file_of_what_the_broker_has_told_already_adds_nothing(
+    connect: Callable[..., Connection], person: User, sandbox: Sandbox
+) -> None:
+    connection = connect(person)
+    sync(connection)
+    external_id, rows = plain_rows(sandbox)
+    before = Transaction.objects.count()
+    run = import_into(connection.accounts.get(external_id=external_id), csv_of(rows))
+    assert (run.state, run.fetched, run.inserted) == (RunState.SUCCEEDED, len(rows), 0)
+    assert len(rows) > 100
+    assert Transaction.objects.count() == before
+
+
+def test_the_broker_takes_over_what_a_file_told_first(
+    connect: Callable[..., Connection], person: User, sandbox: Sandbox
+) -> None:
+    connection = connect(person)
+    external_id, rows = plain_rows(sandbox)
+    account = connection.accounts.get(external_id=external_id)
+    import_into(account, csv_of(rows))
+    run = sync(connection)
+    assert run.superseded == len(rows)
+    booked = Transaction.objects.in_books().filter(account=account)
+    assert set(booked.values_list("source", flat=True)) == {Source.API}
+    told = [row for row in sandbox.truth()["accounts"][0]["transactions"] if row["status"] == "posted"]
+    assert booked.count() == len(told)
+    assert booked.aggregate(total=Sum("net_amount"))["total"] == sum(Decimal(row["net_amount"]) for row in told)
+
+
+# --- Where to ---------------------------------------------------------------------------------------------------------
+def test_a_new_account_by_file_is_made_once_and_taken_again(person: User) -> None:
+    for _ in range(2):
+        run = sync_service.request_import_into_new(
+            user=person, account_name="Old Schwab", name="a.csv", content=fixture("schwab-brokerage.csv")
+        )
+        tasks.import_file(run.pk)
+    account = Account.objects.get(connection__user=person)
+    assert (account.name, account.connection.is_file, account.connection.broker) == ("Old Schwab", True, "schwab")
+    assert account.transactions.count() == 10
+
+
+def test_a_refused_file_leaves_no_account_behind(person: User) -> None:
+    with pytest.raises(HubError):
+        sync_service.request_import_into_new(user=person, account_name="New", name="a.csv", content=b"Name\nChair\n")
+    assert not Account.objects.exists()
+    assert not Connection.objects.exists()
+
+
+def test_accounts_of_others_and_of_removed_connections_take_no_file(person: User, stranger: User) -> None:
+    gone = an_account(a_connection(person, state=ConnectionState.DISCONNECTED))
+    foreign = an_account(a_connection(stranger))
+    for account in (gone, foreign):
+        with pytest.raises(NotAllowed, match="takes no files"):
+            sync_service.request_import(
+                user=person, account=account, name="a.csv", content=fixture("schwab-brokerage.csv")
+            )
+    assert not ImportFile.objects.exists()
+
+
+def test_an_import_waits_for_no_sync_and_holds_none_up(account: Account) -> None:
+    sync_run = sync_service.request_sync(
+        user=account.connection.user, connection=account.connection, trigger=Trigger.MANUAL
+    )
+    assert import_into(account, fixture("schwab-brokerage.csv")).state == RunState.SUCCEEDED
+    sync_run.refresh_from_db()
+    assert sync_run.state == RunState.QUEUED
+
+
+def test_the_uploaded_name_cannot_lead_anywhere(account: Account) -> None:
+    run = import_into(account, fixture("schwab-brokerage.csv"), "..\\..\\etc\\pass\x00wd\n.csv")
+    assert run.file.name == "passwd.csv"
+
+
+def test_erasing_a_connection_erases_its_files_and_runs(account: Account) -> None:
+    from connections import connection_manager
+
+    import_into(account, fixture("schwab-brokerage-odd-rows.csv"))
+    connection_manager.disconnect(connection=account.connection, actor=account.connection.user, keep_history=False)
+    left = [model.objects.aggregate(n=Count("pk"))["n"] for model in (SyncRun, ImportFile, ParkedRow, Transaction)]
+    assert left == [0, 0, 0, 0]
+
+
+# --- Refusals ---------------------------------------------------------------------------------------------------------
+HEADER = b'"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "The file is empty."),
+        (b" \n\n", "The file is empty."),
+        (b"a,b\0c\n", "This is not a text file."),
+        (b"PK\x03\x04rest of a spreadsheet", "This is not a text file."),
+        ("Datum;Betrag\n1;2\n".encode("utf-16"), "The file is in UTF-16."),
+        (b"Name,Colour\nChair,Blue\n", "The hub does not know this file's layout. It reads: Charles Schwab,"),
+        (b",".join([b"x"] * 201) + b"\n", "The file has more than 200 columns."),
+        (b",".join([b"x"] * 200_000), "The file has more than 200 columns."),
+        (b"x" * (20 * 1024 * 1024 + 1), "The file is larger than 20 MB."),
+    ],
+    ids=["empty", "blank", "nul", "spreadsheet", "utf-16", "unknown", "wide", "very wide", "large"],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(account: Account, content: bytes, sentence: str) -> None:
+    with pytest.raises(HubError) as refused:
+        import_into(account, content)
+    assert str(refused.value).startswith(sentence)
+    assert not SyncRun.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            HEADER + b'"06/10/2026","Buy","KO","COCA',
+            "The file is damaged: a quotation mark is opened and never closed.",
+        ),
+        (HEADER + b'"' + b"x" * 10_001 + b'"\n', "A cell of the file is longer than 10,000 characters."),
+        (HEADER + b"a,b\n" * 200_001, "The file has more than 200,000 rows."),
+        (b'"Date",' + HEADER, "Two columns of the file have the same name."),
+    ],
+    ids=["open quote", "long cell", "many rows", "column twice"],
+)
+def test_a_file_found_broken_by_the_worker_fails_its_run_in_words(
+    account: Account, content: bytes, sentence: str
+) -> None:
+    run = import_into(account, content)
+    assert run.state == RunState.FAILED
+    assert run.error.startswith(sentence)
+    assert (run.fetched, Transaction.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["schwab-positions-2020.csv", "schwab-checking-2020.csv", "schwab-equity-awards-rsu.csv"]
+)
+def test_schwabs_other_exports_are_recognised_and_the_right_one_is_named(account: Account, name: str) -> None:
+    with pytest.raises(HubError, match=r"This is Schwab.*export its transactions as CSV; import that file"):
+        import_into(account, real_export(name))
+
+
+def test_todays_positions_file_is_recognised_too(account: Account) -> None:
+    with pytest.raises(HubError, match="This is Schwab's positions file"):
+        import_into(account, fixture("schwab-positions.csv"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
+def test_text_is_read_in_the_encodings_exports_come_in(account: Account, encoding: str) -> None:
+    text = HEADER.decode() + '"06/10/2026","Cash Dividend","NSRGY","NESTLÉ SA","","","","$5.00"\n'
+    import_into(account, text.encode(encoding))
+    assert Transaction.objects.get().description == "NESTLÉ SA"
+
+
+def test_ragged_rows_are_padded_and_cut(account: Account) -> None:
+    rows = b'"06/10/2026","Service Fee","","FEE","","","","-$1.00","beyond",9\n"06/09/2026","Stock Split","KO","X",3\n'
+    run = import_into(account, HEADER + rows)
+    assert (run.inserted, run.parked) == (2, 0)
+    assert run.warnings[-1] == "In 1 row there were more cells than columns; the rest was not read."
+
+
+def test_a_date_in_the_future_is_parked(account: Account) -> None:
+    on = (timezone.now() + timedelta(days=400)).strftime("%m/%d/%Y")
+    run = import_into(account, HEADER + f'"{on}","Service Fee","","FEE","","","","-$1.00"\n'.encode())
+    assert (run.inserted, run.parked) == (0, 1)
+    assert ParkedRow.objects.get().reason == f"The date “{on}” is in the future."

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
@@ -52,6 +53,18 @@ def refuse_nul(get_response: type_get_response) -> type_get_response:
         if "\0" in request.path_info or "%00" in request.META["QUERY_STRING"]:
             raise BadRequest("The address holds a NUL character.")
         return get_response(request)
+
+    return middleware
+
+
+def keep_private(get_response: type_get_response) -> type_get_response:
+    """No cache on the way, and no Back button after signing out, shows what was a person's own."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "Cache-Control" not in response:
+            patch_cache_control(response, private=True, no_store=True)
+        return response
 
     return middleware
 

@@ -147,6 +147,7 @@ MIDDLEWARE = [
     "django_structlog.middlewares.RequestMiddleware",
     "brokerhub.middleware.refuse_nul",
     "brokerhub.middleware.rate_limit_headers",
+    "brokerhub.middleware.keep_private",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

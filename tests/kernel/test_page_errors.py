@@ -87,10 +87,17 @@ def test_a_nul_in_an_address_is_a_bad_request(browser, address):
 
 
 def test_every_page_carries_the_security_headers(browser):
-    for address in ("/test/failing/not-allowed", "/no-such-page", "/api/v1/nowhere"):
+    for address in (
+        "/settings/",
+        "/test/failing/not-allowed",
+        "/no-such-page",
+        "/api/v1/brokers/accounts",
+        "/api/v1/nowhere",
+    ):
         answer = browser.get(address)
         assert "script-src 'self'" in answer["Content-Security-Policy"]
         assert "unsafe" not in answer["Content-Security-Policy"]
+        assert answer["Cache-Control"] == "private, no-store"
         assert answer["X-Frame-Options"] == "DENY"
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert answer["Referrer-Policy"] == "same-origin"

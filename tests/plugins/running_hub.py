@@ -54,8 +54,8 @@ def running_hub() -> Iterator[RunningHub]:
         reader = threading.Thread(target=_read, args=(process, hub.log, ready))
         reader.start()
         try:
-            came_up = ready.wait(START_LIMIT)
-            assert came_up and process.poll() is None, "".join(hub.log[-40:])
+            assert ready.wait(START_LIMIT), "".join(hub.log[-40:])
+            assert process.poll() is None, "".join(hub.log[-40:])
             yield hub
         finally:
             process.send_signal(signal.SIGINT)

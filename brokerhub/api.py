@@ -22,6 +22,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.idempotency import Answered
 from brokerhub.middleware import request_id_of
 
 NOT_FOUND = "There is nothing at this address, or it belongs to somebody else."
@@ -29,7 +30,16 @@ SERVER_ERROR = "Something went wrong on our side. It has been logged; name the r
 UNAVAILABLE = "A part of the hub cannot be reached right now. Try again in a moment."
 
 
-REFUSALS = (exceptions.NotAuthenticated, exceptions.AuthenticationFailed, exceptions.PermissionDenied)
+# What authentication and permissions may raise, which come before the budgets.
+BEFORE_BUDGETS = (
+    exceptions.NotAuthenticated,
+    exceptions.AuthenticationFailed,
+    exceptions.PermissionDenied,
+    exceptions.ValidationError,
+    exceptions.ParseError,
+    HubError,
+    Answered,
+)
 
 
 def error_body(request: HttpRequest, errors: list[dict[str, Any]]) -> dict[str, Any]:
@@ -101,16 +111,16 @@ class HubExceptionHandler(ExceptionHandler):
 
 def exception_handler(exc: Exception, context: Any) -> Response | None:
     """Every exception of an API view, ours, Django's or unforeseen, in the one shape."""
-    exc = _charge_refused(exc, context["view"], context["request"])
+    exc = _charge(exc, context["view"], context["request"])
+    if isinstance(exc, Answered):
+        headers = {"Idempotency-Replayed": "true"} | ({"Location": exc.location} if exc.location else {})
+        return Response(exc.body, status=exc.status, headers=headers)
     return HubExceptionHandler(exc, context).run()
 
 
-def _charge_refused(exc: Exception, view: APIView, request: Request) -> Exception:
-    """A refused caller is counted too: DRF looks at budgets only after permissions, so guesses would be free."""
-    refused = isinstance(
-        exc, exceptions.NotAuthenticated | exceptions.AuthenticationFailed | exceptions.PermissionDenied
-    )
-    if not refused or hasattr(request._request, "rate_limit"):
+def _charge(exc: Exception, view: APIView, request: Request) -> Exception:
+    """Count who is turned away, too: DRF looks at budgets only after permissions, so guesses would be free."""
+    if not isinstance(exc, BEFORE_BUDGETS) or hasattr(request._request, "rate_limit"):
         return exc
     try:
         view.check_throttles(request)

@@ -19,6 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import wants_partial
+from brokerhub.kernel.idempotency import keep_answer
 
 type_get_response = Callable[[HttpRequest], HttpResponseBase]
 SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,6 +54,17 @@ def refuse_nul(get_response: type_get_response) -> type_get_response:
         if "\0" in request.path_info or "%00" in request.META["QUERY_STRING"]:
             raise BadRequest("The address holds a NUL character.")
         return get_response(request)
+
+    return middleware
+
+
+def idempotency(get_response: type_get_response) -> type_get_response:
+    """Keeps the answer to a request with an `Idempotency-Key`, for when it is sent again."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        keep_answer(request, response)
+        return response
 
     return middleware
 

@@ -4,9 +4,12 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as BaseAutoSchema
-from drf_spectacular.utils import Direction
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import Direction, OpenApiParameter
 from rest_framework import serializers
 from rest_framework.permissions import AllowAny
+
+from brokerhub.kernel.idempotency import HEADER
 
 
 class ErrorDetail(serializers.Serializer[Any]):
@@ -52,9 +55,17 @@ ERRORS = {
     "403": "The token lacks the scope.",
     "404": "It does not exist, or belongs to somebody else.",
     "409": "Its state forbids this now.",
+    "422": "The Idempotency-Key was used for another request.",
     "429": "Too many requests; wait for `Retry-After` seconds.",
     "503": "The broker, or a part of the hub, cannot be reached now; try again later.",
 }
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    HEADER,
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="A word of your own for this request, new for each. Sent again, it is answered again, not done again.",
+)
 
 
 class AutoSchema(BaseAutoSchema):
@@ -64,6 +75,9 @@ class AutoSchema(BaseAutoSchema):
         scope = self._scope()
         text = super().get_description() or ""
         return f"{text}\n\nScope: `{scope}`".strip() if scope else text
+
+    def get_override_parameters(self) -> list[Any]:
+        return [*super().get_override_parameters(), *([IDEMPOTENCY_KEY] if self.method == "POST" else [])]
 
     def _scope(self) -> str | None:
         scope = getattr(self.view, "required_scopes", {}).get(self.method)
@@ -88,6 +102,7 @@ class AutoSchema(BaseAutoSchema):
             "403": not is_open,
             "404": "{" in self.path,
             "409": changes,
+            "422": self.method == "POST",
             "429": True,
             "503": True,
         }

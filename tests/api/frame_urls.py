@@ -46,6 +46,9 @@ class Tokens(generics.ListCreateAPIView[ApiToken]):
     def get_queryset(self) -> Any:
         return ApiToken.objects.filter(user=self.request.user)
 
+    def perform_create(self, serializer: serializers.BaseSerializer[ApiToken]) -> None:
+        ApiToken.objects.create(user=self.request.user, scopes=[], **serializer.validated_data)
+
 
 class NewestPeople(generics.ListAPIView[User]):
     """Ordered by a time of microseconds, newest first."""

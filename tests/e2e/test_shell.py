@@ -30,6 +30,8 @@ SIGNED_IN = [
     "/nowhere",
 ]
 ENTRANCE = ["/accounts/login/", "/accounts/signup/", "/accounts/password/reset/", "/nowhere"]
+# What htmx does each minute, now.
+POLL = "htmx.ajax('GET', '/health/widget', '.dock [hx-get]').catch(() => null)"
 AXE: dict[str, Any] = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
@@ -174,6 +176,29 @@ def test_leaving_a_broker_is_confirmed_in_a_dialog(
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     assert page.url.endswith(f"/connections/{holdings.pk}/")
+
+
+def test_a_page_left_open_after_signing_out_leads_to_the_sign_in_and_back(
+    new_page: NewPage, live_server: LiveServer, sign_in: Callable[[Page], Page]
+) -> None:
+    page = sign_in(new_page())
+    page.goto(f"{live_server.url}/settings/")
+    page.context.clear_cookies(name="sessionid")
+    page.evaluate(POLL)
+    expect(page).to_have_url(f"{live_server.url}/accounts/login/?next=%2Fsettings%2F")
+
+
+def test_a_page_says_when_the_hub_does_not_answer_and_when_it_is_back(
+    new_page: NewPage, live_server: LiveServer, sign_in: Callable[[Page], Page]
+) -> None:
+    page = sign_in(new_page())
+    expect(page.get_by_text("Calls of the last hour")).to_be_visible()
+    page.context.set_offline(True)
+    page.evaluate(POLL)
+    expect(page.get_by_text("The hub is not answering.")).to_be_visible()
+    page.context.set_offline(False)
+    page.evaluate(POLL)
+    expect(page.get_by_text("The hub is not answering.")).to_be_hidden()
 
 
 def test_without_javascript_everything_still_has_its_way(

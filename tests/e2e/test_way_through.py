@@ -27,7 +27,7 @@ def sign_up(page: Page, hub: RunningHub, email: str) -> None:
     page.get_by_label("Password", exact=True).fill("correct horse battery")
     page.get_by_label("Password (again)").fill("correct horse battery")
     page.get_by_role("button", name="Create account").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Welcome")
 
 
 def go_to_schwab(page: Page, login: str) -> None:

@@ -168,9 +168,8 @@ class SchwabBrokerage:
         for cells in table:
             reading.take({name.casefold(): cell for name, cell in cells.items()}, cells)
         if table.cut:
-            reading.warnings.append(
-                f"In {table.cut} row{'' if table.cut == 1 else 's'} there were more cells than columns; the rest was not read."
-            )
+            rows = f"{table.cut} row{'' if table.cut == 1 else 's'}"
+            reading.warnings.append(f"In {rows} there were more cells than columns; the rest was not read.")
         return reading.result()
 
 

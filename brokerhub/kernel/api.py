@@ -42,7 +42,7 @@ class ScopedTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # k
         if found is None:
             raise AuthenticationFailed("This token is not known. It may have been revoked.", code="token_invalid")
         if found.expiry is not None and found.expiry <= timezone.now():
-            raise AuthenticationFailed("This token has expired. Make a new one under Settings.", code="token_expired")
+            raise AuthenticationFailed("This token has expired. Use a new one.", code="token_expired")
         if not found.user.is_active:
             raise AuthenticationFailed("This account is switched off.", code="user_inactive")
         self._note_use(found)

@@ -14,8 +14,8 @@ from pytest_django.live_server_helper import LiveServer
 
 from aggregation.models import Balance, BalancePoint, PointBasis
 from brokerhub.kernel.models import User
-from connections.brokers.records import Broker
-from connections.models import Account, AuthMethod, Connection
+from connections.brokers.records import AuthMethod, Broker
+from connections.models import Account, Connection
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 NewPage = Callable[..., Page]

@@ -29,7 +29,8 @@ def sign_in(client: Client, email: str = "ada@example.com", password: str = PASS
 
 
 def code_for(secret: str) -> str:
-    return format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
+    code: str = format_hotp_value(hotp_value(secret, next(yield_hotp_counters_from_time())))
+    return code
 
 
 def test_signing_in_leads_to_the_overview_without_further_words(client: Client, person: User) -> None:

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from aggregation.models import Balance, BalancePoint, PointBasis
 from brokerhub.kernel.models import User
-from connections.brokers.records import Broker
-from connections.models import Account, AuthMethod, Connection
+from connections.brokers.records import AuthMethod, Broker
+from connections.models import Account, Connection
 from connections.states import ConnectionState
 from sync.models import Mode, ParkedRow, RunState, SyncRun, Trigger
 

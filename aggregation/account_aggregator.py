@@ -228,7 +228,7 @@ class Portfolio:
 def portfolio(user: User) -> Portfolio:
     """Three queries, however many accounts and positions."""
     accounts = Account.objects.for_user(user).current().exclude(connection__state__in=LEFT).select_related("connection")
-    return Portfolio(_summaries(list(accounts)), ZoneInfo(user.timezone))
+    return Portfolio(_summaries(list(accounts.order_by("connection__created_at", "pk"))), ZoneInfo(user.timezone))
 
 
 def account_summary(account: Account) -> AccountSummary:

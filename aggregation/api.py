@@ -95,7 +95,7 @@ class TransactionList(ListAPIView[Transaction]):
         return Transaction.objects.for_user(self.request.user).shown()  # type: ignore[arg-type]
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> Any:
-        asked = TransactionFilter(self.request.query_params, queryset, request=self.request)
+        asked = TransactionFilter(self.request.query_params, Transaction.objects.shown(), request=self.request)
         if not asked.is_valid():
             return super().filter_queryset(queryset)  # which answers with what is wrong
         return newest_first(self.request.user, asked)  # type: ignore[arg-type]

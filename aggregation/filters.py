@@ -23,12 +23,12 @@ def own_accounts(request: Any) -> QuerySet[Account]:
 class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     account = filters.ModelChoiceFilter(queryset=own_accounts, empty_label="All accounts")
     broker = filters.ChoiceFilter(
-        field_name="account__connection__broker", choices=Broker.choices, empty_label="All brokers"
+        field_name="account__connection__broker", label="Broker", choices=Broker.choices, empty_label="All brokers"
     )
     kind = filters.ChoiceFilter(choices=TransactionKind.choices, empty_label="All kinds")
     since = filters.DateFilter("traded_on", "gte", label="From", widget=DateInput({"type": "date"}))
     until = filters.DateFilter("traded_on", "lte", label="To", widget=DateInput({"type": "date"}))
-    symbol = filters.CharFilter("instrument__symbol", "iexact", max_length=40)
+    symbol = filters.CharFilter("instrument__symbol", "iexact", label="Symbol", max_length=40)
     q = filters.CharFilter(label="Text", method="by_text", max_length=80)
 
     class Meta:
@@ -41,7 +41,10 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
 
 
 def newest_first(user: User, asked: TransactionFilter) -> NewestFirst:
-    """Two more queries when a page is taken of it: keys, then rows. One for the accounts."""
+    """What is asked for of the user's own: whose a row is, is settled by its account and needs no join.
+
+    One query for the accounts, two more when a page is taken: keys, then rows.
+    """
     chosen = asked.form.cleaned_data.get("account") if asked.form.is_valid() else None
     accounts = [chosen.pk] if chosen else list(Account.objects.for_user(user).values_list("pk", flat=True))
     return NewestFirst(asked.qs, accounts)

@@ -20,7 +20,6 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
 
 from aggregation import staging
 from aggregation.instruments import resolve
@@ -68,14 +67,13 @@ def book(*, account: Account, records: Sequence[TransactionRecord], source: Sour
     scope: dict[str, int | str | None] = {"account": account.pk, "source": str(source), "run": run_id}
     with connection.cursor() as cursor:
         staging.stage(cursor, records, ids)
-        cursor.execute(staging.CLASSIFY, scope)
-        counts = _counts(cursor)
-        if counts.get("superseded"):
+        counts = staging.classify(cursor, scope)
+        inserted, superseded = counts.get("inserted", 0), counts.get("superseded", 0)
+        if superseded:
             for statement in staging.SUPERSEDE:
                 cursor.execute(statement, scope)
-        if counts.keys() != {"matched"}:
+        if inserted or superseded:
             cursor.execute(staging.INSERT, scope)
-    inserted, superseded = counts.get("inserted", 0), counts.get("superseded", 0)
     return Booked(
         fetched=len(records),
         inserted=inserted,
@@ -87,11 +85,6 @@ def book(*, account: Account, records: Sequence[TransactionRecord], source: Sour
 def _hold(account: Account) -> None:
     """One writer per account: readers, and rows that only point at the account, are not held up."""
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)
-
-
-def _counts(cursor: CursorWrapper) -> dict[str, int]:
-    cursor.execute(staging.COUNT)
-    return dict(cursor.fetchall())
 
 
 @transaction.atomic

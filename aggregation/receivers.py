@@ -18,5 +18,5 @@ def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str,
     for name, model in tables.items():
         rows = model._default_manager.filter(account__connection=connection)
         # Straight to SQL: a collector would load a million rows, and stop at corrections that point at each other.
-        counts[name] = rows.count() if dry_run else rows._raw_delete(rows.db)  # type: ignore[attr-defined]
+        counts[name] = rows.count() if dry_run else rows._raw_delete(rows.db)
     return counts

@@ -43,10 +43,13 @@ _DETAILS = """
     trim_scale(taxes)::text, description, group_id, status
 """
 
-# Each staged row gets its `outcome`: inserted, matched or superseded (it replaces `prior`, or another source's row).
-CLASSIFY = f"""
-CREATE TEMP TABLE booking ON COMMIT DROP AS
-WITH keyed AS (
+# What is looked up in the books is looked up row by row, by index (`OFFSET 0` keeps the planner from making a
+# join of it that reads the whole account), so a page costs the same however large the books are. What then remains is
+# joined among temporary tables whose sizes the planner knows.
+KEY = f"""
+CREATE TEMP TABLE keyed ON COMMIT DROP AS
+SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, prior.fingerprint = row.fingerprint AS is_known
+FROM (
     SELECT line, external_id, status,
         sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key,
         sha256(convert_to(concat_ws(chr(31), {_CONTENT}, {_DETAILS}), 'UTF8')) AS fingerprint,
@@ -54,11 +57,30 @@ WITH keyed AS (
         row_number() OVER (
             PARTITION BY external_id, CASE WHEN external_id = '' THEN line END ORDER BY line DESC) AS copy
     FROM staged
-), near AS MATERIALIZED (  -- everything the account has ever had with one of these contents
-    SELECT id, source, external_id, content_key, occurrence, status
-    FROM aggregation_transaction
-    WHERE account_id = %(account)s AND content_key IN (SELECT content_key FROM keyed)
-), top AS (
+) AS row
+LEFT JOIN LATERAL (
+    SELECT id, status, fingerprint FROM aggregation_transaction
+    WHERE account_id = %(account)s AND source = %(source)s AND external_id = row.external_id
+        AND external_id <> '' AND status <> 'superseded' OFFSET 0
+) AS prior ON true
+WHERE row.copy = 1
+"""
+
+# Everything the account has ever had with one of the contents that are not simply known by their id.
+LOOK_AROUND = """
+CREATE TEMP TABLE near ON COMMIT DROP AS
+SELECT found.* FROM (SELECT DISTINCT content_key FROM keyed WHERE is_known IS NOT TRUE) AS content
+CROSS JOIN LATERAL (
+    SELECT id, source, external_id, content_key, occurrence, status FROM aggregation_transaction
+    WHERE account_id = %(account)s AND content_key = content.content_key OFFSET 0
+) AS found
+"""
+
+# Each row that is not simply known gets its `outcome`: inserted, matched or superseded (it replaces `prior_id`, or
+# another source's row).
+CLASSIFY = """
+CREATE TEMP TABLE booking ON COMMIT DROP AS
+WITH top AS (
     SELECT content_key,
         max(occurrence) FILTER (WHERE source = %(source)s AND external_id <> '') AS own,
         max(occurrence) FILTER (WHERE source = 'api') AS api
@@ -74,11 +96,7 @@ WITH keyed AS (
     FROM keyed
     LEFT JOIN top ON top.content_key = keyed.content_key
     LEFT JOIN held ON held.external_id = keyed.external_id AND held.content_key = keyed.content_key
-    WHERE copy = 1
-), by_id AS (
-    SELECT id, external_id, fingerprint, status FROM aggregation_transaction
-    WHERE account_id = %(account)s AND source = %(source)s AND external_id <> '' AND status <> 'superseded'
-        AND external_id IN (SELECT external_id FROM staged)
+    WHERE is_known IS NOT TRUE
 ), by_content AS (  -- the newest version of each row without an id; superseded ones gave way to another source
     SELECT DISTINCT ON (content_key, occurrence) id, content_key, occurrence, status FROM near
     WHERE source = %(source)s AND external_id = '' ORDER BY content_key, occurrence, id DESC
@@ -87,20 +105,20 @@ WITH keyed AS (
     WHERE %(source)s = 'api' AND source <> 'api' AND status <> 'superseded'
     GROUP BY content_key, occurrence
 ), verdict AS (
-    SELECT numbered.*, coalesce(by_id.id, by_content.id) AS prior_id, rival.content_key IS NOT NULL AS has_rival,
-        CASE WHEN coalesce(by_id.status, by_content.status) = 'excluded' OR rival.excluded
+    SELECT line, numbered.content_key, fingerprint, numbered.occurrence,
+        coalesce(prior_id, by_content.id) AS prior_id, rival.content_key IS NOT NULL AS has_rival,
+        CASE WHEN coalesce(prior_status, by_content.status) = 'excluded' OR rival.excluded
             THEN 'excluded' ELSE numbered.status END AS book_status,
         CASE
-            WHEN by_id.fingerprint = numbered.fingerprint THEN 'matched'
+            WHEN prior_id IS NOT NULL THEN 'superseded'
             WHEN by_content.status IN (numbered.status, 'excluded', 'superseded') THEN 'matched'
-            WHEN coalesce(by_id.id, by_content.id) IS NOT NULL THEN 'superseded'
+            WHEN by_content.id IS NOT NULL THEN 'superseded'
             WHEN numbered.gone THEN 'matched'
             WHEN %(source)s <> 'api' AND numbered.occurrence <= numbered.api_top THEN 'matched'
             WHEN rival.content_key IS NOT NULL THEN 'superseded'
             ELSE 'inserted'
         END AS outcome
     FROM numbered
-    LEFT JOIN by_id ON by_id.external_id = numbered.external_id
     LEFT JOIN by_content ON numbered.external_id = '' AND by_content.content_key = numbered.content_key
         AND by_content.occurrence = numbered.occurrence
     LEFT JOIN rival ON rival.content_key = numbered.content_key AND rival.occurrence = numbered.occurrence
@@ -142,13 +160,23 @@ def stage(cursor: CursorWrapper, records: Sequence[TransactionRecord], ids: Mapp
 
     Raises ValueError for an amount that is not a finite number, django.db.DataError for one that does not fit.
     """
-    cursor.execute("DROP TABLE IF EXISTS staged, booking")
+    cursor.execute("DROP TABLE IF EXISTS staged, keyed, near, booking")
     cursor.execute(CREATE)
     statement = f"COPY staged ({', '.join(COLUMNS)}) FROM STDIN"
     with connection.wrap_database_errors, cursor.copy(statement) as copy:
         for line, record in enumerate(records):
             copy.write_row(_row(line, record, ids))
-    cursor.execute("ANALYZE staged (line, external_id)")
+
+
+def classify(cursor: CursorWrapper, scope: Mapping[str, int | str | None]) -> dict[str, int]:
+    """Fill the table `booking` from `staged`; how many rows of which outcome are in it. Known rows are not."""
+    cursor.execute(KEY, scope)
+    cursor.execute("ANALYZE keyed")
+    cursor.execute(LOOK_AROUND, scope)
+    cursor.execute("ANALYZE near")
+    cursor.execute(CLASSIFY, scope)
+    cursor.execute(COUNT)
+    return dict(cursor.fetchall())
 
 
 def _row(line: int, record: TransactionRecord, ids: Mapping[InstrumentRecord, int]) -> tuple[Any, ...]:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_GET
 from aggregation import account_aggregator, charts, exports
 from aggregation.account_aggregator import Holding, Lot, Portfolio
 from aggregation.filters import TransactionFilter, newest_first
-from aggregation.models import Transaction, TransactionQuerySet
+from aggregation.models import Transaction
 from aggregation.serializers import shown_raw
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import AssetClass
@@ -91,7 +91,7 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
     own = Account.objects.for_user(request.user).select_related("connection")
     shown = get_object_or_404(own, pk=account_id)
     points = account_aggregator.balance_history([shown], shown.currency)
-    asked = TransactionFilter({"account": shown.pk}, _shown(request), request=request)
+    asked = TransactionFilter({"account": shown.pk}, Transaction.objects.shown(), request=request)
     context = {
         "account": shown,
         "summary": account_aggregator.account_summary(shown),
@@ -102,14 +102,10 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
     return TemplateResponse(request, "aggregation/account.html", context)
 
 
-def _shown(request: HtmxRequest) -> TransactionQuerySet:
-    return Transaction.objects.for_user(request.user).shown()
-
-
 @login_required
 @require_GET
 def transactions(request: HtmxRequest) -> HttpResponse:
-    asked = TransactionFilter(request.GET, _shown(request), request=request)
+    asked = TransactionFilter(request.GET, Transaction.objects.shown(), request=request)
     rows: list[Transaction] = []
     if asked.is_valid():
         rows = newest_first(request.user, asked).after(_position(request))[: ROWS_A_LOAD + 1]
@@ -167,7 +163,8 @@ def export_positions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
 @require_GET
 def export_transactions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
     """All rows of the same filters as on the page."""
-    asked = TransactionFilter(request.GET, _shown(request), request=request)
-    found = asked.qs if asked.is_valid() else _shown(request).none()
+    own = Transaction.objects.for_user(request.user).shown()
+    asked = TransactionFilter(request.GET, own, request=request)
+    found = asked.qs if asked.is_valid() else own.none()
     rows = exports.transactions(found)
     return exports.as_file(rows, exports.TRANSACTION_COLUMNS, name="transactions", suffix=suffix)

@@ -36,7 +36,9 @@ def beyond(ordering: Sequence[str], position: Sequence[Any]) -> Q:
         operator = "lt" if name.startswith("-") else "gt"
         found |= equal & Q(**{f"{field}__{operator}": value})
         equal &= Q(**{field: value})
-    return found
+    # Says nothing new, but lets an index begin at the position instead of reading all that lies before it.
+    first = ordering[0]
+    return Q(**{f"{first.lstrip('-')}__{'lte' if first.startswith('-') else 'gte'}": position[0]}) & found
 
 
 class CursorPages(CursorPagination):

@@ -9,6 +9,7 @@ from aggregation.models import BookStatus, Transaction
 from brokerhub.kernel.models import User
 from connections.brokers.records import (
     AssetClass,
+    AuthMethod,
     BalanceRecord,
     Broker,
     Holdings,
@@ -17,7 +18,7 @@ from connections.brokers.records import (
     TransactionKind,
     TransactionRecord,
 )
-from connections.models import Account, AuthMethod, Connection, Environment
+from connections.models import Account, Connection, Environment
 from connections.states import ConnectionState
 
 AS_OF = datetime(2026, 11, 20, 21, 30, tzinfo=UTC)
@@ -33,7 +34,7 @@ def a_user(email: str = "") -> User:
 
 
 def a_connection(user: User | None = None, **fields: Any) -> Connection:
-    defaults = {
+    defaults: dict[str, Any] = {
         "broker": Broker.SCHWAB,
         "method": AuthMethod.SCHWAB_OAUTH,
         "environment": Environment.SANDBOX,
@@ -45,12 +46,12 @@ def a_connection(user: User | None = None, **fields: Any) -> Connection:
 
 
 def an_account(connection: Connection | None = None, **fields: Any) -> Account:
-    defaults = {"external_id": uuid4().hex, "mask": "4321", "name": "Individual"}
+    defaults: dict[str, Any] = {"external_id": uuid4().hex, "mask": "4321", "name": "Individual"}
     return Account.objects.create(connection=connection or a_connection(), **defaults | fields)
 
 
 def a_record(external_id: str = "", **fields: Any) -> TransactionRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "kind": TransactionKind.BUY,
         "traded_on": date(2026, 3, 2),
         "instrument": AAPL,
@@ -66,7 +67,7 @@ def a_record(external_id: str = "", **fields: Any) -> TransactionRecord:
 
 
 def a_position(instrument: InstrumentRecord = AAPL, quantity: str = "10", **fields: Any) -> PositionRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "average_cost": Decimal("180.25"),
         "price": Decimal("200"),
         "market_value": Decimal(quantity) * 200 * instrument.multiplier,
@@ -78,7 +79,7 @@ def a_position(instrument: InstrumentRecord = AAPL, quantity: str = "10", **fiel
 
 
 def a_balance(**fields: Any) -> BalanceRecord:
-    defaults = {
+    defaults: dict[str, Any] = {
         "currency": "USD",
         "cash": Decimal("500.00"),
         "net_asset_value": Decimal("2500.00"),
@@ -89,7 +90,8 @@ def a_balance(**fields: Any) -> BalanceRecord:
 
 
 def some_holdings(*positions: PositionRecord, **fields: Any) -> Holdings:
-    return Holdings(**{"as_of": AS_OF, "positions": positions, "balances": (a_balance(),)} | fields)
+    defaults: dict[str, Any] = {"as_of": AS_OF, "positions": positions, "balances": (a_balance(),)}
+    return Holdings(**defaults | fields)
 
 
 def the_books(account: Account) -> list[tuple[Any, ...]]:

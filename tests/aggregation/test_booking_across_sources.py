@@ -36,7 +36,7 @@ def test_the_brokers_row_replaces_that_of_a_file():
     assert book_api(account, a_record("1")) == Booked(fetched=1, superseded=1)
     assert counting(account) == [("api", "1"), ("csv", "")]
     replaced = account.transactions.get(status=BookStatus.SUPERSEDED)
-    assert (replaced.source, replaced.superseded_by.external_id) == ("csv", "1")
+    assert (replaced.source, replaced.superseded_by) == ("csv", account.transactions.get(external_id="1"))
     assert book_file(account, a_record(), a_record()) == Booked(fetched=2, matched=2)
     assert book_api(account, a_record("1")) == Booked(fetched=1, matched=1)
 
@@ -67,7 +67,7 @@ def test_a_row_of_a_file_that_was_excluded_stays_so_when_the_broker_tells_it():
     assert account.transactions.get(source=Source.API).status == BookStatus.EXCLUDED
 
 
-CONTENTS = (a_record(), a_record(instrument=BND), a_record(net_amount=Decimal(-7)))
+CONTENTS = (a_record(), a_record(instrument=BND, net_amount=Decimal(-8)), a_record(net_amount=Decimal(-7)))
 
 
 @given(
@@ -88,8 +88,6 @@ def test_in_any_order_each_content_counts_as_often_as_its_fullest_source_says(to
     expected = Counter(told)
     for file in files:
         expected |= Counter(file)
-    rows = Counter(account.transactions.in_books().values_list("instrument__symbol", "net_amount"))
-    assert (
-        rows == Counter({(c.instrument.symbol, c.net_amount): expected[n] for n, c in enumerate(CONTENTS)}) + Counter()
-    )
+    amounts = account.transactions.in_books().values_list("net_amount", flat=True)
+    assert Counter(amounts) == Counter({CONTENTS[content].net_amount: n for content, n in expected.items()})
     assert account.transactions.in_books().filter(source="api").count() == len(api)

@@ -1,0 +1,83 @@
+"""`make bench`: how fast the hub is, as ratios over a floor on the same machine. Works in a database of its own.
+
+python -m bench            booking of 10,000 rows, and reading
+python -m bench --large    booking of 100,000 rows as well
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from brokerhub import embedded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the hub against its floors.")
+    parser.add_argument("--large", action="store_true", help="book 100,000 rows as well (some minutes)")
+    large = parser.parse_args().large
+    folder = Path(tempfile.mkdtemp(prefix="brokerhub-bench-")).resolve()
+    folder.chmod(0o711)  # as root, PostgreSQL runs under another account
+    try:
+        _set_environment(folder)
+        _run(large)
+    finally:
+        embedded.stop(folder)
+        shutil.rmtree(folder)
+
+
+def _set_environment(folder: Path) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL", "BROKERS_SANDBOX_URL"):
+        os.environ.pop(name, None)
+    os.environ |= {
+        "MODE": "development",
+        "VAR_DIR": str(folder),
+        "LOG_LEVEL": "ERROR",
+        "DJANGO_SETTINGS_MODULE": "brokerhub.settings",
+    }
+
+
+def _run(large: bool) -> None:
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+
+    settings.ROOT_URLCONF = "bench.reading"
+    settings.ALLOWED_HOSTS = ["testserver"]
+    api: dict[str, Any] = settings.REST_FRAMEWORK
+    api["DEFAULT_THROTTLE_RATES"]["user"] = "1000000/minute"
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+    from bench import booking, reading
+    from bench.measure import HEAD, ROUNDS, stolen
+    from brokerhub.kernel.models import User
+    from connections.brokers.records import AuthMethod, Broker
+    from connections.models import Connection, Environment
+
+    user = User.objects.create_user("bench@example.com")
+    owner = Connection.objects.create(
+        user=user,
+        broker=Broker.SCHWAB,
+        method=AuthMethod.SCHWAB_OAUTH,
+        environment=Environment.SANDBOX,
+        label="Bench",
+        state="connected",
+    )
+    started, stolen_before = perf_counter(), stolen()
+    print(f"Medians of {ROUNDS} rounds, ours and the floors in turns. Lower is better.\n\n{HEAD}", flush=True)
+    for ratio in reading.measure(owner, user):
+        print(ratio, flush=True)
+    for rows in (10_000, 100_000) if large else (10_000,):
+        for ratio in booking.measure(owner, rows):
+            print(ratio, flush=True)
+    wall = perf_counter() - started
+    lost = (stolen() - stolen_before) / (wall * (os.cpu_count() or 1))
+    print(f"\n{wall:.0f} s on {os.cpu_count()} cores, {lost:.1%} of their time stolen by other machines.")
+
+
+if __name__ == "__main__":
+    main()

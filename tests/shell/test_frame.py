@@ -9,6 +9,7 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.template.loader import render_to_string
 from django.test import Client
+from pytest_django.fixtures import SettingsWrapper
 
 from brokerhub.kernel.models import User
 
@@ -68,10 +69,10 @@ def test_a_page_below_a_place_marks_the_place(browser_of: Client) -> None:
 
 
 def test_the_sandbox_is_named_on_every_page_and_a_live_hub_says_nothing(
-    browser_of: Client, settings: pytest.FixtureRequest
+    browser_of: Client, settings: SettingsWrapper
 ) -> None:
     assert ">Sandbox<" in text_of(browser_of, "/settings/")
-    settings.ENVIRONMENT = "live"  # type: ignore[attr-defined]
+    settings.ENVIRONMENT = "live"
     assert ">Sandbox<" not in text_of(browser_of, "/settings/")
 
 
@@ -155,11 +156,11 @@ def test_the_first_page_is_light(browser_of: Client) -> None:
     assert weight(text_of(browser_of, "/")) < FIRST_PAGE_BUDGET
 
 
-def test_the_chart_library_comes_from_its_package(tmp_path: Path, settings: pytest.FixtureRequest) -> None:
+def test_the_chart_library_comes_from_its_package(tmp_path: Path, settings: SettingsWrapper) -> None:
     found = finders.find("plotly/plotly.min.js")
     assert isinstance(found, str)
     assert Path(found).parent.name == "package_data"
     assert finders.find("plotly/widgetbundle.js") is None
-    settings.STATIC_ROOT = tmp_path  # type: ignore[attr-defined]
+    settings.STATIC_ROOT = tmp_path
     call_command("collectstatic", interactive=False, verbosity=0)
     assert (tmp_path / "plotly" / "plotly.min.js").stat().st_size == Path(found).stat().st_size

@@ -4,7 +4,7 @@ from typing import Any
 
 import django_filters as filters
 from django.db.models import Q, QuerySet
-from django.forms import DateInput
+from django.forms import DateInput, HiddenInput
 
 from aggregation.models import Transaction, TransactionQuerySet
 from aggregation.newest import NewestFirst
@@ -29,11 +29,12 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
     since = filters.DateFilter("traded_on", "gte", label="From", widget=DateInput({"type": "date"}))
     until = filters.DateFilter("traded_on", "lte", label="To", widget=DateInput({"type": "date"}))
     symbol = filters.CharFilter("instrument__symbol", "iexact", label="Symbol", max_length=40)
+    run = filters.NumberFilter("run_id", label="Run", widget=HiddenInput)  # a link from a sync run leads here
     q = filters.CharFilter(label="Text", method="by_text", max_length=80)
 
     class Meta:
         model = Transaction
-        fields = ("account", "broker", "kind", "since", "until", "symbol", "q")
+        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "q")
 
     def by_text(self, found: TransactionQuerySet, _name: str, text: str) -> TransactionQuerySet:
         """Words of the description or the symbol's beginning."""

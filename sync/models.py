@@ -56,6 +56,9 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
     def open(self) -> Self:
         return self.filter(state__in=OPEN_STATES)
 
+    def over(self) -> Self:
+        return self.exclude(state__in=OPEN_STATES)
+
     def fetching(self) -> Self:
         """Runs that ask the broker; of these a connection has one open at a time."""
         return self.exclude(trigger=Trigger.IMPORT)

@@ -100,7 +100,7 @@ class RunWords:
         seconds = seconds_left(self.run)
         if seconds is None:
             return ""
-        return f"about {seconds} s left" if seconds < 90 else f"about {round(seconds / 60)} min left"
+        return f"About {seconds} s left." if seconds < 90 else f"About {round(seconds / 60)} min left."
 
     @property
     def duration(self) -> str:

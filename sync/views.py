@@ -31,7 +31,8 @@ FINISHED = "sync-finished"  # the event that tells a page to fetch again what a 
 @never_cache
 @require_GET
 def run_list(request: HtmxRequest) -> HttpResponse:
-    runs, older = _page(SyncRun.objects.for_user(request.user).for_list(), request)
+    """What is under way, which follows itself, and below it the runs that are over."""
+    runs, older = _page(SyncRun.objects.for_user(request.user).over().for_list(), request)
     context: dict[str, Any] = {"runs": [in_words(run) for run in runs], "older": older}
     if wants_partial(request):
         return TemplateResponse(request, "sync/_run_rows.html", context)

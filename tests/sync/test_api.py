@@ -221,6 +221,13 @@ def test_nonsense_is_refused_in_the_one_shape(program: APIClient, body: dict[str
     assert program.post(f"{ROOT}/sync", {"connection": str(uuid.uuid4())}).status_code == 404
 
 
+@pytest.mark.parametrize("number", ["99999999999999999999", "1e30", "-1", "0.5"])
+@pytest.mark.parametrize("address", ["parked?run=", "parked?account=", "transactions?run="])
+def test_a_number_that_no_row_has_finds_nothing(program: APIClient, address: str, number: str) -> None:
+    answer = program.get(f"{ROOT}/{address}{number}")
+    assert (answer.status_code, answer.json()["results"]) == (200, [])
+
+
 def test_lists_cost_the_same_queries_for_one_row_as_for_fifty(program: APIClient, person: User) -> None:
     def queries(address: str) -> int:
         with CaptureQueriesContext(database) as seen:

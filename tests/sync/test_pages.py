@@ -99,7 +99,7 @@ def test_progress_asks_for_itself_only_while_something_is_under_way(web: Client,
     text = answer.content.decode()
     assert 'hx-trigger="every 1s"' in text
     assert "Transactions of Individual ...345: window 3 of 6" in text
-    assert "about 30 s left" in text or "about 31 s left" in text
+    assert "About 30 s left" in text or "About 31 s left" in text
     assert "HX-Trigger" not in answer.headers
     SyncRun.objects.filter(pk=run.pk).update(state=RunState.SUCCEEDED, finished_at=timezone.now())
     answer = web.get("/sync/progress", headers=HTMX)
@@ -128,6 +128,11 @@ def test_a_finished_run_shows_where_every_row_went(
     assert f"{run.fetched:,} rows read = {run.inserted:,} new + 0 already known + 0 corrected + 0 parked" in text
     assert text.count("Positions and balances") == 2
     assert f'href="/portfolio/transactions/?run={run.pk}"' in text
+    again = sync(connection)
+    assert "Nothing matches" not in web.get(f"/portfolio/transactions/?run={run.pk}").content.decode()
+    assert "Nothing matches" in web.get(f"/portfolio/transactions/?run={again.pk}").content.decode()
+    api = "/api/v1/brokerage/transactions"
+    assert [len(web.get(api, {"run": each.pk}).json()["results"]) for each in (run, again)] == [100, 0]
     assert "hx-trigger" not in web.get(f"/sync/runs/{run.pk}/", headers=HTMX).content.decode()
     sandbox.fault("410", "transactions")
     partial = sync(connection)

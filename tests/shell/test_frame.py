@@ -9,7 +9,7 @@ from django.contrib.staticfiles import finders
 from django.core.management import call_command
 from django.template.loader import render_to_string
 from django.test import Client
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from brokerhub.kernel.models import User
 
@@ -68,9 +68,7 @@ def test_a_page_below_a_place_marks_the_place(browser_of: Client) -> None:
     assert re.search(r'href="/connections/" aria-current="true"', html)
 
 
-def test_the_sandbox_is_named_on_every_page_and_a_live_hub_says_nothing(
-    browser_of: Client, settings: SettingsWrapper
-) -> None:
+def test_the_sandbox_is_named_on_every_page_and_a_live_hub_says_nothing(browser_of: Client, settings: Settings) -> None:
     assert ">Sandbox<" in text_of(browser_of, "/settings/")
     settings.ENVIRONMENT = "live"
     assert ">Sandbox<" not in text_of(browser_of, "/settings/")
@@ -156,7 +154,7 @@ def test_the_first_page_is_light(browser_of: Client) -> None:
     assert weight(text_of(browser_of, "/")) < FIRST_PAGE_BUDGET
 
 
-def test_the_chart_library_comes_from_its_package(tmp_path: Path, settings: SettingsWrapper) -> None:
+def test_the_chart_library_comes_from_its_package(tmp_path: Path, settings: Settings) -> None:
     found = finders.find("plotly/plotly.min.js")
     assert isinstance(found, str)
     assert Path(found).parent.name == "package_data"

@@ -11,6 +11,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import get_text_list
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 from django_htmx.http import HttpResponseClientRedirect
@@ -155,6 +156,12 @@ def refresh(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     return redirect("connections:detail", connection_id=connection.pk)
 
 
+def in_words(counts: dict[str, int]) -> str:
+    """{"accounts": 1, "transactions": 1640} as "1 account and 1,640 transactions"; what there is none of is left out."""
+    parts = [f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in counts.items() if count]
+    return get_text_list(parts, "and") or "nothing yet"
+
+
 @login_required
 @require_http_methods(["GET", "POST"])
 def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
@@ -166,5 +173,6 @@ def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
         left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
         context = {"connection": connection, "receipt": receipt, "kept": keep, "left_to_do": left}
         return TemplateResponse(request, "connections/disconnected.html", context)
-    context = {"connection": connection, "form": form, "counts": connection_manager.disconnect_counts(connection)}
+    held = in_words(connection_manager.disconnect_counts(connection))
+    context = {"connection": connection, "form": form, "held": held}
     return TemplateResponse(request, "connections/disconnect.html", context)

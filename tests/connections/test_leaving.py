@@ -26,7 +26,7 @@ def leave(web, connection, history):
 def test_first_it_is_shown_what_the_connection_holds(web, james):
     count = Transaction.objects.count()
     shown = web.get(reverse("connections:disconnect", args=[james.pk])).content.decode()
-    assert f"{count} transactions" in shown
+    assert f"1 account, {count:,} transactions" in shown
     assert Transaction.objects.count() == count
 
 

@@ -386,6 +386,7 @@ def disconnect(*, connection: Connection, actor: User, keep_history: bool = True
 
     Idempotent. Charles Schwab has no revocation endpoint: what is left to do there is in `after_disconnect`.
     """
+    signals.leaving.send(sender=Connection, connection=connection)
     counts = disconnect_counts(connection)
     if connection.state != S.DISCONNECTED:
         move(connection, S.DISCONNECTING, reason_code="by_user", action="disconnecting", actor=actor)

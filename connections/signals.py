@@ -5,6 +5,9 @@ from django.dispatch import Signal
 connected = Signal()
 """After a sign-in is complete: `connection`, `first` (False when an old connection was renewed in place)."""
 
+leaving = Signal()
+"""First of all inside the transaction that disconnects: `connection`. Whoever works with it stops here."""
+
 erasing = Signal()
 """Inside the erasing transaction: `connection`, `dry_run`. A receiver deletes its own rows (unless `dry_run`) and
 returns {plural name: count} of them."""

@@ -13,12 +13,18 @@ logger = logging.getLogger(__name__)
 
 def connect() -> None:
     signals.connected.connect(start_sync, dispatch_uid="sync.start")
+    signals.leaving.connect(stop_runs, dispatch_uid="sync.stop")
     signals.erasing.connect(erase_runs, dispatch_uid="sync.erase")
 
 
 def start_sync(*, connection: Connection, **_: Any) -> None:
     """A finished sign-in is followed by a sync: the first one reads the whole history."""
     sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.CONNECT)
+
+
+def stop_runs(*, connection: Connection, **_: Any) -> None:
+    """A worker in the middle of a page is waited for; after it, it finds its run cancelled and books nothing more."""
+    sync_service.cancel_all(connection)
 
 
 def erase_runs(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str, int]:

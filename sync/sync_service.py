@@ -17,12 +17,13 @@ from connections.models import Connection
 from sync import fetching, imports, planning
 from sync.holds import Hold, HoldLost, PartState
 from sync.imports import request_import, request_import_into_new
-from sync.models import Mode, RunState, SyncRun, Trigger
+from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
 from sync.planning import plan_due
 from sync.sending import dispatch_due, nudge
 
 __all__ = [
     "cancel",
+    "cancel_all",
     "dispatch_due",
     "plan_due",
     "request_all",
@@ -66,16 +67,20 @@ def request_all(*, user: User, trigger: Trigger) -> list[SyncRun]:
 
 def cancel(run: SyncRun) -> None:
     """End an open run at once. What is booked stays; a worker in the middle books nothing more. Raises NotAllowed."""
-    ended = (
-        SyncRun.objects.open()
-        .filter(pk=run.pk)
-        .update(
-            state=RunState.CANCELLED, step="", wait_until=None, wait_reason="", held_by=None, finished_at=timezone.now()
-        )
-    )
-    if not ended:
+    if not _cancel(SyncRun.objects.filter(pk=run.pk)):
         raise NotAllowed("This run is over already; there is nothing left to cancel.")
     run.refresh_from_db()
+
+
+def cancel_all(connection: Connection) -> None:
+    """End every open run of a connection that is being removed, imports included."""
+    _cancel(SyncRun.objects.filter(connection=connection))
+
+
+def _cancel(runs: SyncRunQuerySet) -> int:
+    return runs.open().update(
+        state=RunState.CANCELLED, step="", wait_until=None, wait_reason="", held_by=None, finished_at=timezone.now()
+    )
 
 
 # --- Running ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from brokerhub.kernel.models import User
@@ -66,10 +66,12 @@ def test_import_and_run_pages_hold_on_a_phone_too(
 ) -> None:
     account = an_account(a_connection(person))
     open_page(phone, "/sync/import/")
-    phone.set_input_files(
-        "input[type=file]",
-        files=[{"name": "odd.csv", "mimeType": "text/csv", "buffer": fixture("schwab-brokerage-odd-rows.csv")}],
-    )
+    odd_rows: FilePayload = {
+        "name": "odd.csv",
+        "mimeType": "text/csv",
+        "buffer": fixture("schwab-brokerage-odd-rows.csv"),
+    }
+    phone.set_input_files("input[type=file]", odd_rows)
     phone.select_option("select[name=account]", str(account.pk))
     screenshot(phone, "import")
     phone.click("button:has-text('Import')")

@@ -18,6 +18,7 @@ from aggregation.models import Transaction
 from brokerhub.celery import app as hub_app
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
+from connections import connection_manager
 from connections.brokers.calls import BrokerCall, Operation, call_finished
 from connections.brokers.records import AuthMethod
 from connections.models import EPOCH, Connection
@@ -291,6 +292,29 @@ def test_a_running_run_is_cancelled_in_the_middle_of_a_call(connect: Connect, pe
     assert connection.accounts.count() == 2
     assert sync(connection).state == RunState.SUCCEEDED
     assert differences(of_hub(connection), of_broker(sandbox.truth())) == []
+
+
+@pytest.mark.parametrize("keep_history", [True, False], ids=["kept", "erased"])
+def test_disconnecting_stops_a_sync_in_the_middle_of_a_call(connect: Connect, person: User, keep_history: bool) -> None:
+    connection = connect(person)
+    run = ask(connection)
+    calls: list[int] = []
+
+    def leave_at_the_third() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            connection_manager.disconnect(connection=connection, actor=person, keep_history=keep_history)
+
+    with after_each_call(Operation.TRANSACTIONS, leave_at_the_third):
+        tasks.run(run.pk)
+    assert len(calls) == 3
+    booked = Transaction.objects.filter(run=run.pk).count()
+    if keep_history:
+        run.refresh_from_db()
+        assert (run.state, run.inserted) == (RunState.CANCELLED, booked)
+        assert booked > 0
+    else:
+        assert (booked, SyncRun.objects.count()) == (0, 0)
 
 
 # --- Waiting ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 
 from aggregation.filters import TransactionFilter, newest_first, own_accounts
 from aggregation.models import Balance, Position, Transaction
+from aggregation.newest import ACCOUNTS_ONCE
 from aggregation.serializers import (
     AccountSerializer,
     BalanceSerializer,
@@ -60,7 +61,7 @@ class PositionList(ListAPIView[Position]):
 
     def get_queryset(self) -> QuerySet[Position]:
         held = Position.objects.for_user(self.request.user).held()  # type: ignore[arg-type]
-        return held.select_related("instrument", "account__connection").defer("raw")
+        return held.select_related("instrument").prefetch_related(ACCOUNTS_ONCE).defer("raw")
 
 
 @extend_schema(tags=["portfolio"])
@@ -75,7 +76,7 @@ class BalanceList(ListAPIView[Balance]):
 
     def get_queryset(self) -> QuerySet[Balance]:
         balances = Balance.objects.for_user(self.request.user)  # type: ignore[arg-type]
-        return balances.select_related("account__connection").defer("raw")
+        return balances.prefetch_related(ACCOUNTS_ONCE).defer("raw")
 
 
 @extend_schema(tags=["portfolio"])

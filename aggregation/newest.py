@@ -7,12 +7,17 @@ asked for. So each account gives at most one page of keys, and only the newest o
 from collections.abc import Sequence
 from typing import Any, Self
 
-from django.db.models import Q
+from django.db.models import Prefetch, Q
 
 from aggregation.models import Transaction, TransactionQuerySet
 from brokerhub.kernel.paging import beyond
+from connections.models import Account
 
 ORDER = ("-traded_on", "-pk")
+# One query for the few accounts of many rows; joined, each row would build an account and a connection of its own.
+ACCOUNTS_ONCE = Prefetch(
+    "account", Account.objects.select_related("connection").defer("connection__sealed_credentials")
+)
 UNREAD = ("raw", "content_key", "fingerprint")  # large, and on no list
 
 
@@ -45,4 +50,4 @@ class NewestFirst:
             return []
         keys = each[0] if len(each) == 1 else each[0].union(*each[1:], all=True).order_by(*order)[: page.stop]
         rows = Transaction.objects.filter(pk__in=[pk for pk, _ in keys])
-        return list(rows.select_related("instrument", "account__connection").defer(*UNREAD).order_by(*order))
+        return list(rows.select_related("instrument").prefetch_related(ACCOUNTS_ONCE).defer(*UNREAD).order_by(*order))

@@ -26,19 +26,19 @@ CREATE TEMP TABLE staged (
     occurred_at timestamptz, instrument_id bigint,
     quantity numeric(38, 18), price numeric(28, 10), gross_amount numeric(28, 10),
     fees numeric(28, 10), taxes numeric(28, 10), net_amount numeric(28, 10),
-    currency text, description text, group_id text, status text, raw jsonb
+    currency text, description text, group_id text, status text, raw text
 ) ON COMMIT DROP
 """
 
-# Texts are joined by the unit separator, numbers written without trailing zeros, times in UTC: the same row always
-# gives the same digest. No units and zero units are the same content. `instrument_id` and not its symbol, because a
-# symbol may be learnt later.
+# Texts are joined by the unit separator, numbers written without trailing zeros, days and times as numbers: the same
+# row gives the same digest whatever the session's settings. No units and zero units are the same content.
+# `instrument_id` and not its symbol, because a symbol may be learnt later.
 _CONTENT = """
-    kind, to_char(traded_on, 'YYYY-MM-DD'), coalesce(instrument_id::text, ''),
+    kind, (traded_on - date '2000-01-01')::text, coalesce(instrument_id::text, ''),
     coalesce(trim_scale(nullif(quantity, 0))::text, ''), trim_scale(net_amount)::text, currency
 """
 _DETAILS = """
-    subtype, coalesce(to_char(settled_on, 'YYYY-MM-DD'), ''), coalesce(extract(epoch FROM occurred_at)::text, ''),
+    subtype, coalesce((settled_on - date '2000-01-01')::text, ''), coalesce(extract(epoch FROM occurred_at)::text, ''),
     coalesce(trim_scale(price)::text, ''), coalesce(trim_scale(gross_amount)::text, ''), trim_scale(fees)::text,
     trim_scale(taxes)::text, description, group_id, status
 """
@@ -50,13 +50,14 @@ KEY = f"""
 CREATE TEMP TABLE keyed ON COMMIT DROP AS
 SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, prior.fingerprint = row.fingerprint AS is_known
 FROM (
-    SELECT line, external_id, status,
-        sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key,
-        sha256(convert_to(concat_ws(chr(31), {_CONTENT}, {_DETAILS}), 'UTF8')) AS fingerprint,
+    SELECT line, external_id, status, content_key,
+        sha256(content_key || convert_to(concat_ws(chr(31), {_DETAILS}), 'UTF8')) AS fingerprint,
         -- a broker's id twice in one batch is a page sent twice: the last one is the broker's newest word
         row_number() OVER (
-            PARTITION BY external_id, CASE WHEN external_id = '' THEN line END ORDER BY line DESC) AS copy
-    FROM staged
+            PARTITION BY external_id COLLATE "C", CASE WHEN external_id = '' THEN line END ORDER BY line DESC) AS copy
+    FROM (
+        SELECT *, sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key FROM staged OFFSET 0
+    ) AS named
 ) AS row
 LEFT JOIN LATERAL (
     SELECT id, status, fingerprint FROM aggregation_transaction
@@ -149,7 +150,7 @@ _BOOKED = [column for column in COLUMNS if column not in {"line", "status"}]
 INSERT = f"""
 INSERT INTO aggregation_transaction ({", ".join(_BOOKED)},
     id, status, content_key, fingerprint, occurrence, account_id, source, run_id, booked_at)
-SELECT {", ".join("staged." + column for column in _BOOKED)},
+SELECT {", ".join("staged." + column for column in _BOOKED)}::jsonb,
     new_id, book_status, content_key, fingerprint, occurrence, %(account)s, %(source)s, %(run)s, now()
 FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL ORDER BY line
 """
@@ -171,6 +172,9 @@ def stage(cursor: CursorWrapper, records: Sequence[TransactionRecord], ids: Mapp
 def classify(cursor: CursorWrapper, scope: Mapping[str, int | str | None]) -> dict[str, int]:
     """Fill the table `booking` from `staged`; how many rows of which outcome are in it. Known rows are not."""
     cursor.execute(KEY, scope)
+    cursor.execute("SELECT 1 FROM keyed WHERE is_known IS NOT TRUE LIMIT 1")
+    if cursor.fetchone() is None:
+        return {}
     cursor.execute("ANALYZE keyed")
     cursor.execute(LOOK_AROUND, scope)
     cursor.execute("ANALYZE near")

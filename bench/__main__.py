@@ -20,6 +20,7 @@ def main() -> None:
     parser.add_argument("--large", action="store_true", help="book 100,000 rows as well (some minutes)")
     large = parser.parse_args().large
     folder = Path(tempfile.mkdtemp(prefix="brokerhub-bench-")).resolve()
+    (folder / "static").mkdir()
     folder.chmod(0o711)  # as root, PostgreSQL runs under another account
     try:
         _set_environment(folder)

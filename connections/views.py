@@ -157,7 +157,7 @@ def refresh(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
 
 
 def in_words(counts: dict[str, int]) -> str:
-    """{"accounts": 1, "transactions": 1640} as "1 account and 1,640 transactions"; what there is none of is left out."""
+    """{"accounts": 1, "transactions": 1640} as "1 account and 1,640 transactions"; none of a thing is left out."""
     parts = [f"{count:,} {name if count != 1 else name.removesuffix('s')}" for name, count in counts.items() if count]
     return get_text_list(parts, "and") or "nothing yet"
 

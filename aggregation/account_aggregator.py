@@ -227,7 +227,8 @@ class Portfolio:
 
 def portfolio(user: User) -> Portfolio:
     """Three queries, however many accounts and positions."""
-    accounts = Account.objects.for_user(user).current().exclude(connection__state__in=LEFT).select_related("connection")
+    own = Account.objects.for_user(user).current().exclude(connection__state__in=LEFT)
+    accounts = own.select_related("connection").defer("connection__sealed_credentials")
     return Portfolio(_summaries(list(accounts.order_by("connection__created_at", "pk"))), ZoneInfo(user.timezone))
 
 

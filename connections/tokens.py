@@ -1,7 +1,8 @@
 """Access tokens: handing out the current one, renewing it once for all processes.
 
 Single flight without a lock held over HTTP: one guarded UPDATE takes a lease on the row, the winner calls the broker
-and saves what it gets before anybody uses it; the others watch the row until the new token is there.
+and saves what it gets before anybody uses it; the others watch the row until the new token is there. What the winner
+gets is saved only over the sign-in it renewed: a new sign-in, or none any more, always stands.
 """
 
 import time
@@ -20,8 +21,8 @@ from connections.models import EPOCH, Connection
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=90)  # longer than one token call may take
-WATCH_SECONDS = 95.0
+LEASE = timedelta(seconds=120)  # longer than one token call may take
+WATCH_SECONDS = 125.0
 RENEW_AHEAD = timedelta(minutes=5)
 
 
@@ -47,8 +48,7 @@ class StoredTokens:
     connection_id: UUID
 
     def current(self) -> str:
-        connection = Connection.objects.get(pk=self.connection_id)
-        grant = read_grant(connection)
+        grant = read_grant(self._row())
         if grant.access_expires_at > timezone.now():
             return str(grant.secrets["access_token"])
         return self.renew(refused=str(grant.secrets["access_token"]))
@@ -57,30 +57,44 @@ class StoredTokens:
         """A token other than `refused`: what another process has just saved, or a fresh one. Raises BrokerError."""
         give_up = time.monotonic() + WATCH_SECONDS
         while time.monotonic() < give_up:
-            connection = Connection.objects.get(pk=self.connection_id)
+            connection = self._row()
             grant = read_grant(connection)
             if grant.secrets["access_token"] != refused:
                 return str(grant.secrets["access_token"])
             lease = _take_lease(connection)
-            if lease is not None:
-                return self._renew_holding(lease, refused)
-            time.sleep(0.2)  # somebody else is at it
+            if lease is None:
+                time.sleep(0.2)  # somebody else is at it
+            else:
+                self._renew_holding(lease, refused)
         raise BrokerUnavailable("Another process is still renewing this sign-in.")
 
-    def _renew_holding(self, lease: datetime, refused: str) -> str:
-        connection = Connection.objects.get(pk=self.connection_id)
+    def _row(self) -> Connection:
+        connection = Connection.objects.filter(pk=self.connection_id).first()
+        if connection is None:
+            raise NeedsReauth("This connection has been removed.", reason_code="not_signed_in")
+        return connection
+
+    def _renew_holding(self, lease: datetime, refused: str) -> None:
+        """Renew and save. Leaves the row alone when it changed under the call: the caller reads what it holds now."""
         try:
+            connection = self._row()
             grant = read_grant(connection)
-            if grant.secrets["access_token"] == refused:
+            if grant.secrets["access_token"] != refused:
+                return
+            read = Connection.objects.filter(pk=connection.pk, sealed_credentials=connection.sealed_credentials)
+            try:
                 grant = BROKERS[AuthMethod(connection.method)].sign_in().refresh(grant)
-                connection.seal_credentials(grant.secrets)
-                Connection.objects.filter(pk=connection.pk, refresh_held_until=lease).update(
-                    sealed_credentials=connection.sealed_credentials, access_expires_at=grant.access_expires_at
-                )
-                log.info("access_renewed", connection_id=str(connection.pk))
-            return str(grant.secrets["access_token"])
+            except NeedsReauth:
+                if read.exists():
+                    raise
+                return  # signed in again meanwhile, which ends the old refresh token
+            connection.seal_credentials(grant.secrets)
+            saved = read.update(
+                sealed_credentials=connection.sealed_credentials, access_expires_at=grant.access_expires_at
+            )
+            log.info("access_renewed", connection_id=str(connection.pk), saved=bool(saved))
         finally:
-            Connection.objects.filter(pk=connection.pk, refresh_held_until=lease).update(refresh_held_until=EPOCH)
+            Connection.objects.filter(pk=self.connection_id, refresh_held_until=lease).update(refresh_held_until=EPOCH)
 
 
 def _take_lease(connection: Connection) -> datetime | None:

@@ -140,6 +140,67 @@ def test_many_who_meet_an_expired_token_renew_it_once(connect, person, sandbox):
     assert len(renewals(sandbox)) == 1
 
 
+@pytest.fixture
+def meanwhile():
+    """`meanwhile(act)` runs `act` once, after the broker has answered a renewal and before the hub has saved it."""
+
+    def arrange(act):
+        def answered(call, **_):
+            if call.operation is Operation.REFRESH:
+                call_finished.disconnect(dispatch_uid="meanwhile")
+                act()
+
+        call_finished.connect(answered, weak=False, dispatch_uid="meanwhile")
+
+    yield arrange
+    call_finished.disconnect(dispatch_uid="meanwhile")
+
+
+def test_a_renewal_that_ends_after_disconnecting_brings_no_key_back(connect, person, meanwhile):
+    connection = connect(person)
+    meanwhile(lambda: connection_manager.disconnect(connection=Connection.objects.get(), actor=person))
+    with pytest.raises(NeedsReauth):
+        connection_manager.refresh_credentials(connection)
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.DISCONNECTED
+    assert bytes(connection.sealed_credentials) == b""
+    assert connection.access_expires_at is None
+
+
+def test_a_renewal_that_ends_after_erasing_says_that_the_connection_is_gone(connect, person, meanwhile):
+    connection = connect(person)
+    erase = Connection.objects.get()
+    meanwhile(lambda: connection_manager.disconnect(connection=erase, actor=person, keep_history=False))
+    with pytest.raises(NeedsReauth, match="removed"):
+        StoredTokens(connection.pk).renew(refused=connection.read_credentials()["access_token"])
+
+
+def test_a_renewal_that_ends_after_a_new_sign_in_leaves_that_sign_in_as_it_is(connect, person, meanwhile):
+    connection = connect(person)
+    signed_in = []
+    meanwhile(lambda: signed_in.append(connect(person).read_credentials()))
+    connection_manager.refresh_credentials(connection)
+    assert [connection.read_credentials()] == signed_in
+    connection_manager.refresh_credentials(connection)
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_new_sign_in_that_ends_the_old_token_under_a_renewal_asks_for_no_other(connect, person, meanwhile, sandbox):
+    connection = connect(person)
+    sandbox.end_tokens(revoke=True)
+    meanwhile(lambda: connect(person))
+    connection_manager.refresh_credentials(connection)
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_renewal_slower_than_its_lease_is_kept_all_the_same(connect, person, meanwhile):
+    connection = connect(person)
+    before = connection.read_credentials()["access_token"]
+    meanwhile(lambda: Connection.objects.update(refresh_held_until=timezone.now() - timedelta(seconds=1)))
+    connection_manager.refresh_credentials(connection)
+    assert connection.read_credentials()["access_token"] != before
+
+
 def test_the_calls_are_told_without_any_secret(connect, person, sandbox):
     told = []
     call_finished.connect(lambda call, **_: told.append(call), weak=False, dispatch_uid="listening-test")

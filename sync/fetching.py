@@ -142,7 +142,9 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
         booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
         park(run=hold.run, account=account, parked=parked)
         resolve(account, (record.external_id for record in records))
-        gap = _move_cursor(account, page)
+        further, gap = _move_cursor(account, page)
+        if further:
+            hold.advanced()
         hold.add(
             Counts(
                 fetched=booked.fetched + len(parked),
@@ -160,18 +162,22 @@ def _prefixed(account: Account, notes: Iterable[str]) -> Iterator[str]:
     return (f"{account}: {note}" for note in notes)
 
 
-def _move_cursor(account: Account, page: TransactionPage) -> tuple[str, ...]:
-    """Extend what is covered by the page's window. A window that leaves days out starts anew, with a note."""
+def _move_cursor(account: Account, page: TransactionPage) -> tuple[bool, tuple[str, ...]]:
+    """Extend what is covered by the page's window; whether that brought new days, and notes for people.
+
+    A window that leaves days out starts anew, with a note.
+    """
     cursor = SyncCursor.objects.filter(account=account).first()
     if cursor is None:
         SyncCursor.objects.create(account=account, covered_from=page.covers_from, covered_to=page.covers_to)
-        return ()
+        return True, ()
     if page.covers_from > cursor.covered_to + timedelta(days=1):
         note = f"{cursor.covered_to + timedelta(days=1)} to {page.covers_from - timedelta(days=1)} could not be read"
         cursor.covered_from, cursor.covered_to = page.covers_from, page.covers_to
         cursor.save()
-        return (f"{note}: the broker does not go back that far any more. Import a file for these days.",)
+        return True, (f"{note}: the broker does not go back that far any more. Import a file for these days.",)
+    further = page.covers_to > cursor.covered_to
     cursor.covered_from = min(cursor.covered_from, page.covers_from)
     cursor.covered_to = max(cursor.covered_to, page.covers_to)
     cursor.save()
-    return ()
+    return further, ()

@@ -98,14 +98,21 @@ class Hold:
                 setattr(self.run, name, value)
 
     def add(self, counts: Counts, **changes: Any) -> None:
-        """Add a page's counts. The database refuses totals that do not add up. A page is progress: attempts restart."""
+        """Add a page's counts. The database refuses totals that do not add up."""
         names = ("fetched", "inserted", "matched", "superseded", "parked", "rejected")
-        self.write(**{name: F(name) + getattr(counts, name) for name in names}, attempts=0, **changes)
+        self.write(**{name: F(name) + getattr(counts, name) for name in names}, **changes)
+
+    def advanced(self) -> None:
+        """The run got further than any attempt before, so the count of vain attempts starts anew."""
+        if self.run.attempts:
+            self.write(attempts=0)
 
     def is_done(self, part: str) -> bool:
         return bool(self.run.parts.get(part, {}).get("state") == PartState.DONE)
 
     def part(self, part: str, state: str, detail: str = "") -> None:
+        if state == PartState.DONE and not self.is_done(part):
+            self.advanced()
         result = {"state": state, "detail": detail[:300], "at": timezone.now().isoformat(timespec="seconds")}
         self.write(parts={**self.run.parts, part: result})
 

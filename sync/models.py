@@ -131,7 +131,7 @@ class SyncRun(models.Model):
     warnings = models.JSONField(default=list, blank=True)
     error_code = models.CharField(max_length=40, blank=True)
     error = models.CharField(max_length=500, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0, help_text="Starts since the last page that was booked.")
+    attempts = models.PositiveSmallIntegerField(default=0, help_text="Starts since the run last got further.")
     held_by = models.UUIDField(null=True, editable=False, help_text="Drawn anew by each worker that takes the run.")
     held_until = models.DateTimeField(default=EPOCH, editable=False, help_text="The worker's lease.")
     sent_at = models.DateTimeField(default=EPOCH, editable=False, help_text="When a task message was sent for it.")

@@ -14,7 +14,7 @@ from connections.models import Account, Connection
 from sync.models import Mode, SyncCursor, SyncRun, Trigger
 
 MARKET = ZoneInfo("America/New_York")
-MAX_ATTEMPTS = 8  # in a row without a single page booked
+MAX_ATTEMPTS = 8  # in a row without getting any further
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=30)
 PLAN_BATCH = 100  # a minute; spreads a crowd over the hour instead of meeting the broker's limits all at once
 

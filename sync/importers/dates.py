@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime
+from functools import lru_cache
 
 _AS_OF = re.compile(r"\s+as of\s+", re.I)
 
@@ -17,6 +18,7 @@ def parse_us_date(text: str) -> date:
     raise ValueError(f"“{bare[:40]}” is not a date like 12/31/2025")
 
 
+@lru_cache(maxsize=8192)  # a file has many rows a day
 def parse_as_of(text: str) -> tuple[date, date]:
     """Posting and effective date of `MM/DD/YYYY as of MM/DD/YYYY`; without "as of" the same. Raises ValueError."""
     posted, *effective = _AS_OF.split(text.strip(), maxsplit=1)

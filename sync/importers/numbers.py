@@ -5,7 +5,7 @@ from decimal import Decimal
 
 NO_VALUE = frozenset({"", "-", "--", "n/a", "na"})
 _NOISE = re.compile(r"[$€£¥\s\u00a0\u202f]")
-_NUMBER = re.compile(r"[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"(?=[^eE]*\d)[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d{1,2})?", re.ASCII)
 MAX_WHOLE_DIGITS, MAX_DECIMALS = 18, 18
 
 
@@ -17,7 +17,7 @@ def parse_number(text: str) -> Decimal | None:
     negative = bare.startswith("(") and bare.endswith(")")
     if negative:
         bare = bare[1:-1]
-    if not _NUMBER.fullmatch(bare) or not re.search(r"\d", bare):
+    if not _NUMBER.fullmatch(bare):
         raise ValueError(f"“{text[:40]}” is not a number")
     number = Decimal(bare.replace(",", ""))
     exponent = number.as_tuple().exponent

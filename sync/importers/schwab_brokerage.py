@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum, auto
+from functools import lru_cache
 from typing import ClassVar
 
 from django.utils import timezone
@@ -262,6 +263,7 @@ def _signed(rule: Rule, action: str, quantity: Decimal | None) -> Decimal | None
     return quantity if rule.sign is Sign.PRINTED else None
 
 
+@lru_cache(maxsize=8192)  # a file has many rows of one security
 def _instrument(symbol: str, description: str) -> InstrumentRecord | None:
     """What the symbol stands for. The file names no kind of security: beyond options and CUSIPs it is a guess from the
     name, which the identity of the instrument does not depend on."""

@@ -364,6 +364,26 @@ def test_a_broker_that_stays_away_is_given_up_with_the_reason(connect: Connect, 
     assert sync(connection).state == RunState.SUCCEEDED
 
 
+def test_a_run_that_gets_further_each_time_is_never_given_up(
+    connect: Connect, person: User, sandbox: Sandbox, redis_client: redis.Redis
+) -> None:
+    """One page a start is slower than MAX_ATTEMPTS starts allow, yet each start is an advance."""
+    connection = connect(person)
+    run = ask(connection)
+    starts = 0
+    while run.status.is_open:
+        sandbox.fault("429", "transactions", after=1, times=1, retry_after=3600)
+        SyncRun.objects.filter(pk=run.pk).update(wait_until=None)
+        work(run)
+        sandbox.clear_faults()
+        redis_client.flushdb()  # a minute later: our own budget of calls is full again
+        starts += 1
+        assert run.attempts <= 1
+    assert starts > MAX_ATTEMPTS
+    assert run.state == RunState.SUCCEEDED
+    assert differences(of_hub(connection), of_broker(sandbox.truth())) == []
+
+
 def test_one_endpoint_that_is_away_does_not_hold_up_the_others(
     connect: Connect, person: User, sandbox: Sandbox
 ) -> None:

@@ -48,6 +48,7 @@ class Nature(StrEnum):
     BANK_INTEREST = "bank_interest"
     MARGIN_INTEREST = "margin_interest"
     BOND_INTEREST = "bond_interest"
+    LENDING_INTEREST = "lending_interest"  # for shares the broker lent out
     RECEIPT_FEE = "receipt_fee"
     SERVICE_FEE = "service_fee"
     WITHHOLDING = "withholding"
@@ -83,6 +84,7 @@ KINDS = {
     Nature.BANK_INTEREST: Kind.INTEREST,
     Nature.MARGIN_INTEREST: Kind.INTEREST,
     Nature.BOND_INTEREST: Kind.INTEREST,
+    Nature.LENDING_INTEREST: Kind.INTEREST,
     Nature.RECEIPT_FEE: Kind.FEE,
     Nature.SERVICE_FEE: Kind.FEE,
     Nature.WITHHOLDING: Kind.TAX,

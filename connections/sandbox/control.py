@@ -67,7 +67,7 @@ def overview(method: str, body: Body) -> Any:
 @lever("GET")
 def person_truth(method: str, body: Body, login: str) -> Any:
     with WORLD.lock:
-        return truth.of_person(_person(login))
+        return truth.of_person(_person(login), _broker(body) if "broker" in body else None)
 
 
 @lever("POST")

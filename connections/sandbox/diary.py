@@ -39,6 +39,7 @@ class Diary:
         self.market = market
         self.rng = Random()
         self.ids = ids
+        self.tariff = order_fees  # what the broker takes for an order; a story at another broker sets its own
         self.cash = ZERO
         self.held: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.written: list[Event] = []
@@ -68,7 +69,7 @@ class Diary:
         price = self._execution_price(instrument, day)
         order = 1_003_300_000_000 + self.rng.randrange(10**9)
         gross = (size * price * instrument.multiplier).quantize(CENT)
-        fees = order_fees(instrument, size, gross)
+        fees = self.tariff(instrument, size, gross)
         nature = Nature.ORDER_BUY if size > 0 else Nature.ORDER_SELL
         closing = self.held[symbol] * size < 0
         for _ in range(fills):

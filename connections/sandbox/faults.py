@@ -99,17 +99,27 @@ def distort(payload: Any, faults: list[Fault]) -> Any:
     return payload
 
 
+def _of_rows(payload: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
+    """The payload with its rows changed: it is the list itself, or an envelope around `results`."""
+    if isinstance(payload, list):
+        return change(payload)
+    if isinstance(payload, dict) and isinstance(payload.get("results"), list):
+        return {**payload, "results": change(payload["results"])}
+    return payload
+
+
 def _empty_page(payload: Any, params: Mapping[str, Any]) -> Any:
-    return [] if isinstance(payload, list) else {}
+    emptied = _of_rows(payload, lambda rows: [])
+    return {} if emptied is payload else emptied
 
 
 def _duplicate_page(payload: Any, params: Mapping[str, Any]) -> Any:
-    return [*payload, *payload] if isinstance(payload, list) else payload
+    return _of_rows(payload, lambda rows: [*rows, *rows])
 
 
 def _reordered(payload: Any, params: Mapping[str, Any]) -> Any:
     """A fixed shuffle: every second row, then the others backwards."""
-    return [*payload[1::2], *payload[0::2][::-1]] if isinstance(payload, list) else payload
+    return _of_rows(payload, lambda rows: [*rows[1::2], *rows[0::2][::-1]])
 
 
 def _schema_drift(payload: Any, params: Mapping[str, Any]) -> Any:

@@ -25,6 +25,7 @@ class AssetClass(StrEnum):
     OPTION = "option"
     BOND = "bond"
     MONEY_FUND = "money_fund"
+    CRYPTO = "crypto"
 
 
 MULTIPLIERS = {AssetClass.OPTION: Decimal(100), AssetClass.BOND: Decimal(10)}  # a bond: 1,000 face, priced per 100
@@ -127,6 +128,14 @@ INSTRUMENTS = {
         ),
     )
 }  # fmt: skip
+COINS = {  # beside the listed ones: no exchange day, no dividend, no CUSIP; their close is the exchange's here too
+    coin.symbol: coin
+    for coin in (
+        _stock("BTC", "Bitcoin", "", "63500.00", 0.09, 0.027, asset_class=AssetClass.CRYPTO),
+        _stock("ETH", "Ethereum", "", "4550.00", -0.03, 0.034, asset_class=AssetClass.CRYPTO),
+        _stock("SOL", "Solana", "", "235.00", -0.06, 0.045, asset_class=AssetClass.CRYPTO),
+    )
+}
 SPLITS = (Split("NVDA", date(2024, 6, 10), Decimal(10)),)
 
 
@@ -139,10 +148,10 @@ class Market:
         self._rngs: dict[str, Random] = {}
 
     def instrument(self, symbol: str) -> Instrument | None:
-        """Listed instruments, and any option on one of them. None when there is no such symbol."""
+        """Listed instruments, any option on one of them, and coins. None when there is no such symbol."""
         if len(symbol) == OPTION_SYMBOL_LENGTH:
             return option_from_symbol(symbol)
-        return INSTRUMENTS.get(symbol)
+        return INSTRUMENTS.get(symbol) or COINS.get(symbol)
 
     def known(self, symbol: str) -> Instrument:
         """As `instrument`, raising KeyError for a symbol that does not exist."""

@@ -1,8 +1,9 @@
 """The people of the sandbox: who they are, how they sign in, which accounts they have."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from typing import TypeAlias
 
 from connections.sandbox import stories
 from connections.sandbox.book import Account, Event
@@ -10,6 +11,7 @@ from connections.sandbox.diary import Diary, activity_ids
 from connections.sandbox.market import Market
 from connections.sandbox.trading_days import ONE_DAY
 
+Story: TypeAlias = Callable[[list[Diary], date], None]
 PASSWORD = "sandbox"  # the same for everyone here, and shown on the sign-in page
 
 
@@ -34,14 +36,14 @@ class People:
     def __init__(self, market: Market) -> None:
         self.market = market
         self._people: dict[str, Person] = {}
-        self._written: dict[tuple[str, date], list[list[Event]]] = {}  # stories once told, to be told again at once
+        self._written: dict[tuple[str, str, date], list[list[Event]]] = {}  # once told, told again at once
 
     def tell(self, today: date) -> None:
         """Forget all and tell the seeded stories up to the day before `today`."""
         until = today - ONE_DAY
         self._people = {}
-        self._add(maria(), stories.maria, until)
-        self._add(james(), stories.james, until)
+        self._add(maria(), {"schwab": stories.maria}, until)
+        self._add(james(), {"schwab": stories.james}, until)
 
     def get(self, login: str) -> Person | None:
         return self._people.get(login.strip().lower())
@@ -66,15 +68,18 @@ class People:
         self._people[login] = person
         return person
 
-    def _add(self, person: Person, story: Callable[[list[Diary], date], None], until: date) -> None:
-        key = person.login, until
-        if key not in self._written:
-            ids = activity_ids(f"{self.market.seed}:{person.login}")
-            diaries = [Diary(account, self.market, ids) for account in person.accounts]
-            story(diaries, until)
-            self._written[key] = [diary.written for diary in diaries]
-        for account, events in zip(person.accounts, self._written[key], strict=True):
-            account.fill(events)
+    def _add(self, person: Person, told: Mapping[str, Story], until: date) -> None:
+        """`told` is one story per broker; each has ids of its own, so that a new broker changes no other's history."""
+        for broker, story in told.items():
+            key = person.login, broker, until
+            if key not in self._written:
+                seed = f"{self.market.seed}:{person.login}"
+                ids = activity_ids(seed if broker == "schwab" else f"{seed}:{broker}")
+                diaries = [Diary(account, self.market, ids) for account in person.at(broker)]
+                story(diaries, until)
+                self._written[key] = [diary.written for diary in diaries]
+            for account, events in zip(person.at(broker), self._written[key], strict=True):
+                account.fill(events)
         self._people[person.login] = person
 
 

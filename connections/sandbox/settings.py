@@ -4,14 +4,20 @@ import logging
 import secrets
 from pathlib import Path
 
+from connections.sandbox.hosts import BY_HOST
+
 HERE = Path(__file__).parent
 SECRET_KEY = secrets.token_urlsafe(50)  # nothing outlives the process
 DEBUG = False
-ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", "api.schwabapi.com"]
+ALLOWED_HOSTS = ["127.0.0.1", "localhost", "[::1]", *BY_HOST]
 ROOT_URLCONF = "connections.sandbox.urls"
 WSGI_APPLICATION = "connections.sandbox.wsgi.application"
 INSTALLED_APPS = ["connections.sandbox"]
-MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
+MIDDLEWARE = [
+    "connections.sandbox.hosts.by_host",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
 SECURE_REFERRER_POLICY = "no-referrer"  # the sign-in page's address holds the state
 TEMPLATES = [{"BACKEND": "django.template.backends.django.DjangoTemplates", "DIRS": [HERE / "templates"]}]
 DATABASES: dict[str, dict[str, str]] = {}

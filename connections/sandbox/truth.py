@@ -11,12 +11,14 @@ from connections.sandbox.world import WORLD
 CURRENCY = "USD"
 
 
-def of_person(person: Person) -> dict[str, Any]:
+def of_person(person: Person, broker: str | None = None) -> dict[str, Any]:
+    """`broker` None: the accounts at all of them."""
+    accounts = person.accounts if broker is None else person.at(broker)
     return {
         "login": person.login,
         "now": WORLD.clock.now().isoformat(),
         "market_date": WORLD.clock.today().isoformat(),
-        "accounts": [of_account(account) for account in person.accounts],
+        "accounts": [of_account(account) for account in accounts],
     }
 
 

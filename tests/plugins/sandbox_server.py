@@ -43,16 +43,23 @@ class Sandbox:
     def reset(self) -> None:
         self.control("reset")
 
-    def truth(self, login: str = "maria") -> dict[str, Any]:
-        truth: dict[str, Any] = self.control(f"truth/{login}", "GET")
+    def truth(self, login: str = "maria", broker: str = "schwab") -> dict[str, Any]:
+        truth: dict[str, Any] = self.control(f"truth/{login}", "GET", broker=broker)
         return truth
 
     def fault(
-        self, kind: str, operation: str = "*", *, times: int | None = None, after: int = 0, **params: Any
+        self,
+        kind: str,
+        operation: str = "*",
+        *,
+        times: int | None = None,
+        after: int = 0,
+        broker: str = "schwab",
+        **params: Any,
     ) -> dict[str, Any]:
         """Switch a fault on; `times` None keeps it on until `clear_faults`."""
         fault: dict[str, Any] = self.control(
-            "faults", broker="schwab", operation=operation, kind=kind, times=times, after=after, params=params
+            "faults", broker=broker, operation=operation, kind=kind, times=times, after=after, params=params
         )
         return fault
 
@@ -65,9 +72,9 @@ class Sandbox:
     def set_now(self, moment: datetime) -> None:
         self.control("clock", now=moment.isoformat())
 
-    def limit(self, per_minute: int | None) -> None:
-        """Calls Schwab allows the app in any minute; None lifts the limit."""
-        self.control("limits", broker="schwab", per_minute=per_minute)
+    def limit(self, per_minute: int | None, broker: str = "schwab") -> None:
+        """Calls a broker allows the app in any minute; None lifts the limit."""
+        self.control("limits", broker=broker, per_minute=per_minute)
 
     def register_callback(self, url: str) -> None:
         """Let Schwab's app come back to `url` too, until the next reset."""
@@ -90,8 +97,10 @@ class Sandbox:
         row: dict[str, Any] = self.control("corrections", login=login, account=account, backdated=facts)
         return row
 
-    def end_tokens(self, login: str = "maria", *, expire: bool = False, revoke: bool = False) -> dict[str, int]:
-        ended: dict[str, int] = self.control("tokens", broker="schwab", login=login, expire=expire, revoke=revoke)
+    def end_tokens(
+        self, login: str = "maria", *, expire: bool = False, revoke: bool = False, broker: str = "schwab"
+    ) -> dict[str, int]:
+        ended: dict[str, int] = self.control("tokens", broker=broker, login=login, expire=expire, revoke=revoke)
         return ended
 
     def calls(self, operation: str | None = None) -> list[dict[str, Any]]:

@@ -39,7 +39,7 @@ def quotes(request: HttpRequest, exchange: Exchange) -> Any:
     if len(symbols) > MOST_SYMBOLS:
         raise _bad(f"Number of symbols should not exceed {MOST_SYMBOLS}", "symbols")
     sections = _sections(request)
-    found = {symbol: instrument for symbol in symbols if (instrument := WORLD.market.instrument(symbol))}
+    found = {symbol: instrument for symbol in symbols if (instrument := _listed(symbol))}
     answer: dict[str, Any] = {symbol: _quote(instrument, sections) for symbol, instrument in found.items()}
     if unknown := [symbol for symbol in symbols if symbol not in found]:
         answer["errors"] = {"invalidSymbols": unknown}
@@ -49,10 +49,16 @@ def quotes(request: HttpRequest, exchange: Exchange) -> Any:
 @operation(SCHWAB, "quotes")
 def single_quote(request: HttpRequest, exchange: Exchange, symbol: str) -> Any:
     read_only(request)
-    instrument = WORLD.market.instrument(symbol)
+    instrument = _listed(symbol)
     if instrument is None:
         raise Refusal(404, errors(404, text=True))
     return {symbol: _quote(instrument, _sections(request))}
+
+
+def _listed(symbol: str) -> Instrument | None:
+    """Schwab quotes no coins."""
+    instrument = WORLD.market.instrument(symbol)
+    return None if instrument is None or instrument.asset_class is AssetClass.CRYPTO else instrument
 
 
 def _sections(request: HttpRequest) -> tuple[str, ...]:

@@ -1,0 +1,29 @@
+"""Brokers by their own host names: a client whose transport is turned to the sandbox still says whom it means."""
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+BY_HOST = {  # host name -> the prefix below which the sandbox has it
+    "api.schwabapi.com": "/schwab",
+    "robinhood.com": "/robinhood/www",
+    "api.robinhood.com": "/robinhood/api",
+    "bonfire.robinhood.com": "/robinhood/bonfire",
+    "nummus.robinhood.com": "/robinhood/nummus",
+    "phoenix.robinhood.com": "/robinhood/phoenix",
+    "minerva.robinhood.com": "/robinhood/minerva",
+    "trading.robinhood.com": "/robinhood/trading",
+    "agent.robinhood.com": "/robinhood/agent",
+}
+
+
+def by_host(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Middleware: put a broker's prefix in front of what is asked of its host. `request.path` stays as it came."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        host = request.META.get("HTTP_HOST", "").split(":")[0].lower()
+        if prefix := BY_HOST.get(host):
+            request.path_info = f"{prefix}{request.path_info}"
+        return get_response(request)
+
+    return middleware

@@ -4,6 +4,7 @@ Facts and limits: developer.schwab.com and the public clients schwab-py and Schw
 """
 
 import hashlib
+import time as clock
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -37,6 +38,8 @@ CALLS_PER_MINUTE = 60  # no official figure for reads; half of the 120 that clie
 AUTHORIZATION_LIFETIME = timedelta(days=7)  # from the login; refreshing does not extend it
 WINDOW = timedelta(days=363)  # a span of 365 days plus the end of the day is refused
 MAX_ROWS = 3000  # of one answer, there is no paging: a full one may be cut
+TOKEN_READ_TIMEOUT = 30.0  # seconds; with the deadline this keeps a renewal within its lease (tokens.LEASE)
+TOKEN_DEADLINE = 60.0
 DEAD_REFRESH_TOKEN = (
     "refresh_token_authentication_error",
     "Refresh token is invalid",
@@ -90,11 +93,12 @@ class _MeteredOAuth2Session(OAuth2Session):
         answer: list[requests.Response] = []
 
         def send() -> requests.Response:
-            options.update(stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, settings.BROKER_READ_TIMEOUT))
+            read_timeout = min(settings.BROKER_READ_TIMEOUT, TOKEN_READ_TIMEOUT)
+            options.update(stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, read_timeout))
             answer.append(super(_MeteredOAuth2Session, self).request(method, url, **options))
             return answer[0]
 
-        self._wire.exchange(self._operation, send, judge=judge_token)
+        self._wire.exchange(self._operation, send, judge=judge_token, deadline=clock.monotonic() + TOKEN_DEADLINE)
         return answer[0]
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 
 import requests
 import structlog
+import urllib3
 from django.conf import settings
 from django.utils import timezone
 from limits import RateLimitItem, RateLimitItemPerSecond
@@ -47,10 +48,11 @@ from connections.brokers.records import Broker
 log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT = 10.0
-TOTAL_DEADLINE = 150.0  # seconds for one answer with all its retries
+TOTAL_DEADLINE = 150.0  # seconds for one answer with all its retries; the last read may overrun it by its timeout
 ATTEMPTS = 3
 SHORT_WAIT = 5.0  # seconds: a longer wait parks the run instead of holding a worker
 DEFAULT_RATE_LIMIT_WAIT = 60.0
+LONGEST_WAIT = 24 * 3600.0  # a broker that asks for more is asked again after a day
 MAX_BODY_BYTES = 64 * 1024 * 1024  # decoded
 
 
@@ -96,9 +98,9 @@ class Reply:
     """An answer read to its end. `data` is its JSON, or None when it is not JSON."""
 
     status: int
-    headers: Mapping[str, str]
-    text: str
-    data: Any
+    headers: Mapping[str, str] = field(repr=False)
+    text: str = field(repr=False)  # of a token endpoint it is a secret
+    data: Any = field(repr=False)
 
     @property
     def is_json(self) -> bool:
@@ -108,12 +110,16 @@ class Reply:
     def retry_after(self) -> float | None:
         """Seconds to wait by the Retry-After header (RFC 9110 section 10.2.3), None if absent or unreadable."""
         value = self.headers.get("Retry-After", "").strip()
-        if value.isdigit():
-            return float(value)
+        if value.isascii() and value.isdigit():
+            return min(float(value), LONGEST_WAIT)
         try:
-            return max(0.0, (parsedate_to_datetime(value) - timezone.now()).total_seconds())
-        except (TypeError, ValueError):
+            return min(max(0.0, (parsedate_to_datetime(value) - timezone.now()).total_seconds()), LONGEST_WAIT)
+        except (TypeError, ValueError, OverflowError):
             return None
+
+    @property
+    def retry_at(self) -> datetime | None:
+        return None if self.retry_after is None else timezone.now() + timedelta(seconds=self.retry_after)
 
 
 @dataclass(slots=True)
@@ -134,14 +140,14 @@ def judge(broker: Broker, reply: Reply) -> tuple[Outcome, Attribution, BrokerErr
     if status == 200 and reply.is_json:
         return Outcome.OK, Attribution.NONE, None
     if status == 429:
-        wait = DEFAULT_RATE_LIMIT_WAIT if reply.retry_after is None else reply.retry_after
-        error = RateLimited(f"{name} allows only so many requests.", retry_at=timezone.now() + timedelta(seconds=wait))
-        return Outcome.RATE_LIMITED, Attribution.OURS, error
+        retry_at = reply.retry_at or timezone.now() + timedelta(seconds=DEFAULT_RATE_LIMIT_WAIT)
+        limited = RateLimited(f"{name} allows only so many requests.", retry_at=retry_at)
+        return Outcome.RATE_LIMITED, Attribution.OURS, limited
     if status == 401:
         refused = NeedsReauth(f"{name} refused the sign-in.", reason_code="access_refused")
         return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, refused
     if status >= 500:
-        down = BrokerUnavailable(f"{name} reports an error on its side ({status}).")
+        down = BrokerUnavailable(f"{name} reports an error on its side ({status}).", retry_at=reply.retry_at)
         return Outcome.SERVER_ERROR, Attribution.BROKER, down
     if not reply.is_json:
         garbled = BrokerUnavailable(f"{name} sent something that is not data ({status}).")
@@ -155,28 +161,35 @@ Judge = Callable[[Broker, Reply], tuple[Outcome, Attribution, BrokerError | None
 
 
 def _read(response: requests.Response, deadline: float) -> bytes:
-    """The decoded body, bounded in size and time."""
+    """The decoded body, bounded in size and time: read as it arrives, so that a trickle meets the deadline too."""
     chunks: list[bytes] = []
     size = 0
-    for chunk in response.iter_content(64 * 1024):
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise UnexpectedReply("The broker's answer is larger than the hub reads.")
-        if time.monotonic() > deadline:
-            raise requests.Timeout("the answer took too long to arrive")
-        chunks.append(chunk)
+    try:
+        while chunk := response.raw.read1(64 * 1024, decode_content=True):
+            size += len(chunk)
+            if size > MAX_BODY_BYTES:
+                raise UnexpectedReply("The broker's answer is larger than the hub reads.")
+            if time.monotonic() > deadline:
+                raise requests.Timeout("the answer took too long to arrive")
+            chunks.append(chunk)
+    except urllib3.exceptions.ReadTimeoutError as error:
+        raise requests.Timeout("the answer stopped arriving") from error
+    except urllib3.exceptions.HTTPError as error:  # cut off, or not decodable
+        raise requests.ConnectionError("the answer did not arrive whole") from error
     return b"".join(chunks)
 
 
 def _reply(response: requests.Response, deadline: float) -> Reply:
-    body = _read(response, deadline)
+    with response:
+        body = _read(response, deadline)
     response._content = body  # so that oauthlib, which reads the response itself, finds what was read here
-    text = body.decode(response.encoding or "utf-8", errors="replace")
+    response._content_consumed = True  # type: ignore[attr-defined]
+    text = body.decode(errors="replace")  # JSON is UTF-8 whatever the header says (RFC 8259 section 8.1)
     data = None
     if "json" in response.headers.get("Content-Type", ""):
         try:
             data = json.loads(text, parse_float=Decimal)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
     return Reply(response.status_code, response.headers, text, data)
 
@@ -191,13 +204,22 @@ class Wire:
     correlation_header: str = "X-Request-ID"  # what the broker's support asks for
     session: requests.Session = field(default_factory=requests.Session)
 
-    def exchange(self, operation: Operation, send: Callable[[], requests.Response], *, judge: Judge = judge) -> Reply:
-        """One attempt: `send()`, read, judge, tell. Raises BrokerError; `send` must pass `stream=True`."""
+    def exchange(
+        self,
+        operation: Operation,
+        send: Callable[[], requests.Response],
+        *,
+        judge: Judge = judge,
+        deadline: float | None = None,
+    ) -> Reply:
+        """One attempt: `send()`, read, judge, tell. Raises BrokerError; `send` must pass `stream=True`.
+
+        `deadline` is on the clock of `time.monotonic`; None is TOTAL_DEADLINE from now.
+        """
         breaker.check(self.broker, operation)
         remaining = self._spend()
         with self._told(operation, remaining) as attempt:
-            deadline = time.monotonic() + TOTAL_DEADLINE
-            reply = _reply(send(), deadline)
+            reply = _reply(send(), attempt.clock + TOTAL_DEADLINE if deadline is None else deadline)
             attempt.reply = reply
             attempt.outcome, attempt.attribution, error = judge(self.broker, reply)
             if error is not None:
@@ -306,18 +328,21 @@ class BrokerSession:
             wait=_pause,
             reraise=True,
         )
-        return retrying(self._once, path, token, operation, params).data
+        deadline = time.monotonic() + TOTAL_DEADLINE
+        return retrying(self._once, path, token, operation, params, deadline).data
 
-    def _once(self, path: str, token: str, operation: Operation, params: Mapping[str, str] | None) -> Reply:
+    def _once(
+        self, path: str, token: str, operation: Operation, params: Mapping[str, str] | None, deadline: float
+    ) -> Reply:
         def send() -> requests.Response:
             return self.wire.session.get(
                 self.base_url + path,
                 params=params,
                 headers={"Accept": "application/json"},
                 auth=BearerAuth(token),
-                timeout=(CONNECT_TIMEOUT, settings.BROKER_READ_TIMEOUT),
+                timeout=(CONNECT_TIMEOUT, max(1.0, min(settings.BROKER_READ_TIMEOUT, deadline - time.monotonic()))),
                 allow_redirects=False,  # none of the read endpoints redirects; a token must not follow one
                 stream=True,
             )
 
-        return self.wire.exchange(operation, send, judge=self.judge)
+        return self.wire.exchange(operation, send, deadline=deadline, judge=self.judge)

@@ -5,7 +5,7 @@ fees; a currency item with a cost is a fee line. `positionEffect` is not to be t
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -81,7 +81,7 @@ def understood(part: str) -> Iterator[None]:
     """Turn a missing or misshapen field into UnexpectedReply: a changed schema is ours to mend, never an empty list."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except (_NotUnderstood, KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UnexpectedReply(f"Charles Schwab's {part} came in a form the hub does not know.") from error
 
 
@@ -135,17 +135,26 @@ def position(row: Row) -> PositionRecord:
     thing = instrument(row["instrument"])
     quantity = _number(row["longQuantity"]) - _number(row["shortQuantity"])
     value = _maybe(row, "marketValue")
-    price = None if value is None or not quantity else value / quantity / thing.multiplier
     return PositionRecord(
         instrument=thing,
         quantity=quantity,
         average_cost=_maybe(row, "averagePrice"),
-        price=price,
+        price=None if value is None or not quantity else _price_behind(value, quantity * thing.multiplier),
         market_value=value,
         day_change=_maybe(row, "currentDayProfitLoss"),
         currency="USD",
         raw=row,
     )
+
+
+def _price_behind(value: Decimal, units: Decimal) -> Decimal:
+    """The shortest price, of two to six places, that gives `value` when rounded to the cent."""
+    exact = value / units
+    for places in range(2, 6):
+        price = round(exact, places)
+        if round(price * units, 2) == value:
+            return price
+    return round(exact, 6)
 
 
 def balance(account: Row, aggregated: Row) -> BalanceRecord:
@@ -177,7 +186,7 @@ class _Context:
     """What one row cannot know alone: names of instruments, shares moved at a strike, events in several rows."""
 
     symbols: dict[str, InstrumentRecord] = field(default_factory=dict)  # upper-case name -> instrument
-    delivered: set[tuple[date, str, Decimal]] = field(default_factory=set)  # (day, symbol, price) of share trades
+    delivered: set[tuple[date, str, Decimal]] = field(default_factory=set)  # (day, symbol, price) of shares that moved
     sums: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # (time, symbol) -> quantity of deliveries
     reverse_splits: set[str] = field(default_factory=set)  # times
 
@@ -197,9 +206,11 @@ def _context(rows: Iterable[Row]) -> _Context:
             thing = item["instrument"]
             symbol = thing.get("symbol", "")
             if thing.get("description"):
-                context.symbols[thing["description"].upper()] = instrument(thing)
-            if row["type"] == "TRADE" and thing["assetType"] != "OPTION" and item.get("price") is not None:
-                context.delivered.add((_market_date(row["tradeDate"]), symbol, _number(item["price"])))
+                with suppress(_NotUnderstood):  # its own row says so, and is parked
+                    context.symbols[thing["description"].upper()] = instrument(thing)
+            if thing["assetType"] != "OPTION" and item.get("price") is not None:
+                day = _market_date(row.get("tradeDate") or row["time"])
+                context.delivered.add((day, symbol, _number(item["price"])))
             if row["type"] == "RECEIVE_AND_DELIVER":
                 key = (row["time"], symbol)
                 context.sums[key] = context.sums.get(key, ZERO) + _number(item["amount"])
@@ -348,6 +359,8 @@ def _delivery(row: Row, item: Row, context: _Context) -> tuple[Kind, str]:
         return Kind.SPLIT, "reverse" if row["time"] in context.reverse_splits else ""
     if any(word in text for word in CORPORATE_WORDS):
         return Kind.CORPORATE_ACTION, ""
+    if _number(item["cost"]) and item["instrument"]["assetType"] == "EQUITY":
+        return (Kind.BUY if amount > 0 else Kind.SELL), ""  # the shares of an exercise or assignment, at the strike
     if not context.sums.get((row["time"], item["instrument"].get("symbol", "")), amount):
         return Kind.OTHER, "internal"  # between the cash and margin sides of one account
     return (Kind.TRANSFER_IN if amount > 0 else Kind.TRANSFER_OUT), "in_kind"

@@ -215,6 +215,15 @@ def test_a_short_position_is_negative_and_its_price_comes_from_its_value():
     assert held.instrument.cusip == ""
 
 
+@pytest.mark.parametrize(
+    ("quantity", "value", "price"),
+    [("163.1415", "57422.55", "351.98"), ("10", "28.55", "2.855"), ("0.0004", "0.14", "350"), ("3", "10", "3.333")],
+)
+def test_the_price_behind_a_value_is_the_simplest_that_gives_it(quantity, value, price):
+    row = {"longQuantity": D(quantity), "shortQuantity": 0, "marketValue": D(value), "instrument": KO}
+    assert schwab_rows.position(row).price == D(price)
+
+
 def test_balances_fall_back_when_a_margin_account_lacks_them():
     said = schwab_rows.balance({"type": "MARGIN", "currentBalances": {}}, {"currentLiquidationValue": D("11574.0")})
     assert said.net_asset_value == D("11574.0")

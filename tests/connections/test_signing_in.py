@@ -141,6 +141,7 @@ def test_the_address_can_be_pasted_when_the_callback_leads_to_no_page(web, perso
     settings.SCHWAB_CALLBACK_URL = "https://127.0.0.1:8182"
     back = sandbox.sign_in(begin(web))
     assert back.startswith("https://127.0.0.1:8182/?code=")
+    assert reverse("connections:paste", args=["schwab"]) in web.get(NEW).content.decode()
     answer = web.post(reverse("connections:paste", args=["schwab"]), {"address": f" {back}\n"})
     assert answer.status_code == 302
     assert Connection.objects.get(user=person).state == ConnectionState.CONNECTED

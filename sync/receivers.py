@@ -1,14 +1,11 @@
 """What the sync app does when connections tell something."""
 
-import logging
 from typing import Any
 
 from connections import signals
 from connections.models import Connection
 from sync import sync_service
 from sync.models import ParkedRow, SyncRun, Trigger
-
-logger = logging.getLogger(__name__)
 
 
 def connect() -> None:

@@ -46,12 +46,14 @@ def run_list(request: HtmxRequest) -> HttpResponse:
 @require_GET
 def progress(request: HtmxRequest) -> HttpResponse:
     """The open runs as they stand, of all connections or of one. It carries its own trigger to be fetched again while
-    something is under way; without it polling ends, and an event tells the page that there is news."""
+    something is under way; without it polling ends. When fewer are open than the page shows (`shown`), an event tells
+    it that there is news."""
     asked = _uuid(request.GET.get("connection", ""))
     connection = get_object_or_404(Connection.objects.for_user(request.user), pk=asked) if asked else None
     context = _progress_of(request.user, connection)
     response = TemplateResponse(request, "sync/_progress.html", context)
-    if not context["working"]:
+    shown = request.GET.get("shown", "")
+    if not context["working"] or (shown.isdecimal() and len(context["working"]) < int(shown[:6])):
         trigger_client_event(response, FINISHED)
     return response
 

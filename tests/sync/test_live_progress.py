@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import FilePayload, Page, expect
@@ -19,6 +21,7 @@ from tests.aggregation.factories import a_connection, an_account
 from tests.sync.samples import fixture
 
 pytestmark = pytest.mark.e2e
+AXE: dict[str, Any] = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 Screenshot = Callable[..., Path]
 
 
@@ -85,3 +88,40 @@ def test_import_and_run_pages_hold_on_a_phone_too(
     phone.locator("summary", has_text="Show").first.click()
     screenshot(phone, "parked")
     assert phone.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_the_pages_are_accessible_and_fit_the_screen(
+    new_page: Callable[..., Page],
+    open_page: Callable[..., Page],
+    person: User,
+    screenshot: Screenshot,
+    scheme: str,
+    width: int,
+) -> None:
+    account = an_account(a_connection(person))
+    imported = sync_service.request_import(
+        user=person, account=account, name="odd.csv", content=fixture("schwab-brokerage-odd-rows.csv")
+    )
+    tasks.import_file(imported.pk)
+    waiting = sync_service.request_sync(user=person, connection=account.connection, trigger=Trigger.MANUAL)
+    SyncRun.objects.filter(pk=waiting.pk).update(
+        state=RunState.WAITING,
+        wait_until=timezone.now() + timedelta(minutes=5),
+        wait_reason="Charles Schwab allows only so many requests",
+        parts={"accounts": {"state": "done", "detail": "2 accounts", "at": timezone.now().isoformat()}},
+    )
+    page = new_page(color_scheme=scheme, viewport={"width": width, "height": 844})
+    for address in (
+        "/sync/",
+        f"/sync/runs/{waiting.pk}/",
+        f"/sync/runs/{imported.pk}/",
+        "/sync/import/",
+        "/sync/parked/",
+    ):
+        open_page(page, address)
+        expect(page.locator(".dock .skeleton")).to_have_count(0)
+        screenshot(page, address.strip("/").replace("/", "-"))
+        violations = Axe().run(page, options=AXE).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in violations] == [], address
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address

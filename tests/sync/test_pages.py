@@ -107,6 +107,15 @@ def test_progress_asks_for_itself_only_while_something_is_under_way(web: Client,
     assert "sync-finished" in answer.headers["HX-Trigger"]
 
 
+def test_the_page_hears_of_each_run_that_ends_while_others_go_on(web: Client, person: User) -> None:
+    first, _second = ask(a_connection(person)), ask(a_connection(person))
+    assert "HX-Trigger" not in web.get("/sync/progress?shown=2", headers=HTMX).headers
+    sync_service.cancel(first)
+    answer = web.get("/sync/progress?shown=2", headers=HTMX)
+    assert "sync-finished" in answer.headers["HX-Trigger"]
+    assert "/sync/progress?shown=1" in answer.content.decode()
+
+
 def test_a_wait_names_its_reason_and_its_end(web: Client, person: User) -> None:
     run = ask(a_connection(person))
     SyncRun.objects.filter(pk=run.pk).update(

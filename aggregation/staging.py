@@ -87,10 +87,10 @@ WITH top AS (
         max(occurrence) FILTER (WHERE source = 'api') AS api
     FROM near GROUP BY content_key
 ), held AS (  -- a broker's id that has had this content before keeps its number
-    SELECT external_id, content_key, max(occurrence) AS occurrence, bool_and(status = 'superseded') AS gone
+    SELECT external_id, content_key, max(occurrence) AS occurrence
     FROM near WHERE source = %(source)s AND external_id <> '' GROUP BY external_id, content_key
 ), numbered AS (
-    SELECT keyed.*, top.api AS api_top, held.gone AS gone, coalesce(held.occurrence,
+    SELECT keyed.*, top.api AS api_top, coalesce(held.occurrence,
         CASE WHEN keyed.external_id = '' THEN 0 ELSE coalesce(top.own, 0) END + row_number() OVER (
             PARTITION BY keyed.content_key, keyed.external_id = '', held.occurrence IS NULL ORDER BY line)
         ) AS occurrence
@@ -114,7 +114,6 @@ WITH top AS (
             WHEN prior_id IS NOT NULL THEN 'superseded'
             WHEN by_content.status IN (numbered.status, 'excluded', 'superseded') THEN 'matched'
             WHEN by_content.id IS NOT NULL THEN 'superseded'
-            WHEN numbered.gone THEN 'matched'
             WHEN %(source)s <> 'api' AND numbered.occurrence <= numbered.api_top THEN 'matched'
             WHEN rival.content_key IS NOT NULL THEN 'superseded'
             ELSE 'inserted'

@@ -41,6 +41,15 @@ def test_the_brokers_row_replaces_that_of_a_file():
     assert book_api(account, a_record("1")) == Booked(fetched=1, matched=1)
 
 
+def test_rows_of_a_file_that_carry_ids_are_paired_with_the_brokers_all_the_same():
+    account = an_account()
+    book_file(account, a_record("f1"), a_record("f2"))
+    assert book_api(account, a_record("1")) == Booked(fetched=1, superseded=1)
+    assert book_file(account, a_record("f1"), a_record("f2")) == Booked(fetched=2, matched=2)
+    assert book_api(account, a_record("2"), a_record("3")) == Booked(fetched=2, inserted=1, superseded=1)
+    assert counting(account) == [("api", "1"), ("api", "2"), ("api", "3")]
+
+
 def test_a_file_does_not_bring_back_what_the_broker_has_corrected_since():
     account = an_account()
     book_api(account, a_record("1"))

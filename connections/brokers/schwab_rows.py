@@ -186,7 +186,7 @@ class _Context:
     """What one row cannot know alone: names of instruments, shares moved at a strike, events in several rows."""
 
     symbols: dict[str, InstrumentRecord] = field(default_factory=dict)  # upper-case name -> instrument
-    delivered: set[tuple[date, str, Decimal]] = field(default_factory=set)  # (day, symbol, price) of shares that moved
+    delivered: set[tuple[date, str, Decimal]] = field(default_factory=set)  # (day, symbol, price) of shares moved
     sums: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # (time, symbol) -> quantity of deliveries
     reverse_splits: set[str] = field(default_factory=set)  # times
 
@@ -359,8 +359,8 @@ def _delivery(row: Row, item: Row, context: _Context) -> tuple[Kind, str]:
         return Kind.SPLIT, "reverse" if row["time"] in context.reverse_splits else ""
     if any(word in text for word in CORPORATE_WORDS):
         return Kind.CORPORATE_ACTION, ""
-    if _number(item["cost"]) and item["instrument"]["assetType"] == "EQUITY":
-        return (Kind.BUY if amount > 0 else Kind.SELL), ""  # the shares of an exercise or assignment, at the strike
+    if _number(row["netAmount"]):  # paid for: the shares of an exercise or assignment
+        return (Kind.BUY if amount > 0 else Kind.SELL), ""
     if not context.sums.get((row["time"], item["instrument"].get("symbol", "")), amount):
         return Kind.OTHER, "internal"  # between the cash and margin sides of one account
     return (Kind.TRANSFER_IN if amount > 0 else Kind.TRANSFER_OUT), "in_kind"

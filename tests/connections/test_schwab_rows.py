@@ -123,6 +123,29 @@ def test_a_put_that_closes_at_nothing_while_its_shares_come_at_the_strike_was_as
     assert shares.kind == TransactionKind.BUY
 
 
+def test_an_assignment_told_in_one_delivery_closes_the_option_and_buys_the_shares():
+    closed, shares = read(
+        row("RECEIVE_AND_DELIVER", "-6000", item(PUT, "1", "0", "0"), item(KO, "100", "-6000", "60.00"), activity=7)
+    )
+    assert (closed.kind, closed.net_amount) == (TransactionKind.OPTION_ASSIGNMENT, 0)
+    assert (shares.kind, shares.net_amount) == (TransactionKind.BUY, -6000)
+    assert closed.group_id == shares.group_id == "7"
+
+
+def test_shares_called_away_in_a_delivery_of_their_own_are_sold():
+    call = {**PUT, "symbol": "KO    260116C00060000", "putCall": "CALL"}
+    shares, closed = read(
+        row("RECEIVE_AND_DELIVER", "6000", item(KO, "-100", "6000", "60.00"), activity=1),
+        row("RECEIVE_AND_DELIVER", "0", item(call, "1", "0", "0"), activity=2),
+    )
+    assert (shares.kind, closed.kind) == (TransactionKind.SELL, TransactionKind.OPTION_ASSIGNMENT)
+
+
+def test_shares_transferred_with_their_cost_in_the_row_are_not_bought():
+    [moved] = read(row("RECEIVE_AND_DELIVER", "0", item(KO, "100", "-5000", "50.00")))
+    assert (moved.kind, moved.net_amount) == (TransactionKind.TRANSFER_IN, 0)
+
+
 def test_both_rows_of_a_reverse_split_belong_together():
     old, new = read(
         row("RECEIVE_AND_DELIVER", "0", item(KO, "-100", "0"), activity=1, description="KOREVERSE SPLIT EFF: 06/10/25"),
@@ -182,6 +205,7 @@ def test_the_margin_memorandum_moves_no_cash():
         cash("A_TYPE_OF_TOMORROW", "5"),
         cash("ACH_RECEIPT", "5", status="A_STATUS_OF_TOMORROW"),
         row("TRADE", "5", item({"assetType": "A_THING_OF_TOMORROW", "symbol": "X"}, "1", "-5", "5")),
+        row("TRADE", "5", item({"assetType": "A_THING_OF_TOMORROW", "symbol": "X", "description": "X"}, "1", "-5")),
     ],
 )
 def test_a_row_no_rule_understands_is_parked_whole_and_the_others_go_on(odd):
@@ -229,3 +253,9 @@ def test_balances_fall_back_when_a_margin_account_lacks_them():
     assert said.net_asset_value == D("11574.0")
     assert said.cash is None
     assert said.market_value is None
+
+
+def test_a_position_in_an_unknown_kind_of_thing_is_a_changed_form_and_no_crash():
+    thing = {"longQuantity": D(1), "shortQuantity": D(0), "instrument": {"assetType": "OF_TOMORROW", "symbol": "X"}}
+    with pytest.raises(UnexpectedReply), schwab_rows.understood("positions"):
+        schwab_rows.position(thing)

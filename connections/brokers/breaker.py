@@ -43,5 +43,9 @@ def failed(broker: Broker, operation: Operation) -> None:
     """Count one failure on the broker's side; the last one that opens the circuit also closes the door behind it."""
     key = _key("failures", broker, operation)
     cache.add(key, 0, timeout=MEMORY_SECONDS)
-    if cache.incr(key) >= THRESHOLD:
+    try:
+        failures = cache.incr(key)
+    except ValueError:  # forgotten in this very moment, by a success elsewhere or by age
+        return
+    if failures >= THRESHOLD:
         cache.set(_key("trial", broker, operation), 1, timeout=OPEN_SECONDS)

@@ -6,7 +6,8 @@ Facts and limits: developer.schwab.com and the public clients schwab-py and Schw
 import hashlib
 import time as clock
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, cast
 from zoneinfo import ZoneInfo
@@ -30,7 +31,7 @@ from connections.brokers.base import (
 )
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import AccountKind, AccountRecord, Broker, Holdings, Identity, TransactionPage
-from connections.brokers.transport import CONNECT_TIMEOUT, BrokerSession, Budget, Reply, Wire
+from connections.brokers.transport import CONNECT_TIMEOUT, BrokerSession, Budget, Reply, Wire, judge
 
 LIVE_URL = "https://api.schwabapi.com"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -48,6 +49,10 @@ DEAD_REFRESH_TOKEN = (
     "invalid_grant",
 )
 BAD_CODE = "Bad authorization code"
+TYPES = (  # the specification wants them named, though some clients leave them out
+    "TRADE,RECEIVE_AND_DELIVER,DIVIDEND_OR_INTEREST,ACH_RECEIPT,ACH_DISBURSEMENT,CASH_RECEIPT,CASH_DISBURSEMENT,"
+    "ELECTRONIC_FUND,WIRE_OUT,WIRE_IN,JOURNAL,MEMORANDUM,MARGIN_CALL,MONEY_MARKET,SMA_ADJUSTMENT"
+)
 
 
 def base_url() -> str:
@@ -67,19 +72,34 @@ def wire(connection_id: Any = None) -> Wire:
 
 def judge_token(broker: Broker, reply: Reply) -> tuple[Outcome, Attribution, BrokerError | None]:
     """The token endpoint's answers. Its error texts hold badly quoted JSON, so they are matched, not parsed."""
+    error: BrokerError
     if reply.status == 200 and reply.is_json:
         return Outcome.OK, Attribution.NONE, None
+    if reply.status == 429:
+        return judge(broker, reply)
     if reply.status not in (400, 401) or not reply.is_json:  # HTML, 5xx and edge blocks are outages, not a lost login
-        error: BrokerError = BrokerUnavailable(f"{broker.label}'s sign-in service is not answering ({reply.status}).")
-        return Outcome.SERVER_ERROR, Attribution.BROKER, error
+        sentence = f"{broker.label}'s sign-in service is not answering ({reply.status}). Please try again later."
+        return Outcome.SERVER_ERROR, Attribution.BROKER, BrokerUnavailable(sentence, retry_at=reply.retry_at)
     if any(words in reply.text for words in DEAD_REFRESH_TOKEN):
         error = NeedsReauth(f"{broker.label} no longer accepts this sign-in.", reason_code="refresh_refused")
         return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, error
     if BAD_CODE in reply.text:
         error = Refused(f"{broker.label}'s sign-in code was too old or already used. Please sign in once more.")
         return Outcome.UNAUTHORIZED, Attribution.CREDENTIAL, error
-    error = AppCredentialsRefused(f"{broker.label} refused the hub's own app key. An administrator has to mend it.")
-    return Outcome.UNAUTHORIZED, Attribution.OURS, error
+    if "invalid_client" in reply.text or reply.status == 401:
+        error = AppCredentialsRefused(f"{broker.label} refused the hub's own app key. An administrator has to mend it.")
+        return Outcome.UNAUTHORIZED, Attribution.OURS, error
+    error = UnexpectedReply(f"{broker.label} refused the sign-in for a reason the hub does not know.")
+    return Outcome.CLIENT_ERROR, Attribution.OURS, error
+
+
+@contextmanager
+def _understood_token() -> Iterator[None]:
+    """An answer oauthlib or we cannot make a token of is UnexpectedReply; its text stays out of the message."""
+    try:
+        yield
+    except (OAuth2Error, AttributeError, TypeError, ValueError) as error:
+        raise UnexpectedReply("Charles Schwab's sign-in answer could not be understood.") from error
 
 
 class _MeteredOAuth2Session(OAuth2Session):
@@ -107,7 +127,7 @@ class SchwabSignIn:
     """OAuth 2.0 code grant with PKCE. A token answer without refresh token is refused: it is not tied to a user."""
 
     app_key: str
-    app_secret: str
+    app_secret: str = field(repr=False)
     redirect_uri: str
 
     def _session(self, operation: Operation) -> _MeteredOAuth2Session:
@@ -124,23 +144,19 @@ class SchwabSignIn:
 
     def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant:
         """Exchange the code, which Schwab honours once and for about 30 seconds. Raises BrokerError."""
-        try:
+        with _understood_token():
             token = self._session(Operation.SIGN_IN).fetch_token(
                 f"{base_url()}/v1/oauth/token", code=code, auth=self._auth(), code_verifier=verifier
             )
-        except OAuth2Error as error:
-            raise UnexpectedReply("Charles Schwab's sign-in answer could not be understood.") from error
-        return self._grant(token, authorization_expires_at=signed_in_at + AUTHORIZATION_LIFETIME)
+            return self._grant(token, authorization_expires_at=signed_in_at + AUTHORIZATION_LIFETIME)
 
     def refresh(self, grant: Grant) -> Grant:
         """A new access token. What comes back is kept as it comes; the seven days run on from the login."""
-        try:
+        with _understood_token():
             token = self._session(Operation.REFRESH).refresh_token(
                 f"{base_url()}/v1/oauth/token", refresh_token=grant.secrets["refresh_token"], auth=self._auth()
             )
-        except OAuth2Error as error:
-            raise UnexpectedReply("Charles Schwab's answer to the renewal could not be understood.") from error
-        return self._grant(token, authorization_expires_at=grant.authorization_expires_at)
+            return self._grant(token, authorization_expires_at=grant.authorization_expires_at)
 
     def _grant(self, token: dict[str, Any], *, authorization_expires_at: datetime | None) -> Grant:
         if not token.get("refresh_token") or not token.get("access_token"):
@@ -168,9 +184,12 @@ class Schwab:
     def identity(self) -> Identity:
         preference = self._preference()
         try:
-            return Identity(broker_user_key=preference["streamerInfo"][0]["schwabClientCustomerId"])
+            key = preference["streamerInfo"][0]["schwabClientCustomerId"]
         except (KeyError, IndexError, TypeError) as error:
             raise UnexpectedReply("Charles Schwab did not say whose login this is.") from error
+        if not key or not isinstance(key, str):  # an empty key would make strangers the same login
+            raise UnexpectedReply("Charles Schwab did not say whose login this is.")
+        return Identity(broker_user_key=key)
 
     def accounts(self) -> list[AccountRecord]:
         """The accounts the user ticked on the consent page. The hash is stable for ever per app and account."""
@@ -226,6 +245,7 @@ class Schwab:
             Operation.TRANSACTIONS,
             startDate=_instant(first, time.min),
             endDate=_instant(last, time(23, 59, 59, 999000)),
+            types=TYPES,
         )
         if not isinstance(rows, list):
             raise UnexpectedReply("Charles Schwab's list of transactions is not a list.")

@@ -1,8 +1,6 @@
 """The way to a broker against servers that behave badly: slow, huge, compressed, lying about what they send."""
 
 import gzip
-import socket
-import threading
 import time
 from datetime import timedelta
 from email.utils import format_datetime
@@ -16,34 +14,9 @@ from connections.brokers.base import BrokerUnavailable, RateLimited, UnexpectedR
 from connections.brokers.calls import Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 from connections.brokers.transport import LONGEST_WAIT, BrokerSession, Reply, Wire, judge
+from tests.connections.conftest import whole
 
 JSON = b"Content-Type: application/json\r\n"
-
-
-@pytest.fixture
-def answering():
-    """`answering(bytes)` is the address of a server that says these bytes to everybody and then only holds the line."""
-    servers, lines = [], []
-
-    def serve(server, said):
-        while True:
-            try:
-                line, _ = server.accept()
-            except OSError:
-                return
-            lines.append(line)
-            line.recv(65536)
-            line.sendall(said)
-
-    def start(said):
-        server = socket.create_server(("127.0.0.1", 0))
-        servers.append(server)
-        threading.Thread(target=serve, args=(server, said), daemon=True).start()
-        return f"http://127.0.0.1:{server.getsockname()[1]}"
-
-    yield start
-    for open_socket in [*servers, *lines]:
-        open_socket.close()
 
 
 @pytest.fixture
@@ -65,15 +38,6 @@ class Token:
 def ask(url):
     wire = Wire(broker=Broker.SCHWAB)
     return BrokerSession(wire=wire, base_url=url, tokens=Token()).get("/", operation=Operation.ACCOUNTS)
-
-
-def whole(body, *headers, status=b"200 OK"):
-    return b"HTTP/1.1 %b\r\n%bConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (
-        status,
-        b"".join(headers),
-        len(body),
-        body,
-    )
 
 
 def reply(status=200, data=None, **headers):

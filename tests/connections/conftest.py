@@ -1,0 +1,38 @@
+"""A server for what the sandbox never says: answers byte by byte as a test writes them."""
+
+import socket
+import threading
+
+import pytest
+
+
+def whole(body, *headers, status=b"200 OK"):
+    """One complete answer with its length; each header ends in CRLF."""
+    said = b"".join([*headers, b"Connection: close\r\n"])
+    return b"HTTP/1.1 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, said, len(body), body)
+
+
+@pytest.fixture
+def answering():
+    """`answering(bytes)` is the address of a server that says these bytes to everybody and then only holds the line."""
+    servers, lines = [], []
+
+    def serve(server, said):
+        while True:
+            try:
+                line, _ = server.accept()
+            except OSError:
+                return
+            lines.append(line)
+            line.recv(65536)
+            line.sendall(said)
+
+    def start(said):
+        server = socket.create_server(("127.0.0.1", 0))
+        servers.append(server)
+        threading.Thread(target=serve, args=(server, said), daemon=True).start()
+        return f"http://127.0.0.1:{server.getsockname()[1]}"
+
+    yield start
+    for open_socket in [*servers, *lines]:
+        open_socket.close()

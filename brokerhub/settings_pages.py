@@ -13,15 +13,6 @@ from django.views.decorators.http import require_http_methods
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
 
-# Those with a daily reference rate of the European Central Bank, and the euro itself.
-# https://www.ecb.europa.eu/stats/policy_and_exchange_rates/euro_reference_exchange_rates/
-# fmt: off
-CURRENCIES = [
-    "USD", "EUR", "GBP", "CHF", "JPY", "CAD", "AUD", "NZD", "SEK", "NOK",
-    "DKK", "PLN", "CZK", "HUF", "RON", "ISK", "TRY", "BRL", "MXN", "ILS",
-    "ZAR", "CNY", "HKD", "SGD", "KRW", "INR", "IDR", "MYR", "PHP", "THB",
-]
-# fmt: on
 _NO_CITY = ("Etc/", "SystemV/", "US/", "Canada/", "Brazil/", "Chile/", "Mexico/")
 
 
@@ -32,24 +23,20 @@ def time_zones() -> list[tuple[str, str]]:
 
 
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """Both lists keep the value the person has now, even one that is no longer offered."""
+    """The list keeps the zone the person has now, even one that is no longer offered."""
 
-    currency = forms.ChoiceField(help_text="Totals are shown in this currency.")
     timezone = forms.ChoiceField(label="Time zone", help_text="Clock times are shown in this zone.")
 
     class Meta:
         model = User
-        fields: ClassVar = ["name", "currency", "timezone"]
+        fields: ClassVar = ["name", "timezone"]
         widgets: ClassVar = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
         help_texts: ClassVar = {"name": "How the hub and its e-mails speak to you."}
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        self._offer("currency", [(code, code) for code in CURRENCIES], self.instance.currency)
-        self._offer("timezone", time_zones(), self.instance.timezone)
-
-    def _offer(self, name: str, choices: list[tuple[str, str]], now: str) -> None:
-        field = self.fields[name]
+        now, choices = self.instance.timezone, time_zones()
+        field = self.fields["timezone"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = choices if (now in dict(choices)) else [(now, now), *choices]
 

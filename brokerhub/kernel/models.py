@@ -28,7 +28,7 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox's rela
     last_name = None  # type: ignore[assignment]
     email = models.EmailField("e-mail address", unique=True)
     name = models.CharField(max_length=120, blank=True)
-    currency = models.CharField(max_length=3, default="USD", help_text="Totals are shown in this currency.")
+    currency = models.CharField(max_length=3, default="USD")
     timezone = models.CharField("time zone", max_length=64, default="America/New_York")
 
     USERNAME_FIELD = "email"

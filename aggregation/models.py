@@ -57,10 +57,17 @@ class Instrument(models.Model):
 
     @property
     def title(self) -> str:
-        """What people call it: the symbol; an option in words, AAPL 15 Jan 2027 240 Call."""
-        if self.asset_class != AssetClass.OPTION:
-            return self.symbol
-        return str(options.parse(self.symbol) or self.symbol)
+        """What people call it: the symbol; an option in words, AAPL 15 Jan 2027 240 Call; a bond by its name."""
+        if self.asset_class == AssetClass.OPTION:
+            return str(options.parse(self.symbol) or self.symbol)
+        return self.name if self.name and self.symbol == self.cusip else self.symbol
+
+    @property
+    def subtitle(self) -> str:
+        """What the title leaves out and people may want to know."""
+        if self.asset_class == AssetClass.OPTION:
+            return ""
+        return self.symbol if self.title == self.name else self.name
 
 
 class TransactionQuerySet(models.QuerySet["Transaction"]):

@@ -50,6 +50,16 @@ def test_an_options_multiplier_and_underlying_are_kept():
     assert (row.key, row.underlying, row.multiplier) == ("option:AAPL  270115C00240000:USD", "AAPL", Decimal(100))
 
 
+def test_people_read_a_symbol_an_options_terms_or_a_bonds_name():
+    note = InstrumentRecord(asset_class=AssetClass.BOND, symbol="91282CHT1", name="US Treasury Note 3.875% 2033")
+    shown = [(row.title, row.subtitle) for row in map(resolve_one, [AAPL, CALL, note])]
+    assert shown == [
+        ("AAPL", "Apple Inc"),
+        ("AAPL 15 Jan 2027 240 Call", ""),
+        ("US Treasury Note 3.875% 2033", "91282CHT1"),
+    ]
+
+
 def test_a_cusip_in_place_of_a_symbol_is_understood():
     assert resolve_one(AAPL) == resolve_one(BY_CUSIP)
     assert Instrument.objects.count() == 1

@@ -4,7 +4,7 @@ Each broker's side derives its own wire format from this book and nothing else, 
 """
 
 from bisect import bisect_left, bisect_right, insort
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -33,6 +33,7 @@ class Kind(StrEnum):
     OPTION_EXERCISE = "option_exercise"
     OPTION_ASSIGNMENT = "option_assignment"
     OPTION_EXPIRATION = "option_expiration"
+    FX = "fx"
     OTHER = "other"
 
 
@@ -61,12 +62,14 @@ class Nature(StrEnum):
     JOURNAL_IN = "journal_in"
     JOURNAL_OUT = "journal_out"
     SHARES_IN = "shares_in"  # in kind, from another broker
+    SHARES_OUT = "shares_out"  # in kind, to another broker
     SHARES_JOURNAL_IN = "shares_journal_in"  # in kind, from an own account here
     SHARES_JOURNAL_OUT = "shares_journal_out"
     SPLIT = "split"
     EXERCISE = "exercise"
     ASSIGNMENT = "assignment"
     EXPIRATION = "expiration"
+    EXCHANGE = "exchange"  # one currency for another
     MEMORANDUM = "memorandum"  # moves neither cash nor shares
 
     @property
@@ -97,12 +100,14 @@ KINDS = {
     Nature.JOURNAL_IN: Kind.TRANSFER_IN,
     Nature.JOURNAL_OUT: Kind.TRANSFER_OUT,
     Nature.SHARES_IN: Kind.TRANSFER_IN,
+    Nature.SHARES_OUT: Kind.TRANSFER_OUT,
     Nature.SHARES_JOURNAL_IN: Kind.TRANSFER_IN,
     Nature.SHARES_JOURNAL_OUT: Kind.TRANSFER_OUT,
     Nature.SPLIT: Kind.SPLIT,
     Nature.EXERCISE: Kind.OPTION_EXERCISE,
     Nature.ASSIGNMENT: Kind.OPTION_ASSIGNMENT,
     Nature.EXPIRATION: Kind.OPTION_EXPIRATION,
+    Nature.EXCHANGE: Kind.FX,
     Nature.MEMORANDUM: Kind.OTHER,
 }
 
@@ -114,7 +119,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened in an account. Money in US dollars, signed from the account's side."""
+    """One thing that happened in an account. Money in `currency`, signed from the account's side."""
 
     id: int  # the broker's activity id, unique per person
     nature: Nature
@@ -131,12 +136,25 @@ class Event:
     memo: Decimal = ZERO  # an amount that is told but does not move
     order: int | None = None  # fills of one order share it
     closing: bool = False  # the order reduced a holding rather than opened one
+    currency: str = "USD"  # of price, cash and, unless told otherwise, fees
+    fee_currency: str = ""  # of fees that `cash` does not hold because they are taken in another currency
+    other_cash: tuple[tuple[str, Decimal], ...] = ()  # what the event moves in other currencies, signed
     note: str = ""  # detail for the broker's wording: counter account, period, ...
     status: Status = Status.POSTED
 
     @property
     def fee_total(self) -> Decimal:
         return sum((amount for _, amount in self.fees), ZERO)
+
+    @property
+    def moves_shares(self) -> bool:
+        """False for an exchange: what it moves is money, though it has a pair for a symbol and a quantity."""
+        return bool(self.symbol and self.quantity) and self.nature is not Nature.EXCHANGE
+
+    def cash_moves(self) -> Iterator[tuple[str, Decimal]]:
+        """(currency, amount) for each currency the event moves."""
+        yield self.currency, self.cash
+        yield from self.other_cash
 
 
 @dataclass(slots=True)
@@ -185,11 +203,14 @@ class Holding:
 class Account:
     """A book of events in the order they were posted. Holdings are worked out when asked and kept until it changes."""
 
-    def __init__(self, *, number: str, broker: str, name: str, margin: bool, plain_names: bool = False) -> None:
+    def __init__(
+        self, *, number: str, broker: str, name: str, margin: bool, plain_names: bool = False, currency: str = "USD"
+    ) -> None:
         self.number = number
         self.broker = broker
         self.name = name
         self.margin = margin
+        self.currency = currency  # the base, in which totals are told
         self.plain_names = plain_names  # dividends name the security in words instead of its symbol
         self.events: list[Event] = []
 
@@ -218,16 +239,35 @@ class Account:
         high = bisect_right(self.events, last, key=lambda event: event.posted_at)
         return (self.events[index] for index in range(high - 1, low - 1, -1))
 
-    @cached_property
+    def until(self, day: date) -> "Account":
+        """The book as it was at the end of `day`, by the days on which things happened."""
+        past = Account(
+            number=self.number, broker=self.broker, name=self.name, margin=self.margin,
+            plain_names=self.plain_names, currency=self.currency,
+        )  # fmt: skip
+        past.fill(event for event in self.events if event.traded_on <= day)
+        return past
+
+    @property
     def cash(self) -> Decimal:
-        return sum((event.cash for event in self._effective()), ZERO)
+        """In the base currency; for an account of one currency that is all there is."""
+        return self.balances.get(self.currency, ZERO)
+
+    @cached_property
+    def balances(self) -> dict[str, Decimal]:
+        """Cash by currency, for each that ever moved, zero included."""
+        balances: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for event in self._effective():
+            for currency, amount in event.cash_moves():
+                balances[currency] += amount
+        return dict(sorted(balances.items()))
 
     @cached_property
     def holdings(self) -> dict[str, Holding]:
         """By symbol, only what is held. Lots follow the order in which things happened, not were posted."""
         holdings: dict[str, Holding] = {}
         for event in sorted(self._effective(), key=lambda event: (event.at, event.id)):
-            if event.symbol is None or not event.quantity:
+            if event.symbol is None or not event.moves_shares:
                 continue
             holding = holdings.setdefault(event.symbol, Holding())
             if event.nature is Nature.SPLIT and holding.lots:
@@ -240,7 +280,7 @@ class Account:
         return (event for event in self.events if event.status is Status.POSTED)
 
     def _forget(self) -> None:
-        self.__dict__.pop("cash", None)
+        self.__dict__.pop("balances", None)
         self.__dict__.pop("holdings", None)
 
 

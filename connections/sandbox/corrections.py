@@ -66,6 +66,7 @@ def backdate(person: Person, account: Account, facts: Mapping[str, Any]) -> Even
     day = _day(facts)
     at = at_new_york(day, 11, 42, 7)
     movement = _order_facts(nature, facts, day) if nature in ORDERS else _cash_facts(nature, facts, day)
+    movement.setdefault("currency", account.currency)
     event = Event(id=person.next_event_id(), nature=nature, at=at, posted_at=at, traded_on=day, **movement)
     account.enter(event)
     return event
@@ -79,6 +80,7 @@ def _order_facts(nature: Nature, facts: Mapping[str, Any], day: date) -> dict[st
     gross = (quantity * price * WORLD.market.known(symbol).multiplier).quantize(CENT)
     return {
         "symbol": symbol,
+        "currency": WORLD.market.known(symbol).currency,
         "quantity": quantity,
         "price": price,
         "fees": (("COMMISSION", fees),),

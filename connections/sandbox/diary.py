@@ -32,7 +32,7 @@ def activity_ids(seed: str) -> Iterator[int]:
 
 
 class Diary:
-    """One account's pen. Amounts in US dollars; quantities as the market counts them."""
+    """One account's pen. Amounts in the currency of what they are paid for; quantities as the market counts them."""
 
     def __init__(self, account: Account, market: Market, ids: Iterator[int]) -> None:
         self.account = account
@@ -40,9 +40,14 @@ class Diary:
         self.rng = Random()
         self.ids = ids
         self.tariff = order_fees  # what the broker takes for an order; a story at another broker sets its own
-        self.cash = ZERO
+        self.purse: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.held: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.written: list[Event] = []
+
+    @property
+    def cash(self) -> Decimal:
+        """What is left in the account's own currency."""
+        return self.purse[self.account.currency]
 
     def new_month(self, year: int, month: int) -> None:
         """Chance starts anew each month, so that a longer story never changes its earlier part."""
@@ -52,11 +57,14 @@ class Diary:
         """`facts` are further fields of the event. Without a time it happens before the market opens."""
         at = at or at_new_york(day, 8, 50, self.rng.randrange(60))
         facts = {"posted_at": at, "settled_on": day, **facts}
-        event = Event(id=next(self.ids), nature=nature, at=at, traded_on=day, **facts)
+        if "id" not in facts:
+            facts["id"] = next(self.ids)
+        event = Event(nature=nature, at=at, traded_on=day, **facts)
         self.written.append(event)
         if event.status is Status.POSTED:
-            self.cash += event.cash
-            if event.symbol:
+            for currency, amount in event.cash_moves():
+                self.purse[currency] += amount
+            if event.symbol and event.moves_shares:
                 self.held[event.symbol] += event.quantity
         return event
 

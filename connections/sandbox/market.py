@@ -1,6 +1,6 @@
 """A seeded market: what trades, and what it cost on any day. The same seed gives the same prices for ever.
 
-Companies, symbols and CUSIPs are public; every price, dividend and rate is invented.
+Companies, symbols, CUSIPs and ISINs are public; every price, dividend and rate is invented.
 """
 
 from dataclasses import dataclass
@@ -41,11 +41,11 @@ class OptionTerms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """Something held. `quantity * price * multiplier` is its value in US dollars."""
+    """Something held. `quantity * price * multiplier` is its value in its currency."""
 
     symbol: str
     name: str
-    cusip: str
+    cusip: str  # empty for what is not American
     asset_class: AssetClass = AssetClass.STOCK
     start: Decimal = Decimal(0)  # price on the opening day, in today's shares
     drift: float = 0.0  # yearly, 0.08 is 8 %
@@ -56,6 +56,9 @@ class Instrument:
     option: OptionTerms | None = None
     coupon: Decimal = Decimal(0)  # percent a year
     matures_on: date | None = None
+    currency: str = "USD"
+    isin: str = ""  # empty: follows from the CUSIP
+    exchange: str = ""  # empty: an American one
 
     @property
     def multiplier(self) -> Decimal:
@@ -136,6 +139,44 @@ COINS = {  # beside the listed ones: no exchange day, no dividend, no CUSIP; the
         _stock("SOL", "Solana", "", "235.00", -0.06, 0.045, asset_class=AssetClass.CRYPTO),
     )
 }
+ABROAD = {
+    instrument.symbol: instrument
+    for instrument in (
+        _stock(
+            "SAP", "SAP SE", "", "123.40", 0.11, 0.014, dividend=Decimal("2.20"), pays_in=(5,),
+            currency="EUR", isin="DE0007164600", exchange="IBIS",
+        ),
+        _stock(
+            "ASML", "ASML Holding NV", "", "745.20", 0.04, 0.018, dividend=Decimal("1.52"), pays_in=QUARTERS_2,
+            currency="EUR", isin="NL0010273215", exchange="AEB",
+        ),
+        _stock(
+            "VWCE", "Vanguard FTSE All-World UCITS ETF", "", "105.12", 0.07, 0.009, asset_class=AssetClass.ETF,
+            currency="EUR", isin="IE00BK5BQT80", exchange="IBIS2",
+        ),
+        _stock(
+            "HSBA", "HSBC Holdings PLC", "", "4.42", 0.15, 0.013, dividend=Decimal("0.08"), pays_in=QUARTERS_3,
+            currency="GBP", isin="GB0005405286", exchange="LSE",
+        ),
+        _stock(
+            "ULVR", "Unilever PLC", "", "38.91", 0.04, 0.010, dividend=Decimal("0.38"), pays_in=QUARTERS_3,
+            currency="GBP", isin="GB00B10RZP78", exchange="LSE",
+        ),
+        _stock(
+            "NESN", "Nestle SA", "", "119.52", -0.05, 0.009, dividend=Decimal("3.00"), pays_in=(4,),
+            currency="CHF", isin="CH0038863350", exchange="EBS",
+        ),
+        _stock(
+            "NOVN", "Novartis AG", "", "74.10", 0.08, 0.010, dividend=Decimal("3.30"), pays_in=(3,),
+            currency="CHF", isin="CH0012005267", exchange="EBS",
+        ),
+    )
+}  # fmt: skip
+RATES = {  # US dollars for one unit, walking like a price
+    currency: Instrument(symbol=f"{currency}.USD", name=f"{currency}.USD", cusip="", start=Decimal(start), swing=0.004)
+    for currency, start in (("EUR", "1.1368"), ("GBP", "1.3412"), ("CHF", "1.0792"))
+}
+RATE_STEP = Decimal("0.00001")
 SPLITS = (Split("NVDA", date(2024, 6, 10), Decimal(10)),)
 
 
@@ -148,10 +189,10 @@ class Market:
         self._rngs: dict[str, Random] = {}
 
     def instrument(self, symbol: str) -> Instrument | None:
-        """Listed instruments, any option on one of them, and coins. None when there is no such symbol."""
+        """What is listed at home and abroad, any option on an American share, coins. None: there is no such symbol."""
         if len(symbol) == OPTION_SYMBOL_LENGTH:
             return option_from_symbol(symbol)
-        return INSTRUMENTS.get(symbol) or COINS.get(symbol)
+        return INSTRUMENTS.get(symbol) or ABROAD.get(symbol) or COINS.get(symbol)
 
     def known(self, symbol: str) -> Instrument:
         """As `instrument`, raising KeyError for a symbol that does not exist."""
@@ -161,11 +202,20 @@ class Market:
         return instrument
 
     def price(self, symbol: str, on: date) -> Decimal:
-        """Close in US dollars, in the shares of that day (before a split: the higher price)."""
+        """Close in the instrument's currency, in the shares of that day (before a split: the higher price)."""
         instrument = self.known(symbol)
         if instrument.asset_class is AssetClass.OPTION:
             return self._option_price(instrument, on)
         return (self._close(instrument, last_open(on)) * self.shares_today(symbol, on)).quantize(CENT)
+
+    def rate(self, currency: str, base: str, on: date) -> Decimal:
+        """Units of `base` for one `currency` at the day's close, to five digits. Raises KeyError for one unknown."""
+        if currency == base:
+            return Decimal(1)
+        return (self._in_dollars(currency, on) / self._in_dollars(base, on)).quantize(RATE_STEP)
+
+    def _in_dollars(self, currency: str, on: date) -> Decimal:
+        return Decimal(1) if currency == "USD" else self._close(RATES[currency], last_open(on))
 
     def dividend(self, symbol: str, on: date) -> Decimal:
         """Dividend per share in the shares of that day."""

@@ -21,6 +21,8 @@ Act: TypeAlias = tuple[date, Callable[[], object]]
 
 BOND = "91282CHT1"
 WATCHED = ("AAPL", "MSFT", "NVDA", "KO", "PFE", "JPM", "TSM", "VTI")
+TRANSFERRED, TRANSFERRED_ON = ("BRK.B", Decimal(5)), date(2024, 9, 17)  # to the same person's next broker
+TRANSFER_ID = 89_000_000_017  # outside the row of the others, which therefore keep theirs
 SAVED = ("VTI", "SCHD", "BND", "MSFT")
 REINVESTED = {"VTI", "AAPL", "MSFT", "SWVXX", "SCHD", "BND"}
 WITHHELD = {"KO": Decimal("0.15"), "TSM": Decimal("0.21")}
@@ -79,6 +81,7 @@ def maria(diaries: list[Diary], until: date) -> None:
         yield from _saving(month, rollover)
         yield from _income(month, rollover)
         yield from _between(month, individual, rollover)
+        yield from _leaves_for_interactive(month, individual)
 
     tell(diaries, until, plan)
 
@@ -289,6 +292,15 @@ def _between(month: Month, individual: Diary, rollover: Diary) -> Iterator[Act]:
         yield days[4], partial(journal, individual, rollover, 6_500, days[3], days[4])
     if (month.first.year, month.first.month) == (2024, 12):
         yield days[5], partial(journal_shares, rollover, individual, "VTI", 5, days[5])
+
+
+def _leaves_for_interactive(month: Month, diary: Diary) -> Iterator[Act]:
+    """Shares that pay nothing and that chance never sells: gone, they change nothing that was told before."""
+    if month.first == TRANSFERRED_ON.replace(day=1):
+        yield TRANSFERRED_ON, partial(
+            diary.write, Nature.SHARES_OUT, TRANSFERRED_ON, at_new_york(TRANSFERRED_ON, 6, 30), id=TRANSFER_ID,
+            symbol=TRANSFERRED[0], quantity=-TRANSFERRED[1], note="Interactive Brokers",
+        )  # fmt: skip
 
 
 def generated(market: Market, *, seed: int, count: int, until: date) -> list[Event]:

@@ -5,10 +5,8 @@ from typing import Any
 
 from connections.sandbox.book import Account, Event
 from connections.sandbox.people import Person
-from connections.sandbox.valuation import Valued, total, valued
+from connections.sandbox.valuation import Valued, valued, worth
 from connections.sandbox.world import WORLD
-
-CURRENCY = "USD"
 
 
 def of_person(person: Person, broker: str | None = None) -> dict[str, Any]:
@@ -23,17 +21,22 @@ def of_person(person: Person, broker: str | None = None) -> dict[str, Any]:
 
 
 def of_account(account: Account) -> dict[str, Any]:
-    """`hash` is the name by which the broker's API knows the account. Transactions come oldest first, all of them."""
-    positions = valued(account, WORLD.market, WORLD.clock.today())
+    """Totals are in the account's own `currency`, `balances` in each it has.
+
+    `hash` is the name by which the broker's API knows the account. Transactions come oldest first, all of them.
+    """
+    today = WORLD.clock.today()
+    positions = valued(account, WORLD.market, today)
     return {
         "broker": account.broker,
         "number": account.number,
         "hash": WORLD.sides[account.broker].external_id(account),
         "name": account.name,
         "margin": account.margin,
-        "currency": CURRENCY,
+        "currency": account.currency,
         "cash": text(account.cash),
-        "value": text(account.cash + total(positions)),
+        "balances": {currency: text(amount) for currency, amount in account.balances.items()},
+        "value": text(worth(account, positions, WORLD.market, today)),
         "positions": [_position(position) for position in positions],
         "transactions": [transaction(event) for event in account.events],
     }
@@ -52,7 +55,7 @@ def _position(position: Valued) -> dict[str, Any]:
         "price": text(position.price),
         "market_value": text(position.value),
         "average_cost": text(position.holding.average_cost.quantize(Decimal("0.0001"))),
-        "currency": CURRENCY,
+        "currency": instrument.currency,
     }
 
 
@@ -72,7 +75,9 @@ def transaction(event: Event) -> dict[str, Any]:
         "price": text(event.price) if moves_asset and event.price is not None else None,
         "fees": text(event.fee_total),
         "net_amount": text(event.cash),
-        "currency": CURRENCY,
+        "currency": event.currency,
+        "fee_currency": event.fee_currency or event.currency,
+        "other_cash": [{"currency": currency, "amount": text(amount)} for currency, amount in event.other_cash],
         "order_id": str(event.order) if event.order else None,
         "status": event.status.value,
     }

@@ -1,5 +1,6 @@
 """What a book is worth on a day, by the market's closes. Shared by the brokers' views and the truth."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -24,7 +25,7 @@ class Valued:
 
     @property
     def value(self) -> Decimal:
-        """Signed US dollars, multiplier inside, to the cent."""
+        """Signed, in the instrument's currency, multiplier inside, to the cent."""
         return (self.quantity * self.price * self.instrument.multiplier).quantize(CENT)
 
     @property
@@ -43,6 +44,15 @@ def valued(account: Account, market: Market, on: date) -> list[Valued]:
         Valued(market.known(symbol), holding, market.price(symbol, on), market.price(symbol, before))
         for symbol, holding in account.holdings.items()
     ]
+
+
+def worth(account: Account, positions: list[Valued], market: Market, on: date) -> Decimal:
+    """Cash and positions together in the account's own currency, each currency's part to the cent."""
+    parts = defaultdict(Decimal, account.balances)
+    for position in positions:
+        parts[position.instrument.currency] += position.value
+    rates = {currency: market.rate(currency, account.currency, on) for currency in parts}
+    return sum(((amount * rates[currency]).quantize(CENT) for currency, amount in parts.items()), ZERO)
 
 
 def total(positions: list[Valued], *classes: AssetClass, short: bool | None = None, previous: bool = False) -> Decimal:

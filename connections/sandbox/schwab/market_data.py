@@ -56,9 +56,11 @@ def single_quote(request: HttpRequest, exchange: Exchange, symbol: str) -> Any:
 
 
 def _listed(symbol: str) -> Instrument | None:
-    """Schwab quotes no coins."""
+    """Schwab quotes no coins, and nothing in another currency."""
     instrument = WORLD.market.instrument(symbol)
-    return None if instrument is None or instrument.asset_class is AssetClass.CRYPTO else instrument
+    if instrument is None or instrument.asset_class is AssetClass.CRYPTO or instrument.currency != "USD":
+        return None
+    return instrument
 
 
 def _sections(request: HttpRequest) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ TYPES = {
     Nature.JOURNAL_IN: "JOURNAL",
     Nature.JOURNAL_OUT: "JOURNAL",
     Nature.SHARES_IN: "RECEIVE_AND_DELIVER",
+    Nature.SHARES_OUT: "RECEIVE_AND_DELIVER",
     Nature.SHARES_JOURNAL_IN: "JOURNAL",
     Nature.SHARES_JOURNAL_OUT: "JOURNAL",
     Nature.SPLIT: "RECEIVE_AND_DELIVER",
@@ -150,6 +151,8 @@ def _text_with_instrument(event: Event, account: Account, instrument: Instrument
             return f"{instrument.name.upper()}FORWARD SPLIT EFF: {event.traded_on:%m/%d/%y}"
         case Nature.SHARES_IN:
             return f"ACAT RECEIVED {instrument.name.upper()}"
+        case Nature.SHARES_OUT:
+            return f"ACAT DELIVERED {instrument.name.upper()}"
         case Nature.SHARES_JOURNAL_IN | Nature.SHARES_JOURNAL_OUT:
             return f"JOURNALED SHARES {instrument.name.upper()}"
     return _removal(event, instrument)

@@ -5,7 +5,6 @@ The only module that moves a connection's state; the only one, with `tokens.py`,
 
 import hashlib
 import hmac
-import itertools
 import secrets
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
@@ -30,6 +29,7 @@ from connections.brokers.base import (
     RateLimited,
 )
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
+from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
 from connections.models import Account, Authorization, Connection, ConnectionEvent, ConnectionQuerySet
 from connections.states import ConnectionState
 from connections.tokens import RENEW_AHEAD, FreshTokens, StoredTokens, read_grant
@@ -39,24 +39,6 @@ log = structlog.get_logger(__name__)
 SIGN_IN_MINUTES = 15
 EXPIRING_AHEAD = timedelta(hours=48)
 S = ConnectionState
-
-
-class SignInFailed(HubError):
-    """The way back from the broker cannot be used: unknown, used, too old, another browser. Start again."""
-
-    code = "sign_in_failed"
-
-
-class ConsentDenied(HubError):
-    """The person said no at the broker."""
-
-    code = "consent_denied"
-
-
-class DifferentLogin(NotAllowed):
-    """The renewal was done with another login of the broker than the connection belongs to."""
-
-    code = "different_login"
 
 
 def list_connections(user: User) -> ConnectionQuerySet:
@@ -71,6 +53,11 @@ def _digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
+def _lock(user: User) -> User:
+    """Sign-ins and new connections of one person are settled in turn; rows that only refer to the person go on."""
+    return User.objects.select_for_update(no_key=True).get(pk=user.pk)
+
+
 # --- Begin ------------------------------------------------------------------------------------------------------------
 
 
@@ -81,8 +68,9 @@ def create_connection(*, user: User, broker: Broker, method: AuthMethod, label: 
     if entry is None or entry.broker != broker:
         raise HubError(f"{broker.label} cannot be connected that way.")
     entry.sign_in()  # fails here, with a sentence, when the broker is not set up
+    _lock(user)
     waiting = Connection.objects.for_user(user).filter(
-        broker=broker, method=method, environment=current_environment(), state=S.PENDING_AUTH, broker_user_key=""
+        broker=broker, method=method, environment=settings.ENVIRONMENT, state=S.PENDING_AUTH, broker_user_key=""
     )
     connection = waiting.first()
     if connection is None:
@@ -90,38 +78,30 @@ def create_connection(*, user: User, broker: Broker, method: AuthMethod, label: 
             user=user,
             broker=broker,
             method=method,
-            environment=current_environment(),
-            label=label or _free_label(user, broker),
+            environment=settings.ENVIRONMENT,
+            label=label or Connection.objects.for_user(user).free_label(broker),
         )
         _note(connection, "created", actor=user, to_state=S.PENDING_AUTH)
     return connection
 
 
-def _free_label(user: User, broker: Broker) -> str:
-    """The broker's name, with a number when the user has connections of that name already."""
-    taken = set(Connection.objects.for_user(user).values_list("label", flat=True))
-    numbered = (f"{broker.label} {number}" for number in itertools.count(2))
-    return next(label for label in itertools.chain([broker.label], numbered) if label not in taken)
-
-
 @transaction.atomic
 def ensure_file_connection(*, user: User, broker: Broker, label: str) -> Connection:
-    """The connection that holds the accounts a user keeps by file at this broker."""
+    """The connection that holds the accounts a user keeps by file at this broker; one that was left opens again."""
+    _lock(user)
     connection, made = Connection.objects.get_or_create(
         user=user,
         broker=broker,
         method=AuthMethod.FILE,
-        environment=current_environment(),
+        environment=settings.ENVIRONMENT,
         label=label,
         defaults={"state": S.CONNECTED, "reason_code": ""},
     )
     if made:
         _note(connection, "created", actor=user, to_state=S.CONNECTED)
+    elif connection.state == S.DISCONNECTED:
+        move(connection, S.CONNECTED, action="connected_again", actor=user)
     return connection
-
-
-def current_environment() -> str:
-    return str(settings.ENVIRONMENT)
 
 
 def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
@@ -152,7 +132,7 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
 # --- Come back --------------------------------------------------------------------------------------------------------
 
 
-def _redeem(*, user: User, state: str, session_nonce: str) -> Authorization:
+def _redeem(*, user: User, broker: str, state: str, session_nonce: str) -> Authorization:
     """The sign-in this state belongs to, used up by this very call. Raises SignInFailed."""
     again = "This sign-in cannot be used: it was finished before, or begun elsewhere. Please connect once more."
     authorization = (
@@ -160,7 +140,7 @@ def _redeem(*, user: User, state: str, session_nonce: str) -> Authorization:
         .filter(state_digest=_digest(state), connection__user=user)
         .first()
     )
-    if authorization is None:
+    if authorization is None or broker not in ("", authorization.connection.broker):
         raise SignInFailed(again)
     bound = authorization.session_nonce_digest
     if bound and not hmac.compare_digest(bound, _digest(session_nonce)):
@@ -172,15 +152,20 @@ def _redeem(*, user: User, state: str, session_nonce: str) -> Authorization:
     return authorization
 
 
-def complete_oauth(*, user: User, state: str, code: str, session_nonce: str = "", error: str = "") -> Connection:
+def complete_oauth(
+    *, user: User, state: str, code: str, session_nonce: str = "", error: str = "", broker: str = ""
+) -> Connection:
     """Finish a sign-in: exchange the code, see whose login it is, store, and tell who listens.
 
+    `broker` is whose way back was used: another broker's answer is refused (RFC 9700 section 4.4, mix-up).
     The same login signed in before comes back as the connection it was. Raises SignInFailed, ConsentDenied,
     DifferentLogin or BrokerError; nothing is stored then.
     """
-    authorization = _redeem(user=user, state=state, session_nonce=session_nonce)
+    authorization = _redeem(user=user, broker=broker, state=state, session_nonce=session_nonce)
     connection = authorization.connection
     name = connection.get_broker_display()
+    if error not in ("", "access_denied"):
+        raise SignInFailed(f"{name} ended the sign-in with an error on its side. Please connect once more later.")
     if error or not code:
         if connection.state == S.PENDING_AUTH:
             move(connection, S.PENDING_AUTH, reason_code="consent_denied", action="consent_denied", actor=user)
@@ -188,8 +173,8 @@ def complete_oauth(*, user: User, state: str, code: str, session_nonce: str = ""
     entry = entry_for(connection)
     verifier = credentials.unseal(bytes(authorization.sealed_verifier), owner=authorization.state_digest)["verifier"]
     grant = entry.sign_in().complete(code=code, verifier=verifier, signed_in_at=timezone.now())
-    broker = entry.connector(connection.pk, FreshTokens(grant))
-    identity, accounts = broker.identity(), broker.accounts()
+    connector = entry.connector(connection.pk, FreshTokens(grant))
+    identity, accounts = connector.identity(), connector.accounts()
     if not accounts:
         raise SignInFailed(f"No account was ticked on {name}'s page. Please connect once more and tick at least one.")
     return _store_sign_in(connection, grant, identity.broker_user_key, accounts, actor=user)
@@ -199,8 +184,11 @@ def complete_oauth(*, user: User, state: str, code: str, session_nonce: str = ""
 def _store_sign_in(
     connection: Connection, grant: Grant, broker_user_key: str, accounts: list[AccountRecord], *, actor: User
 ) -> Connection:
-    user = User.objects.select_for_update().get(pk=connection.user_id)  # two sign-ins at once are settled in turn
-    connection = Connection.objects.select_for_update().get(pk=connection.pk)
+    user = _lock(connection.user)
+    locked = Connection.objects.select_for_update().filter(pk=connection.pk).first()
+    if locked is None:  # erased, or another sign-in of the same login took its place
+        raise SignInFailed("The connection was removed during the sign-in. Please connect once more.")
+    connection = locked
     if connection.broker_user_key and connection.broker_user_key != broker_user_key:
         old = ", ".join(f"...{account.mask}" for account in connection.accounts.all())
         new = ", ".join(f"...{account.number_mask}" for account in accounts)
@@ -253,7 +241,7 @@ def save_accounts(connection: Connection, records: list[AccountRecord]) -> list[
 
 
 def _same_environment(connection: Connection) -> None:
-    if connection.environment != current_environment():
+    if connection.environment != settings.ENVIRONMENT:
         raise NotAllowed(f"This connection belongs to the {connection.environment} environment and is not used here.")
 
 
@@ -267,6 +255,8 @@ def connector_for(connection: Connection) -> Connector:
 
 def refresh_credentials(connection: Connection) -> None:
     """Renew access ahead of its end, once over all processes. Failures move the state and are raised."""
+    if connection.is_file:
+        raise NotAllowed("Accounts kept by file have no access to renew.")
     _same_environment(connection)
     try:
         grant = read_grant(connection)
@@ -284,7 +274,7 @@ def renew_due() -> int:
         try:
             refresh_credentials(connection)
             renewed += 1
-        except BrokerError as error:
+        except HubError as error:
             log.warning("renewal_failed", connection_id=str(connection.pk), code=error.code)
     return renewed
 
@@ -319,7 +309,11 @@ def note_failure(connection: Connection, error: BrokerError) -> None:
 @transaction.atomic
 def _settle(connection: Connection, state: ConnectionState, reason_code: str, *, until: datetime | None = None) -> None:
     """Move after a call, unless the person has meanwhile disconnected or has to sign in: that stands."""
-    now_in = Connection.objects.select_for_update().get(pk=connection.pk).status
+    locked = Connection.objects.select_for_update().filter(pk=connection.pk).first()
+    if locked is None:
+        log.info("connection_gone", connection_id=str(connection.pk), instead_of=state.value)
+        return
+    now_in = locked.status
     if now_in.may_become(state) and not (now_in is S.NEEDS_REAUTH or now_in is S.DISCONNECTED):
         move(connection, state, reason_code=reason_code, until=until, action="synced" if not reason_code else "failed")
     else:
@@ -387,6 +381,10 @@ def disconnect(*, connection: Connection, actor: User, keep_history: bool = True
     Idempotent. Charles Schwab has no revocation endpoint: what is left to do there is in `after_disconnect`.
     """
     signals.leaving.send(sender=Connection, connection=connection)
+    try:  # a second click waits here and finds what the first has done
+        connection.refresh_from_db(from_queryset=Connection.objects.select_for_update())
+    except Connection.DoesNotExist:
+        raise NotAllowed("This connection has been removed already.") from None
     counts = disconnect_counts(connection)
     if connection.state != S.DISCONNECTED:
         move(connection, S.DISCONNECTING, reason_code="by_user", action="disconnecting", actor=actor)

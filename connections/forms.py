@@ -1,5 +1,7 @@
 """What a person types or ticks about connections."""
 
+from urllib.parse import urlsplit
+
 from django import forms
 
 from connections.brokers import BROKERS
@@ -26,6 +28,14 @@ class PastedAddressForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         help_text="Copy the whole address from your browser's address bar. It works once, for about half a minute.",
     )
+
+    def clean_address(self) -> str:
+        address = str(self.cleaned_data["address"])
+        try:
+            urlsplit(address)
+        except ValueError as error:
+            raise forms.ValidationError("This is not a web address. Copy it once more, from https:// on.") from error
+        return address
 
 
 class DisconnectForm(forms.Form):

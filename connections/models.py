@@ -1,5 +1,6 @@
 """Connections to brokers, their accounts, the sign-ins under way, and the audit trail."""
 
+import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
@@ -41,6 +42,12 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         """Connections whose access token ends within `within` and that nobody is renewing right now."""
         now = timezone.now()
         return self.syncable().filter(access_expires_at__lt=now + within, refresh_held_until__lt=now)
+
+    def free_label(self, broker: Broker) -> str:
+        """The broker's name, with a number when one of these connections has that name already."""
+        taken = set(self.values_list("label", flat=True))
+        numbered = (f"{broker.label} {number}" for number in itertools.count(2))
+        return next(label for label in itertools.chain([broker.label], numbered) if label not in taken)
 
     def for_cards(self) -> Self:
         return self.prefetch_related("accounts").order_by("broker", "created_at")

@@ -83,7 +83,7 @@ def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
 @require_GET
 def callback(request: HtmxRequest, broker: str) -> HttpResponse:
     """The way back from the broker. The code is exchanged at once: at Schwab it lives for half a minute."""
-    return _finish(request, dict(request.GET.items()))
+    return _finish(request, broker, dict(request.GET.items()))
 
 
 @login_required
@@ -93,8 +93,8 @@ def paste(request: HtmxRequest, broker: str) -> HttpResponse:
     """For an app registered with a callback nobody listens at (https://127.0.0.1): the user pastes the address."""
     form = PastedAddressForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        query = parse_qs(urlsplit(form.cleaned_data["address"].strip()).query)
-        return _finish(request, {name: values[0] for name, values in query.items()})
+        query = parse_qs(urlsplit(form.cleaned_data["address"]).query)
+        return _finish(request, broker, {name: values[0] for name, values in query.items()})
     label = get_broker_label(broker)
     return TemplateResponse(request, "connections/paste.html", {"form": form, "broker_label": label, "broker": broker})
 
@@ -103,10 +103,11 @@ def get_broker_label(broker: str) -> str:
     return Broker(broker).label if broker in Broker.values else "your broker"
 
 
-def _finish(request: HtmxRequest, answer: dict[str, Any]) -> HttpResponse:
+def _finish(request: HtmxRequest, broker: str, answer: dict[str, Any]) -> HttpResponse:
     try:
         connection = connection_manager.complete_oauth(
             user=request.user,
+            broker=broker,
             state=answer.get("state", ""),
             code=answer.get("code", ""),
             error=answer.get("error", ""),

@@ -1,9 +1,16 @@
 """Disconnecting: what would go is shown, keys go at once, history stays or goes as the person says."""
 
+import threading
+
 import pytest
+from django.db import connection as database
 from django.urls import reverse
 
 from aggregation.models import Balance, BalancePoint, Position, Transaction
+from brokerhub.kernel.errors import NotAllowed
+from connections import connection_manager
+from connections.brokers.base import NeedsReauth
+from connections.brokers.records import Broker
 from connections.models import Account, Authorization, Connection, ConnectionEvent
 from connections.states import ConnectionState
 from sync.models import SyncCursor, SyncRun
@@ -79,9 +86,55 @@ def test_leaving_needs_a_choice(web, james):
 
 
 def test_a_sync_that_is_under_way_does_not_bring_a_disconnected_broker_back(web, james):
-    from connections import connection_manager
-
     leave(web, james, "keep")
     connection_manager.note_success(james)
     james.refresh_from_db()
     assert james.state == ConnectionState.DISCONNECTED
+
+
+def test_a_second_click_on_disconnect_finds_it_done(person, james):
+    stale = Connection.objects.get()
+    first = connection_manager.disconnect(connection=james, actor=person)
+    assert connection_manager.disconnect(connection=stale, actor=person) == first
+    assert stale.state == ConnectionState.DISCONNECTED
+
+
+def test_a_second_click_on_erase_is_told_that_nothing_is_left(person, james):
+    stale = Connection.objects.get()
+    connection_manager.disconnect(connection=james, actor=person, keep_history=False)
+    with pytest.raises(NotAllowed, match="removed already"):
+        connection_manager.disconnect(connection=stale, actor=person, keep_history=False)
+
+
+def test_a_failure_noted_after_erasing_crashes_nothing(person, james):
+    stale = Connection.objects.get()
+    connection_manager.disconnect(connection=james, actor=person, keep_history=False)
+    connection_manager.note_failure(stale, NeedsReauth("refused"))
+    assert not Connection.objects.exists()
+
+
+def test_accounts_kept_by_file_open_again_with_the_next_file(person):
+    wanted = {"user": person, "broker": Broker.OTHER, "label": "Another broker, by file"}
+    connection = connection_manager.ensure_file_connection(**wanted)
+    connection_manager.disconnect(connection=connection, actor=person)
+    again = connection_manager.ensure_file_connection(**wanted)
+    assert (again.pk, again.state, again.reason_code) == (connection.pk, ConnectionState.CONNECTED, "")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_first_files_at_once_make_one_connection(person):
+    gate = threading.Barrier(6)
+
+    def ask():
+        try:
+            gate.wait()
+            connection_manager.ensure_file_connection(user=person, broker=Broker.OTHER, label="By file")
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=ask) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Connection.objects.count() == 1

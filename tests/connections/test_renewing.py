@@ -7,9 +7,11 @@ import pytest
 from django.db import connection as database
 from django.utils import timezone
 
+from brokerhub.kernel.errors import NotAllowed
 from connections import connection_manager
 from connections.brokers.base import BrokerUnavailable, NeedsReauth
 from connections.brokers.calls import Operation, call_finished
+from connections.brokers.records import Broker
 from connections.models import Connection
 from connections.states import ConnectionState
 from connections.tokens import StoredTokens
@@ -114,6 +116,23 @@ def test_the_task_renews_what_ends_soon_and_notes_what_has_ended(connect, person
     ended.refresh_from_db()
     assert soon.access_expires_at > timezone.now() + timedelta(minutes=25)
     assert ended.state == ConnectionState.NEEDS_REAUTH
+
+
+def test_a_hub_without_its_app_key_fails_each_renewal_by_itself(connect, person, settings):
+    connection = connect(person)
+    Connection.objects.update(access_expires_at=timezone.now())
+    settings.SCHWAB_APP_SECRET = ""
+    assert connection_manager.renew_due() == 0
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_accounts_kept_by_file_have_nothing_to_renew(person):
+    connection = connection_manager.ensure_file_connection(user=person, broker=Broker.OTHER, label="By file")
+    with pytest.raises(NotAllowed):
+        connection_manager.refresh_credentials(connection)
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.CONNECTED
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,10 +1,12 @@
 """Connecting Schwab by the pages a person uses, against the sandbox's sign-in."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.urls import reverse
 
+from connections import connection_manager
+from connections.brokers.calls import call_finished
 from connections.models import Authorization, Connection
 from connections.states import ConnectionState
 
@@ -90,6 +92,47 @@ def test_a_stranger_to_the_hub_is_asked_to_sign_in_first(client, web, sandbox):
 def test_an_invented_way_back_leads_nowhere(web, query):
     answer = web.get(f"/connections/callback/schwab?{query}")
     assert answer.status_code == 400
+
+
+def test_an_error_of_the_broker_is_not_called_the_persons_no(web, person, sandbox):
+    state = parse_qs(urlsplit(begin(web)).query)["state"][0]
+    answer = web.get("/connections/callback/schwab", {"state": state, "error": "temporarily_unavailable"})
+    assert answer.status_code == 400
+    words = answer.content.decode()
+    assert "You declined" not in words
+    assert "connect once more later" in words
+    assert Connection.objects.get(user=person).reason_code == "not_signed_in"
+
+
+def test_a_way_back_of_another_broker_is_refused(web, person, sandbox):
+    back = urlsplit(sandbox.sign_in(begin(web)))
+    assert web.get(f"/connections/callback/other?{back.query}").status_code == 400
+    assert Connection.objects.get(user=person).state == ConnectionState.PENDING_AUTH
+
+
+def test_a_connection_erased_during_its_sign_in_is_told_so(web, person, sandbox):
+    back = sandbox.sign_in(begin(web))
+
+    def erase(call, **_):
+        connection = Connection.objects.filter(user=person).first()
+        if connection is not None:
+            connection_manager.disconnect(connection=connection, actor=person, keep_history=False)
+
+    call_finished.connect(erase, weak=False, dispatch_uid="erase")
+    try:
+        answer = land(web, back)
+    finally:
+        call_finished.disconnect(dispatch_uid="erase")
+    assert answer.status_code == 400
+    assert "removed during the sign-in" in answer.content.decode()
+    assert not Connection.objects.exists()
+
+
+@pytest.mark.parametrize("pasted", ["http://[", "https://[x]/?code=1"])
+def test_what_is_no_address_is_asked_for_again(web, pasted):
+    answer = web.post(reverse("connections:paste", args=["schwab"]), {"address": pasted})
+    assert answer.status_code == 200
+    assert "not a web address" in answer.content.decode()
 
 
 def test_a_code_that_got_too_old_is_told_so(web, person, sandbox):

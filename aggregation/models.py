@@ -113,10 +113,10 @@ class Transaction(models.Model):
     fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of everything booked; differs on a correction.")
     status = models.CharField(max_length=12, choices=BookStatus.choices, default=BookStatus.POSTED)
     superseded_by = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="supersedes", db_index=False
+        "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="supersedes", db_index=False
     )
     run = models.ForeignKey(
-        "sync.SyncRun", null=True, blank=True, on_delete=models.PROTECT, related_name="transactions"
+        "sync.SyncRun", null=True, blank=True, on_delete=models.RESTRICT, related_name="transactions"
     )
     raw = models.JSONField(default=dict)
     booked_at = models.DateTimeField(auto_now_add=True)

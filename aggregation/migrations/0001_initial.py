@@ -117,8 +117,8 @@ class Migration(migrations.Migration):
                 ('booked_at', models.DateTimeField(auto_now_add=True)),
                 ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='transactions', to='connections.account')),
                 ('instrument', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, to='aggregation.instrument')),
-                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='transactions', to='sync.syncrun')),
-                ('superseded_by', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='supersedes', to='aggregation.transaction')),
+                ('run', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='transactions', to='sync.syncrun')),
+                ('superseded_by', models.ForeignKey(blank=True, db_index=False, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='supersedes', to='aggregation.transaction')),
             ],
             options={
                 'indexes': [models.Index(fields=['account', '-traded_on', '-id'], name='transactions_newest_first'), models.Index(fields=['account', 'content_key'], name='transactions_by_content'), models.Index(condition=models.Q(('superseded_by', None), _negated=True), fields=['superseded_by'], name='replaced_transactions')],

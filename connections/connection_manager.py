@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 SIGN_IN_MINUTES = 15
 EXPIRING_AHEAD = timedelta(hours=48)
+MENDED_BY_RENEWAL = {"renewal_delayed", "app_credentials_refused"}  # reasons that only the token endpoint gives
 S = ConnectionState
 
 
@@ -221,20 +222,14 @@ def _store_sign_in(
 
 def save_accounts(connection: Connection, records: list[AccountRecord]) -> list[Account]:
     """Bring the stored accounts up to date; one the broker no longer names stays, with its history."""
-    return [
-        Account.objects.update_or_create(
-            connection=connection,
-            external_id=record.external_id,
-            defaults={
-                "mask": record.number_mask,
-                "name": record.name,
-                "kind": record.kind,
-                "currency": record.currency,
-                "closed_on": None,
-            },
-        )[0]
-        for record in records
-    ]
+    saved = []
+    for record in records:
+        said = {"mask": record.number_mask, "name": record.name, "kind": record.kind, "currency": record.currency}
+        account, _ = Account.objects.update_or_create(
+            connection=connection, external_id=record.external_id, defaults=said | {"closed_on": None}
+        )
+        saved.append(account)
+    return saved
 
 
 # --- Use --------------------------------------------------------------------------------------------------------------
@@ -254,7 +249,10 @@ def connector_for(connection: Connection) -> Connector:
 
 
 def refresh_credentials(connection: Connection) -> None:
-    """Renew access ahead of its end, once over all processes. Failures move the state and are raised."""
+    """Renew access ahead of its end, once over all processes. Failures move the state and are raised.
+
+    Being over the rate limit moves nothing: access is still good, and the next minute tries again.
+    """
     if connection.is_file:
         raise NotAllowed("Accounts kept by file have no access to renew.")
     _same_environment(connection)
@@ -262,9 +260,14 @@ def refresh_credentials(connection: Connection) -> None:
         grant = read_grant(connection)
         StoredTokens(connection.pk).renew(refused=str(grant.secrets["access_token"]))
     except BrokerError as error:
-        note_failure(connection, error)
+        if isinstance(error, BrokerUnavailable) and not isinstance(error, RateLimited):
+            _settle(connection, S.ERROR, "renewal_delayed", until=error.retry_at)
+        elif not isinstance(error, RateLimited):
+            note_failure(connection, error)
         raise
     connection.refresh_from_db()
+    if connection.reason_code in MENDED_BY_RENEWAL:
+        _settle_working(connection)
 
 
 def renew_due() -> int:
@@ -281,12 +284,18 @@ def renew_due() -> int:
 
 def note_success(connection: Connection, *, failing_parts: dict[str, str] | None = None) -> None:
     """After a sync: connected, ending soon, or degraded with the parts that failed ({part: since when})."""
-    now = timezone.now()
+    Connection.objects.filter(pk=connection.pk).update(
+        last_success_at=timezone.now(), degraded_parts=failing_parts or {}
+    )
+    connection.refresh_from_db()  # a sign-in during the sync has moved the end of its authorisation
+    _settle_working(connection)
+
+
+def _settle_working(connection: Connection) -> None:
     ends = connection.authorization_expires_at
-    Connection.objects.filter(pk=connection.pk).update(last_success_at=now, degraded_parts=failing_parts or {})
-    if failing_parts:
+    if connection.degraded_parts:
         _settle(connection, S.DEGRADED, "parts_failing")
-    elif ends is not None and ends - now < EXPIRING_AHEAD:
+    elif ends is not None and ends - timezone.now() < EXPIRING_AHEAD:
         _settle(connection, S.EXPIRING, "authorization_expiring", until=ends)
     else:
         _settle(connection, S.CONNECTED, "")

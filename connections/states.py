@@ -82,6 +82,7 @@ REASONS: dict[str, Reason] = {
     "rate_limit": Reason("{broker} allows only so many requests. The hub waits and goes on by itself."),
     "maintenance": Reason("{broker} is under maintenance. The hub goes on by itself."),
     "broker_unavailable": Reason("{broker} is not answering right now. The hub tries again by itself."),
+    "renewal_delayed": Reason("{broker}'s sign-in service is not answering right now. The hub tries again by itself."),
     "unexpected_reply": Reason("{broker} answered in a form the hub does not know. It has been noted for us to mend."),
     "parts_failing": Reason("Some of the data could not be fetched; the rest is up to date."),
     "by_user": Reason("You disconnected it. Its history is kept, read-only.", "Connect again"),

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from brokerhub.kernel.errors import NotAllowed
 from connections import connection_manager
-from connections.brokers.base import BrokerUnavailable, NeedsReauth
+from connections.brokers.base import AppCredentialsRefused, BrokerUnavailable, NeedsReauth, RateLimited
 from connections.brokers.calls import Operation, call_finished
 from connections.brokers.records import Broker
 from connections.models import Connection
@@ -93,10 +93,48 @@ def test_an_outage_of_the_sign_in_service_loses_no_connection(connect, person, s
     sandbox.fault("html", "token")
     with pytest.raises(BrokerUnavailable):
         connection_manager.refresh_credentials(connection)
-    assert connection.state == ConnectionState.ERROR
+    assert (connection.state, connection.reason_code) == (ConnectionState.ERROR, "renewal_delayed")
     sandbox.clear_faults()
     connection_manager.refresh_credentials(connection)
     assert connection.read_credentials()["refresh_token"]
+    assert (connection.state, connection.reason_code) == (ConnectionState.CONNECTED, "")
+
+
+def test_a_renewal_does_not_hide_what_a_sync_found_broken(connect, person):
+    connection = connect(person)
+    connection_manager.note_failure(connection, BrokerUnavailable("The rows are not to be had."))
+    connection_manager.refresh_credentials(connection)
+    assert (connection.state, connection.reason_code) == (ConnectionState.ERROR, "broker_unavailable")
+
+
+def test_a_mended_app_key_mends_its_connections_with_the_next_renewal(connect, person, settings):
+    connection, good = connect(person), settings.SCHWAB_APP_SECRET
+    settings.SCHWAB_APP_SECRET = "not0the0secret00"
+    with pytest.raises(AppCredentialsRefused):
+        connection_manager.refresh_credentials(connection)
+    assert connection.state == ConnectionState.ERROR
+    settings.SCHWAB_APP_SECRET = good
+    connection_manager.refresh_credentials(connection)
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_renewal_over_the_rate_limit_waits_without_a_word(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.fault("429", "token", retry_after=60)
+    with pytest.raises(RateLimited):
+        connection_manager.refresh_credentials(connection)
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_sign_in_during_a_sync_is_not_said_to_end_soon_by_that_sync(connect, person):
+    connection = connect(person)
+    Connection.objects.update(authorization_expires_at=timezone.now() + timedelta(hours=20))
+    seen_by_sync = Connection.objects.get()
+    connect(person)
+    connection_manager.note_success(seen_by_sync)
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.CONNECTED
 
 
 def test_lost_keys_ask_for_a_new_sign_in_instead_of_crashing(connect, person, settings):

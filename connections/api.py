@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import Scope
 from connections import connection_manager
-from connections.connection_manager import SIGN_IN_MINUTES
+from connections.authorizations import SIGN_IN_MINUTES
 from connections.models import Connection, ConnectionQuerySet
 from connections.serializers import (
     AuthorizationUrlSerializer,

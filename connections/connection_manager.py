@@ -3,10 +3,6 @@
 The only module that moves a connection's state; the only one, with `tokens.py`, that writes credentials.
 """
 
-import hashlib
-import hmac
-import secrets
-from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,7 +13,7 @@ from django.utils import timezone
 
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
-from connections import credentials, signals
+from connections import authorizations, signals
 from connections.brokers import BROKERS, BrokerEntry
 from connections.brokers.base import (
     AppCredentialsRefused,
@@ -30,13 +26,12 @@ from connections.brokers.base import (
 )
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
-from connections.models import Account, Authorization, Connection, ConnectionEvent, ConnectionQuerySet
+from connections.models import Account, Connection, ConnectionEvent, ConnectionQuerySet
 from connections.states import ConnectionState
 from connections.tokens import RENEW_AHEAD, FreshTokens, StoredTokens, read_grant
 
 log = structlog.get_logger(__name__)
 
-SIGN_IN_MINUTES = 15
 EXPIRING_AHEAD = timedelta(hours=48)
 MENDED_BY_RENEWAL = {"renewal_delayed", "app_credentials_refused"}  # reasons that only the token endpoint gives
 S = ConnectionState
@@ -48,10 +43,6 @@ def list_connections(user: User) -> ConnectionQuerySet:
 
 def entry_for(connection: Connection) -> BrokerEntry:
     return BROKERS[AuthMethod(connection.method)]
-
-
-def _digest(value: str) -> str:
-    return hashlib.sha256(value.encode()).hexdigest()
 
 
 def _lock(user: User) -> User:
@@ -116,41 +107,13 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
         raise NotAllowed("This connection is being removed.")
     _same_environment(connection)
     sign_in = entry_for(connection).sign_in()
-    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-    authorization = Authorization(
-        connection=connection,
-        state_digest=_digest(state),
-        session_nonce_digest=_digest(session_nonce) if session_nonce else "",
-        redirect_uri=sign_in.redirect_uri,
-        expires_at=timezone.now() + timedelta(minutes=SIGN_IN_MINUTES),
+    state, challenge = authorizations.begin(
+        connection=connection, redirect_uri=sign_in.redirect_uri, session_nonce=session_nonce
     )
-    authorization.sealed_verifier = credentials.seal({"verifier": verifier}, owner=authorization.state_digest)
-    authorization.save()
-    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     return sign_in.authorization_url(state=state, challenge=challenge)
 
 
 # --- Come back --------------------------------------------------------------------------------------------------------
-
-
-def _redeem(*, user: User, broker: str, state: str, session_nonce: str) -> Authorization:
-    """The sign-in this state belongs to, used up by this very call. Raises SignInFailed."""
-    again = "This sign-in cannot be used: it was finished before, or begun elsewhere. Please connect once more."
-    authorization = (
-        Authorization.objects.select_related("connection", "connection__user")
-        .filter(state_digest=_digest(state), connection__user=user)
-        .first()
-    )
-    if authorization is None or broker not in ("", authorization.connection.broker):
-        raise SignInFailed(again)
-    bound = authorization.session_nonce_digest
-    if bound and not hmac.compare_digest(bound, _digest(session_nonce)):
-        raise SignInFailed(again)
-    if authorization.expires_at < timezone.now():
-        raise SignInFailed(f"The sign-in took longer than {SIGN_IN_MINUTES} minutes. Please connect once more.")
-    if not Authorization.objects.filter(pk=authorization.pk, used_at=None).update(used_at=timezone.now()):
-        raise SignInFailed(again)
-    return authorization
 
 
 def complete_oauth(
@@ -162,7 +125,7 @@ def complete_oauth(
     The same login signed in before comes back as the connection it was. Raises SignInFailed, ConsentDenied,
     DifferentLogin or BrokerError; nothing is stored then.
     """
-    authorization = _redeem(user=user, broker=broker, state=state, session_nonce=session_nonce)
+    authorization = authorizations.redeem(user=user, broker=broker, state=state, session_nonce=session_nonce)
     connection = authorization.connection
     name = connection.get_broker_display()
     if error not in ("", "access_denied"):
@@ -172,7 +135,7 @@ def complete_oauth(
             move(connection, S.PENDING_AUTH, reason_code="consent_denied", action="consent_denied", actor=user)
         raise ConsentDenied(f"You declined access on {name}'s page, so nothing was connected. You can try again.")
     entry = entry_for(connection)
-    verifier = credentials.unseal(bytes(authorization.sealed_verifier), owner=authorization.state_digest)["verifier"]
+    verifier = authorizations.verifier_of(authorization)
     grant = entry.sign_in().complete(code=code, verifier=verifier, signed_in_at=timezone.now())
     connector = entry.connector(connection.pk, FreshTokens(grant))
     identity, accounts = connector.identity(), connector.accounts()

@@ -1,9 +1,11 @@
 """Connecting Schwab by the pages a person uses, against the sandbox's sign-in."""
 
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.urls import reverse
+from django.utils import timezone
 
 from connections import connection_manager
 from connections.brokers.calls import call_finished
@@ -148,6 +150,22 @@ def test_a_sign_in_that_took_too_long_is_refused(web, sandbox, settings):
     back = sandbox.sign_in(begin(web))
     Authorization.objects.update(expires_at="2020-01-01T00:00:00Z")
     assert "longer than" in land(web, back).content.decode()
+
+
+def test_keys_changed_during_a_sign_in_ask_to_begin_again(web, sandbox, settings):
+    back = sandbox.sign_in(begin(web))
+    settings.CREDENTIALS_KEYS = {"other": b"x" * 32}
+    answer = land(web, back)
+    assert answer.status_code == 400
+    assert "connect once more" in answer.content.decode()
+
+
+def test_sign_ins_of_long_ago_are_not_kept(web, sandbox):
+    begin(web)
+    old = Authorization.objects.get()
+    Authorization.objects.update(expires_at=timezone.now() - timedelta(days=2))
+    begin(web)
+    assert Authorization.objects.get().pk != old.pk
 
 
 def test_connecting_the_same_login_again_gives_the_same_connection(web, person, sandbox):

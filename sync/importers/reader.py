@@ -4,11 +4,14 @@ import csv
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from django.conf import settings
 
 from brokerhub.kernel.errors import HubError
+
+if TYPE_CHECKING:  # 50 MB in each process that only has this module: pandas is loaded with the first file
+    import pandas as pd
 
 MAX_ROWS = 200_000
 MAX_COLUMNS = 200
@@ -27,7 +30,7 @@ class Table:
     """The rows below the header. Cells are texts as they stand in the file; a missing one is ""."""
 
     header: tuple[str, ...]
-    rows: pd.DataFrame  # one column of str per header cell, named 0, 1, 2, ...
+    rows: "pd.DataFrame"  # one column of str per header cell, named 0, 1, 2, ...
     cut: int  # rows that had more cells than the header; what was beyond is not read
 
     def __iter__(self) -> Iterator[dict[str, str]]:
@@ -69,6 +72,8 @@ def head(text: str, rows: int) -> list[list[str]]:
 
 def read(text: str, *, header_row: int) -> Table:
     """The table below `header_row` (from 0). Short rows are padded, long ones cut. Raises FileUnreadable."""
+    import pandas as pd
+
     header = head(text, header_row + 1)[header_row]
     while len(header) > 1 and not header[-1].strip():  # a comma at the end of each line
         header.pop()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
-from connections.sandbox import stories
+from connections.sandbox import stories, stories_at_robinhood
 from connections.sandbox.book import Account, Event
 from connections.sandbox.diary import Diary, activity_ids
 from connections.sandbox.market import Market
@@ -42,8 +42,8 @@ class People:
         """Forget all and tell the seeded stories up to the day before `today`."""
         until = today - ONE_DAY
         self._people = {}
-        self._add(maria(), {"schwab": stories.maria}, until)
-        self._add(james(), {"schwab": stories.james}, until)
+        self._add(maria(), {"schwab": stories.maria, "robinhood": stories_at_robinhood.maria}, until)
+        self._add(james(), {"schwab": stories.james, "robinhood": stories_at_robinhood.james}, until)
 
     def get(self, login: str) -> Person | None:
         return self._people.get(login.strip().lower())
@@ -86,9 +86,11 @@ class People:
 def maria() -> Person:
     individual = Account(number="40012345", broker="schwab", name="Individual", margin=True)
     rollover = Account(number="62907314", broker="schwab", name="Rollover IRA", margin=False)
-    return Person("maria", "Maria", "Santos", [individual, rollover])
+    robinhood = Account(number="512904417", broker="robinhood", name="Robinhood individual", margin=True)
+    return Person("maria", "Maria", "Santos", [individual, rollover, robinhood])
 
 
 def james() -> Person:
     account = Account(number="70355128", broker="schwab", name="Brokerage", margin=False, plain_names=True)
-    return Person("james", "James", "Okafor", [account])
+    robinhood = Account(number="518337206", broker="robinhood", name="Robinhood individual", margin=False)
+    return Person("james", "James", "Okafor", [account, robinhood])

@@ -3,6 +3,8 @@
 from django.urls import include, path
 
 from connections.sandbox import control
+from connections.sandbox.robinhood import control as robinhood_control
+from connections.sandbox.robinhood import oauth
 from connections.sandbox.schwab.oauth import stylesheet
 
 urlpatterns = [
@@ -18,7 +20,13 @@ urlpatterns = [
     path("_control/tokens", control.tokens),
     path("_control/calls", control.calls),
     path("_control/people", control.people),
+    path("_control/robinhood/logins", robinhood_control.logins),
+    path("_control/robinhood/phone", robinhood_control.phone),
+    path("_control/robinhood/keys", robinhood_control.keys),
     path("_sandbox/sandbox.css", stylesheet),
     path("schwab/", include("connections.sandbox.schwab.urls")),
+    path("robinhood/", include("connections.sandbox.robinhood.urls")),
+    path(".well-known/oauth-protected-resource/robinhood/agent/mcp/trading", oauth.protected_resource),
+    path(".well-known/oauth-authorization-server/robinhood/agent/mcp/trading", oauth.authorization_server),
     path("", include("connections.sandbox.schwab.urls")),  # api.schwabapi.com
 ]

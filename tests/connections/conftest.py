@@ -14,10 +14,13 @@ def whole(body, *headers, status=b"200 OK"):
 
 @pytest.fixture
 def answering():
-    """`answering(bytes)` is the address of a server that says these bytes to everybody and then only holds the line."""
+    """`answering(bytes)` is the address of a server that says these bytes to everybody and then only holds the line.
+
+    With `hang_up` it closes the line instead.
+    """
     servers, lines = [], []
 
-    def serve(server, said):
+    def serve(server, said, hang_up):
         while True:
             try:
                 line, _ = server.accept()
@@ -26,11 +29,13 @@ def answering():
             lines.append(line)
             line.recv(65536)
             line.sendall(said)
+            if hang_up:
+                line.close()
 
-    def start(said):
+    def start(said, hang_up=False):
         server = socket.create_server(("127.0.0.1", 0))
         servers.append(server)
-        threading.Thread(target=serve, args=(server, said), daemon=True).start()
+        threading.Thread(target=serve, args=(server, said, hang_up), daemon=True).start()
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
     yield start

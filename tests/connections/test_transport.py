@@ -1,6 +1,8 @@
 """The way to a broker against servers that behave badly: slow, huge, compressed, lying about what they send."""
 
 import gzip
+import hashlib
+import json
 import time
 from datetime import timedelta
 from email.utils import format_datetime
@@ -94,6 +96,28 @@ def test_what_is_no_data_counts_as_the_brokers_failure(answering, said, monkeypa
     monkeypatch.setattr(transport, "ATTEMPTS", 1)
     with pytest.raises(BrokerUnavailable):
         ask(answering(said))
+
+
+@pytest.mark.parametrize("rows", [1, 30_000])
+def test_a_packed_answer_comes_out_whole_whatever_its_size(answering, rows):
+    data = [hashlib.sha256(bytes([row % 256])).hexdigest() + " " * (row % 997) for row in range(rows)]
+    assert ask(answering(whole(gzip.compress(json.dumps(data).encode()), JSON, b"Content-Encoding: gzip\r\n"))) == data
+
+
+def test_an_answer_in_chunks_is_read_to_its_last_one(answering):
+    head = b"HTTP/1.1 200 OK\r\n" + JSON + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert ask(answering(head + b"4\r\n[1, \r\n2\r\n2]\r\n0\r\n\r\n")) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [b"Transfer-Encoding: chunked\r\n\r\n4\r\n[12]\r\n", b"Content-Length: 40\r\n\r\n[12]"],
+    ids=["before the last chunk", "before its length"],
+)
+def test_what_was_cut_off_is_no_answer_even_if_it_reads_like_one(answering, monkeypatch, cut):
+    monkeypatch.setattr(transport, "ATTEMPTS", 1)
+    with pytest.raises(BrokerUnavailable, match="reached"):
+        ask(answering(b"HTTP/1.1 200 OK\r\n" + JSON + cut, hang_up=True))
 
 
 @pytest.mark.parametrize(

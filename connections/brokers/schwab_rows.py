@@ -272,12 +272,19 @@ def _transaction(row: Row, context: _Context) -> Iterator[TransactionRecord]:
 def _legs(
     row: Row, items: list[Row], fees: Decimal, common: dict[str, Any], context: _Context
 ) -> Iterator[TransactionRecord]:
-    """Several instruments in one row: a record each, ids with a suffix; fees go with the first leg that has cash."""
+    """Several instruments in one row: a record each, ids with a suffix; fees go with the first leg that has cash.
+
+    `netAmount` stays authoritative: 0 beside costs is a move without money, any other difference is not understood.
+    """
+    net, total = _number(row["netAmount"]), sum((_number(item["cost"]) for item in items), -fees)
+    if net not in (ZERO, total):
+        raise _NotUnderstood("its items do not add up to its amount")
     paying = next((index for index, item in enumerate(items) if _number(item["cost"])), 0)
     for index, item in enumerate(items):
         cost = _number(item["cost"])
         leg_fees = fees if index == paying else ZERO
-        kind, subtype, _ = _kind(row, item, cost - leg_fees, context)
+        leg_net = cost - leg_fees if net == total else ZERO
+        kind, subtype, _ = _kind(row, item, leg_net, context)
         yield TransactionRecord(
             external_id=f"{row['activityId']}:{index}",
             kind=kind,
@@ -287,7 +294,7 @@ def _legs(
             price=_price(item, kind),
             gross_amount=cost,
             fees=leg_fees,
-            net_amount=cost - leg_fees,
+            net_amount=leg_net,
             group_id=str(row["activityId"]),
             **common,
         )

@@ -146,6 +146,17 @@ def test_shares_transferred_with_their_cost_in_the_row_are_not_bought():
     assert (moved.kind, moved.net_amount) == (TransactionKind.TRANSFER_IN, 0)
 
 
+def test_several_things_moved_with_their_costs_move_no_money():
+    moved = read(row("TRADE", "0", item(KO, "10", "-620"), item(BND, "1", "-73"), description="System transfer"))
+    assert {(leg.kind, leg.subtype, leg.net_amount) for leg in moved} == {("transfer_in", "internal", D(0))}
+
+
+def test_legs_that_do_not_add_up_to_their_row_are_parked():
+    [parked] = read(row("TRADE", "-700", item(KO, "10", "-620", "62"), item(BND, "1", "-73", "73")))
+    assert isinstance(parked, ParkedRecord)
+    assert "add up" in parked.reason
+
+
 def test_both_rows_of_a_reverse_split_belong_together():
     old, new = read(
         row("RECEIVE_AND_DELIVER", "0", item(KO, "-100", "0"), activity=1, description="KOREVERSE SPLIT EFF: 06/10/25"),

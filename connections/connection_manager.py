@@ -23,6 +23,7 @@ from connections.brokers.base import (
     Grant,
     NeedsReauth,
     RateLimited,
+    Refused,
 )
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
@@ -275,7 +276,7 @@ def note_failure(connection: Connection, error: BrokerError) -> None:
     elif isinstance(error, AppCredentialsRefused):
         _settle(connection, S.ERROR, "app_credentials_refused")
     else:
-        _settle(connection, S.ERROR, "unexpected_reply")
+        _settle(connection, S.ERROR, "refused" if isinstance(error, Refused) else "unexpected_reply")
 
 
 @transaction.atomic

@@ -84,6 +84,7 @@ REASONS: dict[str, Reason] = {
     "broker_unavailable": Reason("{broker} is not answering right now. The hub tries again by itself."),
     "renewal_delayed": Reason("{broker}'s sign-in service is not answering right now. The hub tries again by itself."),
     "unexpected_reply": Reason("{broker} answered in a form the hub does not know. It has been noted for us to mend."),
+    "refused": Reason("{broker} refused what the hub asked for. It has been noted for us to mend."),
     "parts_failing": Reason("Some of the data could not be fetched; the rest is up to date."),
     "by_user": Reason("You disconnected it. Its history is kept, read-only.", "Connect again"),
 }

@@ -65,7 +65,7 @@ def wire(connection_id: Any = None) -> Wire:
     return Wire(
         broker=Broker.SCHWAB,
         connection_id=connection_id,
-        budget=Budget(CALLS_PER_MINUTE, 60, owner),
+        budget=Budget(CALLS_PER_MINUTE, 60, owner, reserve=10),
         correlation_header="Schwab-Client-CorrelId",
     )
 

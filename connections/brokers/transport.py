@@ -53,6 +53,7 @@ ATTEMPTS = 3
 SHORT_WAIT = 5.0  # seconds: a longer wait parks the run instead of holding a worker
 DEFAULT_RATE_LIMIT_WAIT = 60.0
 LONGEST_WAIT = 24 * 3600.0  # a broker that asks for more is asked again after a day
+CAN_WAIT = {Operation.HOLDINGS, Operation.TRANSACTIONS, Operation.PROBE}  # a sign-in's code lives for half a minute
 MAX_BODY_BYTES = 64 * 1024 * 1024  # decoded
 
 
@@ -63,6 +64,7 @@ class Budget:
     limit: int
     period: int
     owner: str
+    reserve: int = 0  # of `limit`: calls that what can wait leaves to people who are signing in
 
     @property
     def item(self) -> RateLimitItem:
@@ -217,7 +219,7 @@ class Wire:
         `deadline` is on the clock of `time.monotonic`; None is TOTAL_DEADLINE from now.
         """
         breaker.check(self.broker, operation)
-        remaining = self._spend()
+        remaining = self._spend(operation)
         with self._told(operation, remaining) as attempt:
             reply = _reply(send(), attempt.clock + TOTAL_DEADLINE if deadline is None else deadline)
             attempt.reply = reply
@@ -242,12 +244,13 @@ class Wire:
         finally:
             self._tell(operation, attempt)
 
-    def _spend(self) -> int | None:
+    def _spend(self, operation: Operation) -> int | None:
         """Take one call from the shared budget; what is left of it. Raises RateLimited when there is none."""
         if self.budget is None:
             return None
         item, owner = self.budget.item, f"{self.broker.value}:{self.budget.owner}"
-        if not _limiter().hit(item, owner):
+        kept_free = self.budget.reserve if operation in CAN_WAIT else 0
+        if not _limiter().test(item, owner, cost=1 + kept_free) or not _limiter().hit(item, owner):
             reset = _limiter().get_window_stats(item, owner).reset_time
             raise RateLimited(
                 f"The hub has used up what {self.broker.label} allows for now.",

@@ -54,11 +54,17 @@ class Diary:
         self.rng = Random(f"{self.market.seed}:{self.account.number}:{year}-{month}")
 
     def write(self, nature: Nature, day: date, at: datetime | None = None, **facts: Any) -> Event:
-        """`facts` are further fields of the event. Without a time it happens before the market opens."""
+        """`facts` are further fields of the event. Without a time it happens before the market opens.
+
+        Without a currency it is in that of the instrument, or in the account's own.
+        """
         at = at or at_new_york(day, 8, 50, self.rng.randrange(60))
         facts = {"posted_at": at, "settled_on": day, **facts}
         if "id" not in facts:
             facts["id"] = next(self.ids)
+        if "currency" not in facts:
+            symbol = facts.get("symbol")
+            facts["currency"] = self.market.known(symbol).currency if symbol else self.account.currency
         event = Event(nature=nature, at=at, traded_on=day, **facts)
         self.written.append(event)
         if event.status is Status.POSTED:

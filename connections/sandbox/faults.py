@@ -31,6 +31,7 @@ class FaultKind(StrEnum):
     EXPIRED_TOKEN = "expired_token"
     REVOKED_TOKEN = "revoked_token"
     ROTATE_REFRESH_TOKEN = "rotate_refresh_token"
+    BROKER_ERROR = "broker_error"  # params: code, one of the broker's own
 
 
 @dataclass(slots=True)

@@ -14,6 +14,16 @@ BY_HOST = {  # host name -> the prefix below which the sandbox has it
     "minerva.robinhood.com": "/robinhood/minerva",
     "trading.robinhood.com": "/robinhood/trading",
     "agent.robinhood.com": "/robinhood/agent",
+    **dict.fromkeys(
+        (
+            "api.ibkr.com",
+            *(f"{number}.api.ibkr.com" for number in range(1, 8)),
+            "www.interactivebrokers.com",
+            "ndcdyn.interactivebrokers.com",
+            "gdcdyn.interactivebrokers.com",
+        ),
+        "/ibkr",
+    ),
 }
 
 
@@ -22,7 +32,8 @@ def by_host(get_response: Callable[[HttpRequest], HttpResponse]) -> Callable[[Ht
 
     def middleware(request: HttpRequest) -> HttpResponse:
         host = request.META.get("HTTP_HOST", "").split(":")[0].lower()
-        if prefix := BY_HOST.get(host):
+        prefix = BY_HOST.get(host)
+        if prefix and not request.path_info.startswith(f"{prefix}/"):  # some name the host below the prefix too
             request.path_info = f"{prefix}{request.path_info}"
         return get_response(request)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
-from connections.sandbox import stories, stories_at_robinhood
+from connections.sandbox import stories, stories_abroad, stories_at_robinhood
 from connections.sandbox.book import Account, Event
 from connections.sandbox.diary import Diary, activity_ids
 from connections.sandbox.market import Market
@@ -42,7 +42,10 @@ class People:
         """Forget all and tell the seeded stories up to the day before `today`."""
         until = today - ONE_DAY
         self._people = {}
-        self._add(maria(), {"schwab": stories.maria, "robinhood": stories_at_robinhood.maria}, until)
+        of_maria = {
+            "schwab": stories.maria, "robinhood": stories_at_robinhood.maria, "ibkr": stories_abroad.maria,
+        }  # fmt: skip
+        self._add(maria(), of_maria, until)
         self._add(james(), {"schwab": stories.james, "robinhood": stories_at_robinhood.james}, until)
 
     def get(self, login: str) -> Person | None:
@@ -87,7 +90,9 @@ def maria() -> Person:
     individual = Account(number="40012345", broker="schwab", name="Individual", margin=True)
     rollover = Account(number="62907314", broker="schwab", name="Rollover IRA", margin=False)
     robinhood = Account(number="512904417", broker="robinhood", name="Robinhood individual", margin=True)
-    return Person("maria", "Maria", "Santos", [individual, rollover, robinhood])
+    abroad = Account(number="U7712345", broker="ibkr", name="Maria Santos", margin=True, currency="EUR")
+    savings = Account(number="U7712346", broker="ibkr", name="Savings", margin=False, currency="EUR")
+    return Person("maria", "Maria", "Santos", [individual, rollover, robinhood, abroad, savings])
 
 
 def james() -> Person:

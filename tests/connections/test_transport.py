@@ -15,7 +15,7 @@ from connections.brokers import transport
 from connections.brokers.base import BrokerUnavailable, RateLimited, UnexpectedReply
 from connections.brokers.calls import Operation, Outcome, call_finished
 from connections.brokers.records import Broker
-from connections.brokers.transport import LONGEST_WAIT, BrokerSession, Reply, Wire, judge
+from connections.brokers.transport import LONGEST_WAIT, BrokerSession, Budget, Reply, Wire, judge
 from tests.connections.conftest import whole
 
 JSON = b"Content-Type: application/json\r\n"
@@ -173,3 +173,21 @@ def test_the_deadline_spans_all_attempts(answering, monkeypatch):
     assert len(deadlines) == transport.ATTEMPTS
     assert len(set(deadlines)) == 1
     assert deadlines[0] <= time.monotonic() + transport.TOTAL_DEADLINE
+
+
+def test_what_can_wait_leaves_calls_to_people_who_are_signing_in(answering, told):
+    url = answering(whole(b"[]", JSON))
+    wire = Wire(broker=Broker.SCHWAB, budget=Budget(limit=5, period=60, owner="reserve-test", reserve=2))
+
+    def call(operation):
+        return wire.exchange(operation, lambda: requests.get(url, stream=True, timeout=5))
+
+    for _ in range(3):
+        call(Operation.TRANSACTIONS)
+    with pytest.raises(RateLimited):
+        call(Operation.TRANSACTIONS)
+    for _ in range(2):
+        call(Operation.SIGN_IN)
+    with pytest.raises(RateLimited):
+        call(Operation.SIGN_IN)
+    assert len(told) == 5

@@ -6,7 +6,7 @@ from decimal import Decimal
 NO_VALUE = frozenset({"", "-", "--", "n/a", "na"})
 _NOISE = re.compile(r"[$€£¥\s\u00a0\u202f]")
 _NUMBER = re.compile(r"(?=[^eE]*\d)[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d{1,2})?", re.ASCII)
-MAX_WHOLE_DIGITS, MAX_DECIMALS = 18, 18
+MAX_WHOLE_DIGITS, MAX_DECIMALS = 17, 18  # an amount's column has 18 whole digits; amount and fees are added
 
 
 def parse_number(text: str) -> Decimal | None:

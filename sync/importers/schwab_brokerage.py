@@ -34,6 +34,7 @@ ZERO = Decimal(0)
 COLUMNS = frozenset({"date", "action", "symbol", "description", "quantity", "price", "fees & comm", "amount"})
 TITLE = re.compile(r"transactions\s+for account", re.I)
 FOOTER = "transactions total"
+MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
 CURRENCY = "USD"  # Schwab names no currency anywhere: its accounts are in dollars
 
 
@@ -56,7 +57,8 @@ class Rule:
 
     @property
     def needs_amount(self) -> bool:
-        return self.sign is Sign.NONE
+        """Whether the row is about money, so that a missing amount is unknown and not nothing."""
+        return self.sign is Sign.NONE or self.kind in (K.BUY, K.SELL)
 
 
 def _bank(subtype: str = "") -> Rule:
@@ -144,7 +146,9 @@ ACTIONS: dict[str, Rule] = {
 RULES = {word.casefold(): rule for word, rule in ACTIONS.items()}
 UNKNOWN = Rule(K.OTHER, Sign.PRINTED)
 
-_OPTION = re.compile(r"([A-Z0-9./]{1,6}) (\d\d)/(\d\d)/\d\d(\d\d) (\d{1,5})(?:\.(\d{1,3}))? ([CP])", re.ASCII)
+_OPTION = re.compile(
+    r"([A-Z0-9./]{1,6}) (\d\d)/(\d\d)/\d\d(\d\d) (?=\.?\d)(\d{0,5}|\d{1,2},\d{3})(?:\.(\d{1,3}))? ([CP])", re.ASCII
+)
 _OSI = re.compile(r"([A-Z0-9.]{1,6})\s*(\d{6}[CP]\d{8})", re.ASCII)
 _CUSIP = re.compile(r"[0-9]{3}[0-9A-Z]{5}[0-9]", re.ASCII)
 _FUND = re.compile(r"[A-Z]{4}X", re.ASCII)  # Nasdaq's rule: five letters ending in X; XX is a money fund
@@ -194,9 +198,12 @@ class _Reading:
             if FOOTER in (values["date"].casefold(), values["action"].casefold()):
                 self.printed_total = parse_number(values["amount"])
                 return
-            self.records.append(self._record(values, raw))
+            record = self._record(values, raw)
         except ValueError as error:
             self.records.append(ParkedRecord(external_id="", reason=f"{error}.", raw=dict(raw)))
+        else:
+            self.records.append(record)
+            self.total += record.net_amount
 
     def _record(self, values: Mapping[str, str], raw: Mapping[str, str]) -> TransactionRecord:
         """Raises ValueError for a cell that cannot be read or is missing."""
@@ -209,19 +216,19 @@ class _Reading:
         quantity = _signed(rule, action, parse_number(values["quantity"]))
         if rule.needs_amount and amount is None:
             raise ValueError(f"A row “{action}” needs an amount")
+        net = amount or ZERO
+        direction = quantity or net  # units that are moved say where to; money does where none are
+        price = parse_number(values["price"])
+        instrument = _instrument(values["symbol"], values["description"])
         if rule is UNKNOWN:
             self.unknown[action] = self.unknown.get(action, 0) + 1
-        net = amount or ZERO
-        self.total += net
-        direction = net if amount is not None else (quantity or ZERO)
-        price = parse_number(values["price"])
         return TransactionRecord(
             external_id="",
             kind=rule.outgoing if rule.outgoing is not None and direction < 0 else rule.kind,
             subtype=rule.subtype if rule is not UNKNOWN else action[:40],
             traded_on=effective_on,
             settled_on=posted_on if posted_on != effective_on else None,
-            instrument=_instrument(values["symbol"], values["description"]),
+            instrument=instrument,
             quantity=quantity,
             price=None if price is None else abs(price),
             gross_amount=None if amount is None else net + fees,
@@ -242,10 +249,14 @@ class _Reading:
         return f"{event} {self._pairs[event] // 2 + 1}"
 
     def result(self) -> ParsedFile:
-        for action, times in self.unknown.items():
+        for action, times in list(self.unknown.items())[:MOST_WORDS]:
             self.warnings.append(
                 f"“{action[:40]}” is a word of Schwab's that the hub does not know yet. Its {times} row"
-                f"{'' if times == 1 else 's'} are kept as “other” with their cash and quantity."
+                f"{' is' if times == 1 else 's are'} kept as “other”, with cash and quantity as printed."
+            )
+        if len(self.unknown) > MOST_WORDS:
+            self.warnings.append(
+                f"The file has {len(self.unknown)} such words, which is many. Is it as Schwab exported it?"
             )
         if self.printed_total is not None and self.printed_total != self.total:
             self.warnings.append(
@@ -297,11 +308,12 @@ def _option(symbol: str) -> str | None:
     """
     printed = _OPTION.fullmatch(symbol)
     if printed:
-        root, month, day, year, whole, fraction, side = printed.groups()
-        strike = int(whole) * 1000 + int((fraction or "0").ljust(3, "0"))
+        printed_root, month, day, year, whole, fraction, side = printed.groups()
+        root = re.sub(r"[./]", "", printed_root)  # an option on BRK.B is written BRKB
+        strike = int(whole.replace(",", "") or 0) * 1000 + int((fraction or "0").ljust(3, "0"))
         return f"{root:<6}{year}{month}{day}{side}{strike:08d}"
     osi = _OSI.fullmatch(symbol)
-    return f"{osi[1]:<6}{osi[2]}" if osi else None
+    return f"{osi[1].replace('.', ''):<6}{osi[2]}" if osi else None
 
 
 def _asset_class(symbol: str, name: str) -> AssetClass:

@@ -308,6 +308,87 @@ def test_ragged_rows_are_padded_and_cut(account: Account) -> None:
     assert run.warnings[-1] == "In 1 row there were more cells than columns; the rest was not read."
 
 
+def test_units_say_where_a_transfer_goes_even_beside_an_amount_of_nothing(account: Account) -> None:
+    rows = (
+        b'"06/10/2026","Security Transfer","KO","X","-10","","","$0.00"\n'
+        b'"06/10/2026","Journaled Shares","KO","X","-4","","","$240.00"\n'
+        b'"06/10/2026","Security Transfer","","TOA ACAT","","","","-$7.00"\n'
+        b'"06/10/2026","Stock Plan Activity","KO","X","3","","",""\n'
+    )
+    import_into(account, HEADER + rows)
+    booked = Transaction.objects.order_by("pk").values_list("kind", "quantity", "net_amount")
+    assert list(booked) == [
+        (K.TRANSFER_OUT, -10, 0),
+        (K.TRANSFER_OUT, -4, 240),
+        (K.TRANSFER_OUT, None, -7),
+        (K.TRANSFER_IN, 3, 0),
+    ]
+
+
+@pytest.mark.parametrize("action", ["Buy", "Sell", "Reinvest Shares", "Sell to Open", "Buy to Close"])
+def test_a_trade_without_its_amount_is_parked_and_not_booked_as_free(account: Account, action: str) -> None:
+    run = import_into(account, HEADER + f'"06/10/2026","{action}","KO","X","10","$60.00"\n'.encode())
+    assert (run.inserted, run.parked) == (0, 1)
+    assert ParkedRow.objects.get().reason == f"A row “{action}” needs an amount."
+
+
+def test_a_number_too_large_for_the_books_parks_its_row_and_stops_nothing(account: Account) -> None:
+    most = b"99,999,999,999,999,999.999999999999999999"
+    rows = b"".join(
+        b'"06/10/2026","Sell","KO","X","1","","$%s","$%s"\n' % (number, number)
+        for number in (most, b"999,999,999,999,999,999.00", b"5")
+    )
+    run = import_into(account, HEADER + rows)
+    assert (run.state, run.error, run.inserted, run.parked) == (RunState.SUCCEEDED, "", 2, 1)
+    assert "has too many digits" in ParkedRow.objects.get().reason
+
+
+def test_the_sum_compared_with_the_footer_is_that_of_the_booked_rows(account: Account) -> None:
+    rows = (
+        b'"06/10/2026","Sell","KO","X","1","sixty","","$60.00"\n'
+        b'"06/10/2026","Odd Word","KO","X","1","sixty","","$60.00"\n'
+        b'"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
+        b'"Transactions Total","","","","","","","$119.00"\n'
+    )
+    run = import_into(account, HEADER + rows)
+    assert (run.inserted, run.parked) == (1, 2)
+    assert run.warnings[1:] == ["The file says its amounts add up to 119.00 USD; the rows add up to -1.00 USD."]
+
+
+def test_a_file_full_of_unknown_words_is_told_of_in_few_sentences(account: Account) -> None:
+    rows = b"".join(b'"06/10/2026","Word %d","KO","X","1","","","$1.00"\n' % number for number in range(500))
+    run = import_into(account, HEADER + rows)
+    assert run.inserted == 500
+    assert len(run.warnings) == 22
+    assert run.warnings[1] == (
+        "“Word 0” is a word of Schwab's that the hub does not know yet. Its 1 row is kept as “other”, with cash and "
+        "quantity as printed."
+    )
+    assert run.warnings[-1] == "The file has 500 such words, which is many. Is it as Schwab exported it?"
+
+
+@pytest.mark.parametrize(
+    ("printed", "symbol"),
+    [
+        ("NVDA 02/23/2024 1080.00 C", "NVDA  240223C01080000"),
+        ("F 01/17/2025 12.50 P", "F     250117P00012500"),
+        ("GOOGL1 01/17/2025 .5 C", "GOOGL1250117C00000500"),
+        ("SPX 12/20/2024 5,000.00 C", "SPX   241220C05000000"),
+        ("SPXW 12/20/2024 5852.125 C", "SPXW  241220C05852125"),
+        ("TSLA1 01/17/2025 233.33 P", "TSLA1 250117P00233330"),
+        ("BRK/B 01/16/2026 500.00 C", "BRKB  260116C00500000"),
+        ("BRK.B260116C00500000", "BRKB  260116C00500000"),
+        ("spy   250321C00500000", "SPY   250321C00500000"),
+    ],
+)
+def test_an_option_is_one_instrument_however_its_symbol_is_printed(account: Account, printed: str, symbol: str) -> None:
+    row = f'"01/10/2024","Buy to Open","{printed}","X","1","$1.00","","-$100.00"\n'
+    import_into(account, HEADER + row.encode())
+    thing = Transaction.objects.get().instrument
+    assert thing is not None
+    assert (thing.asset_class, thing.symbol) == ("option", symbol)
+
+
 def test_a_date_in_the_future_is_parked(account: Account) -> None:
     on = (timezone.now() + timedelta(days=400)).strftime("%m/%d/%Y")
     run = import_into(account, HEADER + f'"{on}","Service Fee","","FEE","","","","-$1.00"\n'.encode())

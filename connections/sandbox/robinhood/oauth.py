@@ -145,10 +145,10 @@ def _check_password(request: HttpRequest, exchange: Exchange) -> HttpResponse:
         return _lost(request)
     person = WORLD.people.get(login)
     if person is None or not constant_time_compare(person.password, request.POST.get("password", "")):
-        context = {"ticket": ticket, "login": login, "error": "Login and password do not match."}
+        context: dict[str, Any] = {"ticket": ticket, "login": login, "error": "Login and password do not match."}
         return _page(request, "sign_in", context, status=401)
     sign_in.login = exchange.call.login = person.login
-    context: dict[str, Any] = {
+    context = {
         "ticket": ticket,
         "accounts": accounts_of(person.login),
         "person": person,

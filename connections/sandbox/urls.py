@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from connections.sandbox import control
+from connections.sandbox.ibkr import levers
 from connections.sandbox.robinhood import control as robinhood_control
 from connections.sandbox.robinhood import oauth
 from connections.sandbox.schwab.oauth import stylesheet
@@ -23,10 +24,16 @@ urlpatterns = [
     path("_control/robinhood/logins", robinhood_control.logins),
     path("_control/robinhood/phone", robinhood_control.phone),
     path("_control/robinhood/keys", robinhood_control.keys),
+    path("_control/ibkr/keys", levers.keys),
+    path("_control/ibkr/consumers", levers.consumers),
+    path("_control/ibkr/flex", levers.flex),
+    path("_control/ibkr/switches", levers.switches),
     path("_sandbox/sandbox.css", stylesheet),
     path("schwab/", include("connections.sandbox.schwab.urls")),
     path("robinhood/", include("connections.sandbox.robinhood.urls")),
     path(".well-known/oauth-protected-resource/robinhood/agent/mcp/trading", oauth.protected_resource),
     path(".well-known/oauth-authorization-server/robinhood/agent/mcp/trading", oauth.authorization_server),
+    path("ibkr/", include("connections.sandbox.ibkr.urls")),
+    path("", include("connections.sandbox.ibkr.urls")),  # as ibind and ibflex are pointed here
     path("", include("connections.sandbox.schwab.urls")),  # api.schwabapi.com
 ]

@@ -68,7 +68,7 @@ def ensure_connection(user: User) -> Connection:
         except BrokerError:
             connection.refresh_from_db()
     answer = agree(connection_manager.start_oauth(connection=connection))
-    return connection_manager.complete_oauth(user=user, state=answer["state"], code=answer["code"])
+    return connection_manager.complete_oauth(user=user, answer=answer)
 
 
 def agree(authorization_url: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""One sign-in under way: a state that is good once, the PKCE verifier, the browser session it belongs to.
+"""One sign-in under way: a key that is good once, what was kept for the way back, the browser session it belongs to.
 
 Rules: RFC 9700 sections 2.1 and 4.7 (state bound to the session, PKCE), RFC 7636 (S256).
 """
@@ -6,13 +6,13 @@ Rules: RFC 9700 sections 2.1 and 4.7 (state bound to the session, PKCE), RFC 763
 import hashlib
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from connections import credentials
+from connections.brokers.base import SignIn
 from connections.errors import SignInFailed
 from connections.models import Authorization, Connection
 
@@ -25,29 +25,28 @@ def _digest(value: str) -> str:
     return hashlib.sha256(value.encode()).hexdigest()
 
 
-def begin(*, connection: Connection, redirect_uri: str, session_nonce: str) -> tuple[str, str]:
-    """(state, PKCE challenge) of a new sign-in. Only digests and the sealed verifier are stored; old ones go."""
+def begin(*, connection: Connection, sign_in: SignIn, session_nonce: str) -> str:
+    """The address where the person signs in. Only digests and what was sealed are stored; old ones go."""
     now = timezone.now()
     connection.authorizations.filter(expires_at__lt=now - KEPT).delete()
-    state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-    digest = _digest(state)
+    begun = sign_in.begin(state=secrets.token_urlsafe(32))
+    digest = _digest(begun.key)
     Authorization.objects.create(
         connection=connection,
-        state_digest=digest,
+        key_digest=digest,
         session_nonce_digest=_digest(session_nonce) if session_nonce else "",
-        sealed_verifier=credentials.seal({"verifier": verifier}, owner=digest),
-        redirect_uri=redirect_uri,
+        sealed_kept=credentials.seal(begun.kept, owner=digest),
+        redirect_uri=sign_in.redirect_uri,
         expires_at=now + timedelta(minutes=SIGN_IN_MINUTES),
     )
-    challenge = urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-    return state, challenge
+    return begun.url
 
 
-def redeem(*, user: User, broker: str, state: str, session_nonce: str) -> Authorization:
-    """The sign-in this state belongs to, used up by this very call. `broker` may be empty. Raises SignInFailed."""
+def redeem(*, user: User, broker: str, key: str, session_nonce: str) -> Authorization:
+    """The sign-in this key names, used up by this very call. `broker` may be empty. Raises SignInFailed."""
     authorization = (
         Authorization.objects.select_related("connection", "connection__user")
-        .filter(state_digest=_digest(state), connection__user=user)
+        .filter(key_digest=_digest(key), connection__user=user)
         .first()
     )
     if authorization is None or broker not in ("", authorization.connection.broker):
@@ -62,10 +61,9 @@ def redeem(*, user: User, broker: str, state: str, session_nonce: str) -> Author
     return authorization
 
 
-def verifier_of(authorization: Authorization) -> str:
-    """The PKCE verifier. Raises SignInFailed when the key that sealed it is gone."""
+def kept_by(authorization: Authorization) -> dict[str, str]:
+    """What the sign-in kept for the way back. Raises SignInFailed when the key that sealed it is gone."""
     try:
-        values = credentials.unseal(bytes(authorization.sealed_verifier), owner=authorization.state_digest)
+        return credentials.unseal(bytes(authorization.sealed_kept), owner=authorization.key_digest)
     except credentials.CredentialsUnreadable as error:
         raise SignInFailed("The hub's keys were changed during the sign-in. Please connect once more.") from error
-    return str(values["verifier"])

@@ -3,6 +3,7 @@
 The only module that moves a connection's state; the only one, with `tokens.py`, that writes credentials.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -29,12 +30,13 @@ from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
 from connections.models import Account, Connection, ConnectionEvent, ConnectionQuerySet
 from connections.states import ConnectionState
-from connections.tokens import RENEW_AHEAD, FreshTokens, StoredTokens, read_grant
+from connections.tokens import RENEW_AHEAD, FreshGrant, StoredGrants, read_grant
 
 log = structlog.get_logger(__name__)
 
 EXPIRING_AHEAD = timedelta(hours=48)
 MENDED_BY_RENEWAL = {"renewal_delayed", "app_credentials_refused"}  # reasons that only the token endpoint gives
+PROOFS = {"code", "oauth_verifier"}  # what a broker sends along when the person agreed
 S = ConnectionState
 
 
@@ -108,37 +110,33 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
         raise NotAllowed("This connection is being removed.")
     _same_environment(connection)
     sign_in = entry_for(connection).sign_in()
-    state, challenge = authorizations.begin(
-        connection=connection, redirect_uri=sign_in.redirect_uri, session_nonce=session_nonce
-    )
-    return sign_in.authorization_url(state=state, challenge=challenge)
+    return authorizations.begin(connection=connection, sign_in=sign_in, session_nonce=session_nonce)
 
 
 # --- Come back --------------------------------------------------------------------------------------------------------
 
 
-def complete_oauth(
-    *, user: User, state: str, code: str, session_nonce: str = "", error: str = "", broker: str = ""
-) -> Connection:
-    """Finish a sign-in: exchange the code, see whose login it is, store, and tell who listens.
+def complete_oauth(*, user: User, answer: Mapping[str, str], session_nonce: str = "", broker: str = "") -> Connection:
+    """Finish a sign-in: exchange what came back, see whose login it is, store, and tell who listens.
 
-    `broker` is whose way back was used: another broker's answer is refused (RFC 9700 section 4.4, mix-up).
-    The same login signed in before comes back as the connection it was. Raises SignInFailed, ConsentDenied,
-    DifferentLogin or BrokerError; nothing is stored then.
+    `answer` is the query the person came back with; `broker` is whose way back it was: another broker's answer is
+    refused (RFC 9700 section 4.4, mix-up). The same login signed in before comes back as the connection it was.
+    Raises SignInFailed, ConsentDenied, DifferentLogin or BrokerError; nothing is stored then.
     """
-    authorization = authorizations.redeem(user=user, broker=broker, state=state, session_nonce=session_nonce)
+    key, error = answer.get("state") or answer.get("oauth_token", ""), answer.get("error", "")
+    authorization = authorizations.redeem(user=user, broker=broker, key=key, session_nonce=session_nonce)
     connection = authorization.connection
     name = connection.get_broker_display()
     if error not in ("", "access_denied"):
         raise SignInFailed(f"{name} ended the sign-in with an error on its side. Please connect once more later.")
-    if error or not code:
+    if error or not PROOFS & answer.keys():
         if connection.state == S.PENDING_AUTH:
             move(connection, S.PENDING_AUTH, reason_code="consent_denied", action="consent_denied", actor=user)
         raise ConsentDenied(f"You declined access on {name}'s page, so nothing was connected. You can try again.")
     entry = entry_for(connection)
-    verifier = authorizations.verifier_of(authorization)
-    grant = entry.sign_in().complete(code=code, verifier=verifier, signed_in_at=timezone.now())
-    connector = entry.connector(connection.pk, FreshTokens(grant))
+    kept = authorizations.kept_by(authorization)
+    grant = entry.sign_in().complete(answer=answer, kept=kept, at=timezone.now())
+    connector = entry.connector(connection.pk, FreshGrant(grant))
     identity, accounts = connector.identity(), connector.accounts()
     if not accounts:
         raise SignInFailed(f"No account was ticked on {name}'s page. Please connect once more and tick at least one.")
@@ -209,7 +207,7 @@ def connector_for(connection: Connection) -> Connector:
     if connection.is_file or not connection.status.may_sync:
         raise NotAllowed(f"{connection.label} cannot be synced: {connection.get_state_display().lower()}.")
     _same_environment(connection)
-    return entry_for(connection).connector(connection.pk, StoredTokens(connection.pk))
+    return entry_for(connection).connector(connection.pk, StoredGrants(connection.pk))
 
 
 def refresh_credentials(connection: Connection) -> None:
@@ -222,7 +220,7 @@ def refresh_credentials(connection: Connection) -> None:
     _same_environment(connection)
     try:
         grant = read_grant(connection)
-        StoredTokens(connection.pk).renew(refused=str(grant.secrets["access_token"]))
+        StoredGrants(connection.pk).renew(refused=grant)
     except BrokerError as error:
         if isinstance(error, BrokerUnavailable) and not isinstance(error, RateLimited):
             _settle(connection, S.ERROR, "renewal_delayed", until=error.retry_at)

@@ -156,11 +156,11 @@ class Authorization(models.Model):
     """One sign-in under way: a state that is good once, for one user and one browser session, for minutes."""
 
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="authorizations")
-    state_digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the state we sent.")
+    key_digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of what names this sign-in.")
     session_nonce_digest = models.CharField(
         max_length=64, blank=True, help_text="SHA-256 of the nonce in the browser session; empty when begun by API."
     )
-    sealed_verifier = models.BinaryField(default=b"", blank=True, editable=False)
+    sealed_kept = models.BinaryField(default=b"", blank=True, editable=False)
     redirect_uri = models.CharField(max_length=500)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)

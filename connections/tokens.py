@@ -1,7 +1,7 @@
-"""Access tokens: handing out the current one, renewing it once for all processes.
+"""Grants: handing out the current one, renewing it once for all processes.
 
 Single flight without a lock held over HTTP: one guarded UPDATE takes a lease on the row, the winner calls the broker
-and saves what it gets before anybody uses it; the others watch the row until the new token is there. What the winner
+and saves what it gets before anybody uses it; the others watch the row until the new grant is there. What the winner
 gets is saved only over the sign-in it renewed: a new sign-in, or none any more, always stands.
 """
 
@@ -42,25 +42,23 @@ def read_grant(connection: Connection) -> Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredTokens:
-    """The tokens of one stored connection, for a BrokerSession. Reads the row each time: others may have renewed it."""
+class StoredGrants:
+    """The grants of one stored connection, for a BrokerSession. Reads the row each time: others may have renewed it."""
 
     connection_id: UUID
 
-    def current(self) -> str:
+    def current(self) -> Grant:
         grant = read_grant(self._row())
-        if grant.access_expires_at > timezone.now():
-            return str(grant.secrets["access_token"])
-        return self.renew(refused=str(grant.secrets["access_token"]))
+        return grant if grant.access_expires_at > timezone.now() else self.renew(refused=grant)
 
-    def renew(self, *, refused: str) -> str:
-        """A token other than `refused`: what another process has just saved, or a fresh one. Raises BrokerError."""
+    def renew(self, *, refused: Grant) -> Grant:
+        """A grant other than `refused`: what another process has just saved, or a fresh one. Raises BrokerError."""
         give_up = time.monotonic() + WATCH_SECONDS
         while time.monotonic() < give_up:
             connection = self._row()
             grant = read_grant(connection)
-            if grant.secrets["access_token"] != refused:
-                return str(grant.secrets["access_token"])
+            if grant.secrets != refused.secrets:
+                return grant
             lease = _take_lease(connection)
             if lease is None:
                 time.sleep(0.2)  # somebody else is at it
@@ -74,12 +72,12 @@ class StoredTokens:
             raise NeedsReauth("This connection has been removed.", reason_code="not_signed_in")
         return connection
 
-    def _renew_holding(self, lease: datetime, refused: str) -> None:
+    def _renew_holding(self, lease: datetime, refused: Grant) -> None:
         """Renew and save. Leaves the row alone when it changed under the call: the caller reads what it holds now."""
         try:
             connection = self._row()
             grant = read_grant(connection)
-            if grant.secrets["access_token"] != refused:
+            if grant.secrets != refused.secrets:
                 return
             read = Connection.objects.filter(pk=connection.pk, sealed_credentials=connection.sealed_credentials)
             try:
@@ -105,13 +103,13 @@ def _take_lease(connection: Connection) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
-class FreshTokens:
-    """The tokens of a sign-in just finished and not stored yet: they cannot be renewed."""
+class FreshGrant:
+    """The grant of a sign-in just finished and not stored yet: it cannot be renewed."""
 
     grant: Grant
 
-    def current(self) -> str:
-        return str(self.grant.secrets["access_token"])
+    def current(self) -> Grant:
+        return self.grant
 
-    def renew(self, *, refused: str) -> str:
+    def renew(self, *, refused: Grant) -> Grant:
         raise NeedsReauth("The broker refused a sign-in it has just given.", reason_code="access_refused")

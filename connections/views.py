@@ -108,9 +108,7 @@ def _finish(request: HtmxRequest, broker: str, answer: dict[str, Any]) -> HttpRe
         connection = connection_manager.complete_oauth(
             user=request.user,
             broker=broker,
-            state=answer.get("state", ""),
-            code=answer.get("code", ""),
-            error=answer.get("error", ""),
+            answer=answer,
             session_nonce=request.session.get(NONCE_KEY, ""),
         )
     except HubError as error:

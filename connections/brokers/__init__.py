@@ -8,9 +8,9 @@ from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers import schwab
-from connections.brokers.base import Connector, SignIn
+from connections.brokers.base import Connector, Grants, SignIn
 from connections.brokers.records import AuthMethod, Broker
-from connections.brokers.transport import AccessTokens, BrokerSession
+from connections.brokers.transport import BrokerSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class BrokerEntry:
     broker: Broker
     method: AuthMethod
     sign_in: Callable[[], SignIn]
-    connector: Callable[[UUID | None, AccessTokens], Connector]
+    connector: Callable[[UUID | None, Grants], Connector]
     delivers: str
     before: str
     after_disconnect: str
@@ -38,8 +38,8 @@ def _schwab_sign_in() -> SignIn:
     return schwab.SchwabSignIn(settings.SCHWAB_APP_KEY, settings.SCHWAB_APP_SECRET, settings.SCHWAB_CALLBACK_URL)
 
 
-def _schwab_connector(connection_id: UUID | None, tokens: AccessTokens) -> Connector:
-    return schwab.Schwab(BrokerSession(wire=schwab.wire(connection_id), base_url=schwab.base_url(), tokens=tokens))
+def _schwab_connector(connection_id: UUID | None, grants: Grants) -> Connector:
+    return schwab.Schwab(BrokerSession(wire=schwab.wire(connection_id), base_url=schwab.base_url(), grants=grants))
 
 
 BROKERS: dict[AuthMethod, BrokerEntry] = {

@@ -1,6 +1,6 @@
 """What every broker's connector looks like from outside, and the errors it may raise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Protocol
@@ -75,19 +75,43 @@ class Grant:
         return f"Grant(access until {self.access_expires_at}, authorization until {self.authorization_expires_at})"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A sign-in that has begun: where the person goes, and what has to be remembered until they are back."""
+
+    url: str
+    key: str  # comes back with the person and names this sign-in: OAuth 2's state, OAuth 1.0a's request token
+    kept: dict[str, str]  # secrets for the way back: the PKCE verifier, the request token's secret
+
+    def __repr__(self) -> str:
+        return "Begun()"
+
+
 class SignIn(Protocol):
     """One way of getting and renewing access at one broker. Holds the app's own credentials, no user's."""
 
     @property
     def redirect_uri(self) -> str: ...
 
-    def authorization_url(self, *, state: str, challenge: str) -> str:
-        """Where the user signs in. `challenge` is the PKCE S256 challenge (RFC 7636)."""
+    def begin(self, *, state: str) -> Begun:
+        """`state` is fresh and unguessable; a method that has no use for it may name the sign-in otherwise."""
         ...
 
-    def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant: ...
+    def complete(self, *, answer: Mapping[str, str], kept: Mapping[str, str], at: datetime) -> Grant:
+        """The grant for what the person came back with at `at`. Raises BrokerError."""
+        ...
 
-    def refresh(self, grant: Grant) -> Grant: ...
+    def refresh(self, grant: Grant) -> Grant:
+        """A grant that works again. Raises NeedsReauth when only a new sign-in can give one."""
+        ...
+
+
+class Grants(Protocol):
+    """Where a session gets its grant from, and another one when the broker refused it."""
+
+    def current(self) -> Grant: ...
+
+    def renew(self, *, refused: Grant) -> Grant: ...
 
 
 class Connector(Protocol):

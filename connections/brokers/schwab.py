@@ -5,7 +5,7 @@ Facts and limits: developer.schwab.com and the public clients schwab-py and Schw
 
 import hashlib
 import time as clock
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,8 +20,10 @@ from requests.auth import HTTPBasicAuth
 from requests_oauthlib import OAuth2Session
 
 from connections.brokers import schwab_rows
+from connections.brokers.auth import pkce
 from connections.brokers.base import (
     AppCredentialsRefused,
+    Begun,
     BrokerError,
     BrokerUnavailable,
     Grant,
@@ -136,19 +138,20 @@ class SchwabSignIn:
     def _auth(self) -> HTTPBasicAuth:
         return HTTPBasicAuth(self.app_key, self.app_secret)
 
-    def authorization_url(self, *, state: str, challenge: str) -> str:
+    def begin(self, *, state: str) -> Begun:
+        verifier, challenge = pkce()
         url, _ = self._session(Operation.SIGN_IN).authorization_url(
             f"{base_url()}/v1/oauth/authorize", state=state, code_challenge=challenge, code_challenge_method="S256"
         )
-        return url
+        return Begun(url=url, key=state, kept={"verifier": verifier})
 
-    def complete(self, *, code: str, verifier: str, signed_in_at: datetime) -> Grant:
+    def complete(self, *, answer: Mapping[str, str], kept: Mapping[str, str], at: datetime) -> Grant:
         """Exchange the code, which Schwab honours once and for about 30 seconds. Raises BrokerError."""
         with _understood_token():
             token = self._session(Operation.SIGN_IN).fetch_token(
-                f"{base_url()}/v1/oauth/token", code=code, auth=self._auth(), code_verifier=verifier
+                f"{base_url()}/v1/oauth/token", code=answer["code"], auth=self._auth(), code_verifier=kept["verifier"]
             )
-            return self._grant(token, authorization_expires_at=signed_in_at + AUTHORIZATION_LIFETIME)
+            return self._grant(token, authorization_expires_at=at + AUTHORIZATION_LIFETIME)
 
     def refresh(self, grant: Grant) -> Grant:
         """A new access token. What comes back is kept as it comes; the seven days run on from the login."""

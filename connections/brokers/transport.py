@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
 
 import requests
@@ -37,6 +37,8 @@ from connections.brokers import breaker
 from connections.brokers.base import (
     BrokerError,
     BrokerUnavailable,
+    Grant,
+    Grants,
     NeedsReauth,
     RateLimited,
     Refused,
@@ -76,19 +78,11 @@ def _limiter() -> SlidingWindowCounterRateLimiter:
     return SlidingWindowCounterRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
 
 
-class AccessTokens(Protocol):
-    """Where a session gets its bearer token from, and a new one when the broker refused it."""
-
-    def current(self) -> str: ...
-
-    def renew(self, *, refused: str) -> str: ...
-
-
 class BearerAuth(AuthBase):
     """As an auth object, so that a `.netrc` on the machine cannot replace the header."""
 
-    def __init__(self, token: str) -> None:
-        self._token = token
+    def __init__(self, grant: Grant) -> None:
+        self._token = grant.secrets["access_token"]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token}"
@@ -309,22 +303,26 @@ def _pause(state: RetryCallState) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class BrokerSession:
-    """Reads JSON from one broker for one connection. Only GET: the hub never changes anything at a broker."""
+    """Reads JSON from one broker for one connection. Only GET: the hub never changes anything at a broker.
+
+    `sign` puts a grant into a request: a bearer token, or a signature over the whole request.
+    """
 
     wire: Wire
     base_url: str
-    tokens: AccessTokens
+    grants: Grants
+    sign: Callable[[Grant], AuthBase] = BearerAuth
     judge: Judge = judge
 
     def get(self, path: str, *, operation: Operation, params: Mapping[str, str] | None = None) -> Any:
-        """The parsed answer. Retries what time may mend, renews the token once on 401. Raises BrokerError."""
-        token = self.tokens.current()
+        """The parsed answer. Retries what time may mend, renews the grant once on 401. Raises BrokerError."""
+        grant = self.grants.current()
         try:
-            return self._patiently(path, token, operation, params)
+            return self._patiently(path, grant, operation, params)
         except NeedsReauth:
-            return self._patiently(path, self.tokens.renew(refused=token), operation, params)
+            return self._patiently(path, self.grants.renew(refused=grant), operation, params)
 
-    def _patiently(self, path: str, token: str, operation: Operation, params: Mapping[str, str] | None) -> Any:
+    def _patiently(self, path: str, grant: Grant, operation: Operation, params: Mapping[str, str] | None) -> Any:
         retrying = Retrying(
             retry=retry_if_exception(_worth_retrying),
             stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(TOTAL_DEADLINE),
@@ -332,17 +330,17 @@ class BrokerSession:
             reraise=True,
         )
         deadline = time.monotonic() + TOTAL_DEADLINE
-        return retrying(self._once, path, token, operation, params, deadline).data
+        return retrying(self._once, path, grant, operation, params, deadline).data
 
     def _once(
-        self, path: str, token: str, operation: Operation, params: Mapping[str, str] | None, deadline: float
+        self, path: str, grant: Grant, operation: Operation, params: Mapping[str, str] | None, deadline: float
     ) -> Reply:
         def send() -> requests.Response:
             return self.wire.session.get(
                 self.base_url + path,
                 params=params,
                 headers={"Accept": "application/json"},
-                auth=BearerAuth(token),
+                auth=self.sign(grant),
                 timeout=(CONNECT_TIMEOUT, max(1.0, min(settings.BROKER_READ_TIMEOUT, deadline - time.monotonic()))),
                 allow_redirects=False,  # none of the read endpoints redirects; a token must not follow one
                 stream=True,

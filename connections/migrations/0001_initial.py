@@ -44,9 +44,9 @@ class Migration(migrations.Migration):
             name='Authorization',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('state_digest', models.CharField(help_text='SHA-256 of the state we sent.', max_length=64, unique=True)),
+                ('key_digest', models.CharField(help_text='SHA-256 of what names this sign-in.', max_length=64, unique=True)),
                 ('session_nonce_digest', models.CharField(blank=True, help_text='SHA-256 of the nonce in the browser session; empty when begun by API.', max_length=64)),
-                ('sealed_verifier', models.BinaryField(blank=True, default=b'')),
+                ('sealed_kept', models.BinaryField(blank=True, default=b'')),
                 ('redirect_uri', models.CharField(max_length=500)),
                 ('expires_at', models.DateTimeField()),
                 ('used_at', models.DateTimeField(blank=True, null=True)),

@@ -2,8 +2,12 @@
 
 import socket
 import threading
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
+
+from connections.brokers.base import Grant
 
 
 def whole(body, *headers, status=b"200 OK"):
@@ -41,3 +45,9 @@ def answering():
     yield start
     for open_socket in [*servers, *lines]:
         open_socket.close()
+
+
+def some_grant():
+    """A grant that is good for an hour, with a token nobody gave."""
+    ends = timezone.now() + timedelta(hours=1)
+    return Grant(secrets={"access_token": "a-token"}, access_expires_at=ends, authorization_expires_at=None)

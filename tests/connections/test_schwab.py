@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.utils import timezone
 
 from connections import connection_manager
@@ -19,7 +20,8 @@ from connections.brokers.base import (
 from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import Broker
 from connections.brokers.transport import BrokerSession, Reply
-from tests.connections.conftest import whole
+from connections.tokens import FreshGrant
+from tests.connections.conftest import some_grant, whole
 
 JSON = b"Content-Type: application/json\r\n"
 WRAPPED = '{"error":"unsupported_token_type","error_description":"400 Bad Request: \\"{%s}\\""}'
@@ -73,7 +75,7 @@ def test_a_sign_in_answer_of_another_form_is_ours_to_mend_and_not_shown(answerin
     settings.BROKERS_SANDBOX_URL = answering(whole(body, JSON))
     sign_in = schwab.SchwabSignIn("the-key", "the-app-secret", "https://127.0.0.1")
     with pytest.raises(UnexpectedReply) as raised:
-        sign_in.complete(code="a-code", verifier="a-verifier", signed_in_at=timezone.now())
+        sign_in.complete(answer={"code": "a-code"}, kept={"verifier": "a-verifier"}, at=timezone.now())
     assert "an-access-token" not in str(raised.value)
 
 
@@ -83,12 +85,10 @@ def test_the_app_secret_is_not_printed():
 
 @pytest.mark.parametrize("key", [b'""', b"null", b"5"])
 def test_a_login_without_a_name_is_nobodys(answering, key):
-    class Token:
-        def current(self):
-            return "a-token"
-
     answer = b'{"accounts": [], "streamerInfo": [{"schwabClientCustomerId": %b}]}' % key
-    session = BrokerSession(wire=schwab.wire(), base_url=answering(whole(answer, JSON)), tokens=Token())
+    session = BrokerSession(
+        wire=schwab.wire(), base_url=answering(whole(answer, JSON)), grants=FreshGrant(some_grant())
+    )
     with pytest.raises(UnexpectedReply, match="whose login"):
         schwab.Schwab(session).identity()
 
@@ -104,8 +104,6 @@ def test_rows_are_asked_for_by_all_their_types(connect, person, sandbox):
 
 
 def test_a_success_elsewhere_in_the_moment_of_a_failure_crashes_nothing(monkeypatch):
-    cache = breaker.cache
-
     class Forgetful:
         """The cache as it is when another process deletes the count between our two steps."""
 
@@ -127,9 +125,10 @@ def test_a_broker_that_fails_again_and_again_is_left_alone_and_then_tried_by_one
         breaker.failed(Broker.SCHWAB, Operation.ACCOUNTS)
     with pytest.raises(BrokerUnavailable) as raised:
         breaker.check(Broker.SCHWAB, Operation.ACCOUNTS)
+    assert raised.value.retry_at is not None
     assert raised.value.retry_at > timezone.now()
     breaker.check(Broker.SCHWAB, Operation.HOLDINGS)
-    breaker.cache.delete("breaker:trial:schwab:accounts")  # half a minute later
+    cache.delete("breaker:trial:schwab:accounts")  # half a minute later
     breaker.check(Broker.SCHWAB, Operation.ACCOUNTS)
     with pytest.raises(BrokerUnavailable):
         breaker.check(Broker.SCHWAB, Operation.ACCOUNTS)

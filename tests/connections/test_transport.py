@@ -16,7 +16,8 @@ from connections.brokers.base import BrokerUnavailable, RateLimited, UnexpectedR
 from connections.brokers.calls import Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 from connections.brokers.transport import LONGEST_WAIT, BrokerSession, Budget, Reply, Wire, judge
-from tests.connections.conftest import whole
+from connections.tokens import FreshGrant
+from tests.connections.conftest import some_grant, whole
 
 JSON = b"Content-Type: application/json\r\n"
 
@@ -29,17 +30,11 @@ def told():
     call_finished.disconnect(dispatch_uid="told")
 
 
-class Token:
-    def current(self):
-        return "a-token"
-
-    def renew(self, *, refused):
-        raise AssertionError("nobody refused it")
-
-
 def ask(url):
     wire = Wire(broker=Broker.SCHWAB)
-    return BrokerSession(wire=wire, base_url=url, tokens=Token()).get("/", operation=Operation.ACCOUNTS)
+    return BrokerSession(wire=wire, base_url=url, grants=FreshGrant(some_grant())).get(
+        "/", operation=Operation.ACCOUNTS
+    )
 
 
 def reply(status=200, data=None, **headers):
@@ -141,16 +136,23 @@ def test_a_wish_to_wait_may_be_a_date():
     assert 3500 < reply(429, Retry_After=format_datetime(at, usegmt=False)).retry_after <= 3600
 
 
+def until(error):
+    assert isinstance(error, BrokerUnavailable)
+    assert error.retry_at is not None
+    return error.retry_at - timezone.now()
+
+
 def test_an_absurd_wait_parks_for_a_day_and_crashes_nothing():
     _, _, error = judge(Broker.SCHWAB, reply(429, Retry_After="9" * 30))
     assert isinstance(error, RateLimited)
-    assert error.retry_at - timezone.now() <= timedelta(days=1)
+    assert until(error) <= timedelta(days=1)
 
 
 def test_an_outage_that_names_its_end_is_waited_for():
     _, _, error = judge(Broker.SCHWAB, reply(503, Retry_After="120"))
-    assert timedelta(seconds=110) < error.retry_at - timezone.now() <= timedelta(seconds=120)
+    assert timedelta(seconds=110) < until(error) <= timedelta(seconds=120)
     _, _, silent = judge(Broker.SCHWAB, reply(503))
+    assert isinstance(silent, BrokerUnavailable)
     assert silent.retry_at is None
 
 

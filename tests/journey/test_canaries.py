@@ -39,7 +39,9 @@ def canaries(person, sandbox, capfd):
         url = connection_manager.start_oauth(connection=connection)
         back = parse_qs(urlsplit(sandbox.sign_in(url, "james")).query)
         secrets |= {back["state"][0], back["code"][0], back["code"][0].rstrip("@")}
-        connection = connection_manager.complete_oauth(user=person, state=back["state"][0], code=back["code"][0])
+        connection = connection_manager.complete_oauth(
+            user=person, answer={name: values[0] for name, values in back.items()}
+        )
         secrets |= set(connection.read_credentials().values())
         connection_manager.refresh_credentials(connection)
         secrets |= set(connection.read_credentials().values())

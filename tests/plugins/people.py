@@ -64,6 +64,6 @@ def connect(sandbox: "Sandbox") -> "Callable[..., Connection]":
         )
         landed = sandbox.sign_in(connection_manager.start_oauth(connection=connection), login, accounts)
         answer = {name: values[0] for name, values in parse_qs(urlsplit(landed).query).items()}
-        return connection_manager.complete_oauth(user=user, state=answer["state"], code=answer["code"])
+        return connection_manager.complete_oauth(user=user, answer=answer)
 
     return make

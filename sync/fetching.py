@@ -141,7 +141,7 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
         hold.write()  # takes the run's row first: a cancel waits for this page, or this page finds it cancelled
         booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
         park(run=hold.run, account=account, parked=parked)
-        resolve(account, (record.external_id for record in records))
+        resolve(account, records)
         further, gap = _move_cursor(account, page)
         if further:
             hold.advanced()

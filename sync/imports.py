@@ -18,7 +18,7 @@ from sync import importers
 from sync.holds import Counts, Hold, PartState
 from sync.importers import reader
 from sync.models import ImportFile, Mode, RunState, SyncRun, Trigger
-from sync.parking import park, split
+from sync.parking import park, resolve, split
 from sync.sending import nudge
 
 FILE = "file"
@@ -107,6 +107,7 @@ def run_import(hold: Hold) -> None:
         hold.write()
         booked = ledger.book(account=file.account, records=records, source=Source.CSV, run_id=hold.run.pk)
         park(run=hold.run, account=file.account, parked=parked)
+        resolve(file.account, records)
         counts = Counts(
             fetched=booked.fetched + len(parked),
             inserted=booked.inserted,

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from aggregation.redaction import masked
+from aggregation.staging import json_text
 from connections.brokers.records import ParkedRecord, TransactionRecord
 from connections.models import Account
 from sync.models import ParkedRow, SyncRun
@@ -30,32 +31,43 @@ def split(
 
 def park(*, run: SyncRun, account: Account, parked: Sequence[ParkedRecord]) -> None:
     """Keep `parked`. The same rows again change nothing; equal rows of one page or file stay several."""
-    twins: Counter[str] = Counter()
-    rows = []
-    for record in parked:
-        text = json.dumps(record.raw, sort_keys=True, cls=DjangoJSONEncoder)
-        twins[text] += 1
-        digest = hashlib.sha256(f"{twins[text]}\n{text}".encode()).hexdigest()
-        rows.append(
-            ParkedRow(
-                run=run,
-                account=account,
-                external_id=record.external_id,
-                digest=digest,
-                reason=record.reason[:300],
-                raw=json.loads(text),
-            )
+    rows = [
+        ParkedRow(
+            run=run,
+            account=account,
+            external_id=record.external_id,
+            digest=digest,
+            reason=record.reason[:300],
+            raw=json.loads(json_text(record.raw)),
         )
+        for record, digest in zip(parked, _digests(record.raw for record in parked), strict=True)
+    ]
     ParkedRow.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
 
 
-def resolve(account: Account, external_ids: Iterable[str]) -> None:
-    """Rows that waited and are understood by now wait no longer."""
-    ids = {external_id for external_id in external_ids if external_id}
-    waiting = ParkedRow.objects.waiting().filter(account=account).exclude(external_id="")
-    known = ids & set(waiting.values_list("external_id", flat=True)) if ids else set()
-    if known:
-        waiting.filter(external_id__in=known).update(resolved_at=timezone.now())
+def resolve(account: Account, booked: Sequence[TransactionRecord]) -> None:
+    """Rows that waited and are understood by now wait no longer.
+
+    A row with an id is known by it; its legs, booked one by one, carry it before a colon. One without is known by its
+    content.
+    """
+    waiting = list(ParkedRow.objects.waiting().filter(account=account).values_list("pk", "external_id", "digest"))
+    if not waiting:
+        return
+    names = {record.external_id for record in booked if record.external_id}
+    names |= {name.partition(":")[0] for name in names}
+    digests = set(_digests(record.raw for record in booked if not record.external_id))
+    understood = [pk for pk, name, digest in waiting if (name in names if name else digest in digests)]
+    ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now())
+
+
+def _digests(raws: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """SHA-256 of each row; equal ones are told apart by counting them."""
+    twins: Counter[str] = Counter()
+    for raw in raws:
+        text = json.dumps(raw, sort_keys=True, cls=DjangoJSONEncoder)
+        twins[text] += 1
+        yield hashlib.sha256(f"{twins[text]}\n{text}".encode()).hexdigest()
 
 
 def shown(row: ParkedRow) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, Subquery
 from django.utils import timezone
 
 from connections.brokers.base import Connector
@@ -62,7 +62,7 @@ def plan_due() -> int:
                 read_at=Subquery(finished.order_by("-finished_at").values("finished_at")[:1]),
                 known=Exists(SyncCursor.objects.filter(account__connection=OuterRef("pk"))),
             )
-            .order_by("read_at", "created_at")
+            .order_by(F("read_at").asc(nulls_first=True), "created_at")
             .select_for_update(skip_locked=True, of=("self",), no_key=True)
             .values_list("pk", "known")[:PLAN_BATCH]
         )

@@ -23,7 +23,7 @@ from connections.brokers.calls import BrokerCall, Operation, call_finished
 from connections.brokers.records import AuthMethod
 from connections.models import EPOCH, Connection
 from connections.states import ConnectionState
-from sync import sync_service, tasks
+from sync import planning, sync_service, tasks
 from sync.holds import Hold, HoldLost
 from sync.models import ImportFile, RunState, SyncCursor, SyncRun, Trigger
 from sync.planning import MAX_ATTEMPTS
@@ -194,6 +194,16 @@ def test_the_planner_asks_for_what_has_not_been_read_for_hours(person: User) -> 
     tasks.plan_due()
     assert planned.count() == 2
     assert SyncRun.objects.filter(connection=busy).get() == already
+
+
+def test_what_was_never_read_comes_before_what_was_read_long_ago(person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, never = a_connection(person, label="old"), a_connection(person, label="never")
+    ask(old)
+    SyncRun.objects.update(state=RunState.SUCCEEDED, finished_at=timezone.now() - timedelta(days=9))
+    monkeypatch.setattr(planning, "PLAN_BATCH", 1)
+    for due in (never, old):
+        tasks.plan_due()
+        assert SyncRun.objects.first().connection == due  # type: ignore[union-attr]
 
 
 # --- Working ----------------------------------------------------------------------------------------------------------

@@ -46,12 +46,14 @@ class PartResult:
 
 
 def parts_of(run: SyncRun) -> Iterator[PartResult]:
+    """What became of each part; one that still waited when the run ended is not waiting any more."""
     for key, result in run.parts.items():
         part, _, account = key.partition(":")
+        given_up = result["state"] == PartState.WAITING and not run.is_open
         yield PartResult(
             part=part,
             account_id=int(account) if account else None,
-            state=result["state"],
+            state=PartState.FAILED if given_up else result["state"],
             detail=result["detail"],
             at=parse_datetime(result["at"]),
         )

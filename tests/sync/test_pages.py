@@ -150,6 +150,17 @@ def test_a_finished_run_shows_where_every_row_went(
     assert "Charles Schwab refused the request (410)." in text
 
 
+@pytest.mark.parametrize(("state", "word"), [("waiting", "Waiting"), ("partial", "Failed"), ("cancelled", "Failed")])
+def test_a_part_waits_only_as_long_as_its_run(web: Client, person: User, state: str, word: str) -> None:
+    run = ask(a_connection(person))
+    part = {"state": "waiting", "detail": "Charles Schwab is away.", "at": "2026-11-20T10:00:00+00:00"}
+    SyncRun.objects.filter(pk=run.pk).update(state=state, parts={"holdings:1": part})
+    page = web.get(f"/sync/runs/{run.pk}/").content.decode()
+    table = page[page.index("Part by part") :]
+    assert word in table
+    assert ("Waiting" in table) == (word == "Waiting")
+
+
 def test_a_run_is_cancelled_from_its_page(web: Client, person: User) -> None:
     run = ask(a_connection(person))
     answer = web.post(f"/sync/runs/{run.pk}/cancel", follow=True)

@@ -15,7 +15,7 @@ from aggregation.models import TransactionQuerySet
 from aggregation.serializers import plain
 
 Row = Mapping[str, Any]
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # Excel takes the wide ones too
 TRANSACTION_COLUMNS = (
     "id",
     "account",

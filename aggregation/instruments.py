@@ -97,13 +97,17 @@ class _Known:
         return instrument
 
 
+def _name(record: InstrumentRecord) -> str:
+    return record.name.replace("\0", "")[:200]
+
+
 def _new(record: InstrumentRecord) -> Instrument:
     return Instrument(
         key=key_of(record),
         asset_class=record.asset_class,
         symbol=record.symbol or record.cusip,
         currency=record.currency,
-        name=record.name[:200],
+        name=_name(record),
         cusip=next((text for text in (record.cusip, record.symbol) if is_cusip(text)), ""),
         isin=record.isin[:12],
         underlying=record.underlying,
@@ -127,7 +131,7 @@ def _learn(found: dict[InstrumentRecord, Instrument]) -> None:
 def _complete(row: Instrument, record: InstrumentRecord) -> bool:
     """Fill the gaps of the unsaved `row` from `record`; True when it changed."""
     told: dict[str, Any] = {
-        "name": record.name[:200],
+        "name": _name(record),
         "cusip": record.cusip if is_cusip(record.cusip) else "",
         "isin": record.isin[:12],
         "underlying": record.underlying,

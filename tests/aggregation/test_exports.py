@@ -83,7 +83,9 @@ def test_a_strangers_file_holds_nothing_of_ours(client, account):
     assert json.loads(download(client, "/portfolio/transactions.json")) == []
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+CMD", "-x", "@SUM(A1)", "\tx", "\rx", "-1-1", "+nan"])
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+CMD", "-x", "@SUM(A1)", "\tx", "\rx", "-1-1", "+nan", "\n=1", "\uff1d1+1", "\uff0bx"]
+)
 def test_a_cell_that_would_be_calculated_is_text(text):
     assert safe_cell(text) == f"'{text}"
 

@@ -76,3 +76,7 @@ def test_an_instrument_met_by_its_cusip_takes_its_symbol_when_it_is_told():
     known = resolve_one(AAPL)
     assert (known.pk, known.symbol, known.key) == (provisional.pk, "AAPL", "security:AAPL:USD")
     assert resolve_one(BY_CUSIP).pk == provisional.pk
+
+
+def test_a_name_with_the_character_nul_is_kept_without_it():
+    assert resolve_one(replace(AAPL, name="Apple\0 Inc")).name == "Apple Inc"

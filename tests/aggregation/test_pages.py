@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from aggregation.ledger import book, record_holdings
 from aggregation.models import Source
-from connections.brokers.records import AssetClass, InstrumentRecord, TransactionKind
+from connections.brokers.records import AssetClass, AuthMethod, InstrumentRecord, TransactionKind
 from tests.aggregation.factories import (
     AAPL,
     BND,
@@ -68,6 +68,13 @@ def test_before_the_first_sync_the_portfolio_says_so(client, account):
     text = page(client, "/portfolio/")
     assert "They appear after the first sync" in text
     assert "0 of 1 account as of today; 1 not reported yet" in text
+
+
+def test_accounts_kept_by_file_are_not_called_up_to_date(client, user):
+    an_account(a_connection(user, method=AuthMethod.FILE))
+    page = text_of(client.get("/portfolio/"))
+    assert "1 kept by file: its transactions are known, what is held now is not" in page
+    assert "No account reports its positions yet" not in page
 
 
 def test_the_portfolio_shows_holdings_totals_and_cash(client, account):

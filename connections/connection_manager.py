@@ -22,6 +22,7 @@ from connections.brokers.base import (
     BrokerUnavailable,
     Connector,
     Grant,
+    KeysRefused,
     NeedsReauth,
     RateLimited,
     Refused,
@@ -106,6 +107,8 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
     """
     if connection.is_file:
         raise NotAllowed("Accounts kept by file need no sign-in.")
+    if entry_for(connection).fields:
+        raise NotAllowed("This connection works with keys: enter them on its page in the hub.")
     if connection.state == S.DISCONNECTING:
         raise NotAllowed("This connection is being removed.")
     _same_environment(connection)
@@ -141,6 +144,26 @@ def complete_oauth(*, user: User, answer: Mapping[str, str], session_nonce: str 
     if not accounts:
         raise SignInFailed(f"No account was ticked on {name}'s page. Please connect once more and tick at least one.")
     return _store_sign_in(connection, grant, identity.broker_user_key, accounts, actor=user)
+
+
+def connect_with_keys(
+    *, user: User, method: AuthMethod, keys: Mapping[str, str], connection: Connection | None = None
+) -> Connection:
+    """Connect, or renew `connection`, with keys the person typed; they are tried at the broker before anything is kept.
+
+    Raises KeysRefused, DifferentLogin or another BrokerError; nothing is stored then.
+    """
+    entry = BROKERS[method]
+    grant = entry.sign_in().complete(answer=keys, kept={}, at=timezone.now())
+    connector = entry.connector(connection.pk if connection else None, FreshGrant(grant))
+    try:
+        identity, accounts = connector.identity(), connector.accounts()
+    except NeedsReauth as error:
+        raise KeysRefused(str(error)) from error
+    if not accounts:
+        raise KeysRefused(f"{entry.broker.label} shows no account for these keys.")
+    target = connection or create_connection(user=user, broker=entry.broker, method=method)
+    return _store_sign_in(target, grant, identity.broker_user_key, accounts, actor=user)
 
 
 @transaction.atomic

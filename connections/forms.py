@@ -1,10 +1,11 @@
 """What a person types or ticks about connections."""
 
+from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
 
-from connections.brokers import BROKERS
+from connections.brokers import BROKERS, BrokerEntry
 from connections.brokers.records import AuthMethod
 
 
@@ -13,6 +14,19 @@ class ConnectForm(forms.Form):
 
     def clean_method(self) -> AuthMethod:
         return AuthMethod(self.cleaned_data["method"])
+
+
+class KeysForm(forms.Form):
+    """The keys of one way to connect; what is secret is never written back into the page."""
+
+    def __init__(self, entry: BrokerEntry, data: Any = None) -> None:
+        super().__init__(data)
+        for field in entry.fields:
+            look = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
+            widget = forms.PasswordInput(attrs=look) if field.is_secret else forms.TextInput(attrs=look)
+            self.fields[field.name] = forms.CharField(
+                label=field.label, help_text=field.help, max_length=8000, widget=widget
+            )
 
 
 class LabelForm(forms.Form):

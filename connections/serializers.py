@@ -55,8 +55,10 @@ class ConnectionSerializer(serializers.ModelSerializer[Connection]):
         read_only_fields = fields
 
     def get_next_action(self, connection: Connection) -> str | None:
-        """`oauth_initiate` when the person has to sign in at the broker, else null."""
-        return "oauth_initiate" if connection.status.needs_user and not connection.is_file else None
+        """`oauth_initiate` when the person has to sign in at the broker, `enter_keys` on the hub's page, else null."""
+        if connection.is_file or not connection.status.needs_user:
+            return None
+        return "enter_keys" if BROKERS[AuthMethod(connection.method)].fields else "oauth_initiate"
 
 
 class ConnectionCreateSerializer(serializers.Serializer[Any]):

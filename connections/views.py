@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,9 +20,9 @@ from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
 from connections import connection_manager
 from connections.brokers import BROKERS
-from connections.brokers.base import BrokerError
+from connections.brokers.base import BrokerError, KeysRefused
 from connections.brokers.records import Broker
-from connections.forms import ConnectForm, DisconnectForm, LabelForm, PastedAddressForm
+from connections.forms import ConnectForm, DisconnectForm, KeysForm, LabelForm, PastedAddressForm
 from connections.models import Connection
 
 NONCE_KEY = "sign_in_nonce"
@@ -53,6 +53,8 @@ def connection_new(request: HtmxRequest) -> HttpResponse:
     form = ConnectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         method = form.cleaned_data["method"]
+        if BROKERS[method].fields:
+            return _go(request, reverse("connections:keys_new", args=[method]))
         connection = connection_manager.create_connection(
             user=request.user, broker=BROKERS[method].broker, method=method
         )
@@ -68,6 +70,8 @@ def sign_in(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
 
 def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
     """Send the browser to the broker's page: by htmx at once, otherwise by a link, as the form may not post there."""
+    if not connection.is_file and connection_manager.entry_for(connection).fields:
+        return _go(request, reverse("connections:keys", args=[connection.pk]))
     nonce = request.session.setdefault(NONCE_KEY, secrets.token_urlsafe(24))
     url = connection_manager.start_oauth(connection=connection, session_nonce=nonce)
     if request.htmx:
@@ -76,6 +80,37 @@ def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
     return TemplateResponse(
         request, "connections/to_broker.html", {"url": url, "entry": entry, "connection": connection}
     )
+
+
+def _go(request: HtmxRequest, url: str) -> HttpResponse:
+    return HttpResponseClientRedirect(url) if request.htmx else redirect(url)
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def keys(request: HtmxRequest, method: str = "", connection_id: UUID | None = None) -> HttpResponse:
+    """The form for a broker's keys: for a new connection by `method`, or anew for an old one."""
+    connection = _own(request, connection_id) if connection_id else None
+    entry = next(
+        (entry for entry in BROKERS.values() if entry.method == (connection.method if connection else method)), None
+    )
+    if entry is None or not entry.fields:
+        raise Http404
+    form = KeysForm(entry, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            connected = connection_manager.connect_with_keys(
+                user=request.user, method=entry.method, keys=form.cleaned_data, connection=connection
+            )
+        except KeysRefused as error:
+            form.add_error(error.field or None, str(error))
+        except HubError as error:
+            form.add_error(None, str(error))
+        else:
+            messages.success(request, f"{connected.label} is connected. Its history is being fetched now.")
+            return redirect(reverse("connections:list") + f"#connection-{connected.pk}")
+    return TemplateResponse(request, "connections/keys.html", {"form": form, "entry": entry, "connection": connection})
 
 
 @login_required

@@ -8,14 +8,17 @@ from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers import schwab
-from connections.brokers.base import Connector, Grants, SignIn
+from connections.brokers.base import Connector, Grants, KeyField, SignIn
 from connections.brokers.records import AuthMethod, Broker
 from connections.brokers.transport import BrokerSession
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerEntry:
-    """One way to connect to one broker, with what a person should know before and after."""
+    """One way to connect to one broker, with what a person should know before and after.
+
+    With `fields` the person types keys in; then `sign_in().complete` gets them as its answer and nothing is begun.
+    """
 
     broker: Broker
     method: AuthMethod
@@ -24,6 +27,8 @@ class BrokerEntry:
     delivers: str
     before: str
     after_disconnect: str
+    fields: tuple[KeyField, ...] = ()
+    steps: tuple[str, ...] = ()  # how to come by the keys, one sentence each
 
 
 class NotConfigured(NotAllowed):

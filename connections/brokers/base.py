@@ -63,6 +63,27 @@ class Refused(BrokerError):
     code = "broker_refused"
 
 
+class KeysRefused(BrokerError):
+    """A key the person typed cannot be right; `field` names it, "" when only the broker knows which."""
+
+    status = 400
+    code = "keys_refused"
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyField:
+    """One key that a person fetches at the broker and types in here."""
+
+    name: str
+    label: str
+    help: str
+    is_secret: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
     """What a finished sign-in or renewal gives: the secrets to keep, and when they end. Never printed."""

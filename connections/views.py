@@ -95,8 +95,12 @@ def keys(request: HtmxRequest, method: str = "", connection_id: UUID | None = No
     entry = next(
         (entry for entry in BROKERS.values() if entry.method == (connection.method if connection else method)), None
     )
-    if entry is None or not entry.fields:
+    if entry is None and connection is None:
         raise Http404
+    if entry is None or not entry.fields:
+        return redirect(
+            reverse("connections:detail", args=[connection.pk]) if connection else reverse("connections:new")
+        )
     form = KeysForm(entry, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:

@@ -19,7 +19,7 @@ from connections.models import Connection
 from sync.models import Mode, RunState, SyncRun, Trigger
 from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, a_user, an_account, some_holdings
 
-NOBODYS = {"broker", "suffix", "currency"}  # words in an address that are no object of a person
+NOBODYS = {"broker", "method", "suffix", "currency"}  # words in an address that are no object of a person
 
 
 @pytest.fixture
@@ -48,6 +48,7 @@ def owned(owner: User) -> dict[str, Any]:
         "currency": "USD",
         "suffix": "csv",
         "broker": "schwab",
+        "method": "schwab_oauth",
     }
 
 

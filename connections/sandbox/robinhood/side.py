@@ -1,6 +1,7 @@
 """Robinhood as the gate and the control API see it: its errors, its headers, its tokens and keys."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -41,6 +42,7 @@ class Robinhood:
         self.desk = Desk(WORLD.clock)
         self.limit = RateLimit(CALLS_PER_MINUTE)
         self.callbacks: list[str] = []  # good for every client, beside those it registered
+        self.on_reset: list[Callable[[], None]] = []
 
     def reset(self) -> None:
         self.callbacks.clear()
@@ -48,6 +50,8 @@ class Robinhood:
         self.keys.forget()
         self.desk.forget()
         self.limit.reset()
+        for forget in self.on_reset:
+            forget()
 
     def external_id(self, account: Account) -> str:
         return account.number

@@ -2,7 +2,7 @@
 
 from django.urls import include, re_path
 
-from connections.sandbox.robinhood import cash, coins, holdings, listing, login, oauth, orders, unknown
+from connections.sandbox.robinhood import cash, coins, holdings, listing, login, mcp, oauth, orders, signed, unknown
 
 ID = r"[0-9a-f-]{36}"
 ACCOUNT = r"(?P<account_number>\d+)"
@@ -77,10 +77,25 @@ www = [
 agent = [
     re_path(r"^\.well-known/oauth-protected-resource(?:/mcp/trading)?$", oauth.protected_resource),
     re_path(r"^\.well-known/oauth-authorization-server(?:/mcp/trading)?$", oauth.authorization_server),
+    re_path(r"^mcp/trading/?$", mcp.trading),
     re_path(r"^oauth/trading/register/?$", oauth.register),
     UNKNOWN,
 ]
+V = r"^api/v(?P<version>[12])/crypto"
+trading = [
+    re_path(r"^api/v1/crypto/trading/accounts/$", signed.accounts_v1),
+    re_path(r"^api/v2/crypto/trading/accounts/$", signed.accounts_v2),
+    re_path(rf"{V}/trading/trading_pairs/$", signed.trading_pairs),
+    re_path(rf"{V}/trading/holdings/$", signed.holdings),
+    re_path(rf"{V}/trading/orders/$", signed.orders),
+    re_path(rf"{V}/trading/orders/(?P<wanted>{ID})/cancel/$", signed.cancel),
+    re_path(rf"{V}/marketdata/best_bid_ask/$", signed.best_bid_ask),
+    re_path(r"^api/v(?P<version>1)/crypto/marketdata/estimated_price/$", signed.estimated_price),
+    re_path(r"^api/v(?P<version>2)/crypto/trading/estimated_price/$", signed.estimated_price),
+    re_path(r"^(?P<path>.*)$", signed.unknown),
+]
 urlpatterns = [
+    re_path(r"^trading/", include(trading)),
     re_path(r"^api/", include(api)),
     re_path(r"^bonfire/", include(bonfire)),
     re_path(r"^phoenix/", include(phoenix)),

@@ -110,7 +110,7 @@ def redeem(sandbox: Sandbox, client_id: str, code: str, /, **form: str) -> reque
         "grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "client_id": client_id,
         "code_verifier": VERIFIER, "resource": url(sandbox, "/mcp/trading", "agent"),
     }  # fmt: skip
-    return post_token(sandbox, **body | form)
+    return post_token(sandbox, None, **body | form)
 
 
 def agentic(sandbox: Sandbox, login: str = "maria") -> tuple[str, dict[str, Any]]:

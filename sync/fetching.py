@@ -4,12 +4,14 @@ Each part has its own result, so a broken endpoint costs its part and not the re
 in one database transaction together with its cursor and the run's counts: `kill -9` anywhere loses and doubles nothing.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import DataError, transaction
 
 from aggregation import ledger
 from aggregation.models import Source
@@ -23,6 +25,7 @@ from sync.holds import Counts, Hold, PartState
 from sync.models import SyncCursor
 from sync.parking import park, resolve, split
 
+logger = logging.getLogger(__name__)
 ACCOUNTS = "accounts"
 
 
@@ -104,6 +107,18 @@ def _read_accounts(hold: Hold, connector: Connector) -> list[Account]:
     return accounts
 
 
+@contextmanager
+def _bookable(hold: Hold) -> Iterator[None]:
+    """An answer with a value that fits no column costs its part, as any other answer we cannot use."""
+    try:
+        yield
+    except (DataError, ValueError) as error:
+        logger.warning("sync.not_bookable: run %s", hold.run.pk, exc_info=True)
+        broker = hold.run.connection.get_broker_display()
+        sentence = f"{broker} sent a value that the books cannot hold. Nothing of that answer was booked."
+        raise UnexpectedReply(sentence) from error
+
+
 # --- Holdings ---------------------------------------------------------------------------------------------------------
 def _holdings_of(hold: Hold, connector: Connector, account: Account) -> Callable[[], None]:
     def work() -> None:
@@ -111,7 +126,8 @@ def _holdings_of(hold: Hold, connector: Connector, account: Account) -> Callable
         holdings = connector.holdings(account.external_id)
         with transaction.atomic():
             hold.write()
-            ledger.record_holdings(account=account, holdings=holdings, run_id=hold.run.pk)
+            with _bookable(hold):
+                ledger.record_holdings(account=account, holdings=holdings, run_id=hold.run.pk)
 
     return work
 
@@ -139,7 +155,8 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
     records, parked = split(page.records)
     with transaction.atomic():
         hold.write()  # takes the run's row first: a cancel waits for this page, or this page finds it cancelled
-        booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
+        with _bookable(hold):
+            booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
         park(run=hold.run, account=account, parked=parked)
         resolve(account, records)
         further, gap = _move_cursor(account, page)

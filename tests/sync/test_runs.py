@@ -411,6 +411,24 @@ def test_one_endpoint_that_is_away_does_not_hold_up_the_others(
     assert differences(of_hub(connection), of_broker(sandbox.truth())) == []
 
 
+def test_an_amount_that_no_book_can_hold_costs_its_part_and_not_the_others(
+    connect: Connect, person: User, sandbox: Sandbox
+) -> None:
+    connection = connect(person)
+    odd, fine = (connection.accounts.get(external_id=told["hash"]) for told in sandbox.truth()["accounts"])
+    number = sandbox.truth()["accounts"][0]["number"]
+    for kind in ("deposit", "withdrawal"):
+        sandbox.backdate(number, kind=kind, days_ago=3, amount=str(10**19))
+    run = work(ask(connection))
+    assert run.state == RunState.PARTIAL
+    states = {part: result["state"] for part, result in run.parts.items()}
+    assert [part for part, state in states.items() if state == "failed"] == [f"transactions:{odd.pk}"]
+    assert run.error == "Charles Schwab sent a value that the books cannot hold. Nothing of that answer was booked."
+    assert fine.transactions.count() > 100
+    connection.refresh_from_db()
+    assert connection.state == ConnectionState.DEGRADED
+
+
 # --- Ending -----------------------------------------------------------------------------------------------------------
 def test_a_mistake_of_ours_is_told_plainly_and_not_hidden_from_the_task_log(person: User) -> None:
     account = an_account(a_connection(person))

@@ -1,6 +1,7 @@
 """The way every call to a broker takes: maintenance, faults, the answer itself, its headers, the log."""
 
 import gzip
+import json
 import socket
 import struct
 import uuid
@@ -122,9 +123,9 @@ def _before(request: HttpRequest, fault: Fault, side: BrokerSide, name: str) -> 
         case FaultKind.RESET:
             raise Dropped
         case FaultKind.UNAUTHORIZED | FaultKind.FORBIDDEN | FaultKind.GONE | FaultKind.SERVER_ERROR:
-            return side.refuse(int(fault.kind), name)
+            return _reworded(side.refuse(int(fault.kind), name), fault)
         case FaultKind.TOO_MANY | FaultKind.UNAVAILABLE:
-            return _later(side.refuse(int(fault.kind), name), fault)
+            return _reworded(_later(side.refuse(int(fault.kind), name), fault), fault)
         case FaultKind.HTML:
             status = int(fault.params.get("status", 200))
             return html("We'll be right back", "Our systems are busy at the moment.", status)
@@ -137,6 +138,14 @@ def _before(request: HttpRequest, fault: Fault, side: BrokerSide, name: str) -> 
             with WORLD.lock:
                 side.revoke_presented(request)
     return None
+
+
+def _reworded(response: HttpResponse, fault: Fault) -> HttpResponse:
+    """The broker's refusal in other words, when the fault brings its own `body`."""
+    if "body" in fault.params:
+        response.content = json.dumps(fault.params["body"]).encode()
+        response["Content-Type"] = "application/json"
+    return response
 
 
 def _later(response: HttpResponse, fault: Fault) -> HttpResponse:

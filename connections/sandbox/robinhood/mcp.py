@@ -164,13 +164,20 @@ def _call(exchange: Exchange, message: dict[str, Any], login: str) -> HttpRespon
         data = tool.answer(login, params.get("arguments") or {})
     except ToolError as error:
         return _result(message, _failed(str(error)))
-    data = distort(data, exchange.faults)
+    data = _distorted(data, exchange)
     exchange.faults = [fault for fault in exchange.faults if fault.kind not in DISTORTIONS]
     content = {"data": data, "guide": GUIDES}
     text = json.dumps(content, separators=(",", ":"))
     return _result(
         message, {"content": [{"type": "text", "text": text}], "structuredContent": content, "isError": False}
     )
+
+
+def _distorted(data: dict[str, Any], exchange: Exchange) -> Any:
+    """Faults change the rows where there are rows, otherwise the whole."""
+    if not any(isinstance(value, list) for value in data.values()):
+        return distort(data, exchange.faults)
+    return {name: distort(value, exchange.faults) if isinstance(value, list) else value for name, value in data.items()}
 
 
 def _failed(text: str) -> dict[str, Any]:

@@ -110,14 +110,14 @@ def authorize(request: HttpRequest, exchange: Exchange) -> HttpResponse:
         step = _consent if request.POST.get("step") == "consent" else _check_password
         return step(request, exchange)
     if problem := _problem(request):
-        return _page(request, "problem", {"problem": problem}, status=400)
+        return page(request, "problem", {"problem": problem}, status=400)
     sign_in = SignIn(
         client_id=request.GET["client_id"],
         redirect_uri=request.GET["redirect_uri"],
         state=request.GET.get("state"),
         challenge=request.GET["code_challenge"],
     )
-    return _page(request, "sign_in", {"ticket": ROBINHOOD.vault.begin(sign_in)})
+    return page(request, "sign_in", {"ticket": ROBINHOOD.vault.begin(sign_in)})
 
 
 def _problem(request: HttpRequest) -> str | None:
@@ -146,7 +146,7 @@ def _check_password(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     person = WORLD.people.get(login)
     if person is None or not constant_time_compare(person.password, request.POST.get("password", "")):
         context: dict[str, Any] = {"ticket": ticket, "login": login, "error": "Login and password do not match."}
-        return _page(request, "sign_in", context, status=401)
+        return page(request, "sign_in", context, status=401)
     sign_in.login = exchange.call.login = person.login
     context = {
         "ticket": ticket,
@@ -154,7 +154,7 @@ def _check_password(request: HttpRequest, exchange: Exchange) -> HttpResponse:
         "person": person,
         "host": urlsplit(sign_in.redirect_uri).netloc,
     }
-    return _page(request, "robinhood_consent", context)
+    return page(request, "robinhood_consent", context)
 
 
 def _consent(request: HttpRequest, exchange: Exchange) -> HttpResponse:
@@ -180,10 +180,10 @@ def _back(sign_in: SignIn, **answer: str) -> HttpResponse:
 
 def _lost(request: HttpRequest) -> HttpResponse:
     problem = "This sign-in is over. Go back to the app and start again."
-    return _page(request, "problem", {"problem": problem}, status=400)
+    return page(request, "problem", {"problem": problem}, status=400)
 
 
-def _page(request: HttpRequest, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
+def page(request: HttpRequest, name: str, context: dict[str, Any], *, status: int = 200) -> HttpResponse:
     names = {"brand": "Robinhood", **context}
     response = render(request, f"sandbox/{name}.html", names, status=status)
     response["Content-Security-Policy"] = PAGE_POLICY

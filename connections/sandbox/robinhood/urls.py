@@ -2,7 +2,19 @@
 
 from django.urls import include, re_path
 
-from connections.sandbox.robinhood import cash, coins, holdings, listing, login, mcp, oauth, orders, signed, unknown
+from connections.sandbox.robinhood import (
+    cash,
+    coins,
+    holdings,
+    key_page,
+    listing,
+    login,
+    mcp,
+    oauth,
+    orders,
+    signed,
+    unknown,
+)
 
 ID = r"[0-9a-f-]{36}"
 ACCOUNT = r"(?P<account_number>\d+)"
@@ -72,6 +84,7 @@ nummus = [
 ]
 www = [
     re_path(r"^oauth/?$", oauth.authorize),
+    re_path(r"^account/crypto/?$", key_page.crypto_keys),
     UNKNOWN,
 ]
 agent = [

@@ -171,5 +171,7 @@ def test_faults_strike_one_tool_and_leave_the_others(sandbox: Sandbox, mcp: Mcp)
     assert mcp.data("get_accounts")["accounts"]
     sandbox.fault("schema_drift", "mcp_get_accounts", times=1, broker="robinhood", field="account_number", to="number")
     assert "number" in mcp.data("get_accounts")["accounts"][0]
+    sandbox.fault("empty_page", "mcp_get_accounts", times=1, broker="robinhood")
+    assert mcp.data("get_accounts") == {"accounts": []}
     sandbox.fault("expired_token", "mcp_get_accounts", times=1, broker="robinhood")
     assert mcp.post("tools/call", {"name": "get_accounts", "arguments": {}}).status_code == 401

@@ -182,6 +182,14 @@ def test_a_throttled_call_says_for_how_long(sandbox: Sandbox, app: App) -> None:
     assert throttled.json() == {"detail": "Request was throttled. Expected available in 30 seconds."}
 
 
+def test_a_throttled_call_may_leave_the_time_open(sandbox: Sandbox, app: App) -> None:
+    wording = {"detail": "Request was throttled."}
+    sandbox.fault("429", "orders", times=1, broker="robinhood", retry_after=None, body=wording)
+    throttled = app.get("/orders/")
+    assert (throttled.status_code, throttled.json()) == (429, wording)
+    assert "Retry-After" not in throttled.headers
+
+
 def test_nothing_is_written(app: App) -> None:
     headers = {"Authorization": f"Bearer {app.token['access_token']}"}
     refused = requests.post(url(app.sandbox, "/orders/"), headers=headers, json={}, timeout=LIMIT)

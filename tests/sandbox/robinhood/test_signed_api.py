@@ -1,6 +1,7 @@
 """The Crypto Trading API: what a signature must cover, when it is stale, and what the API tells."""
 
 import base64
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -135,6 +136,26 @@ def test_a_key_that_is_none_is_not_registered(sandbox: Sandbox) -> None:
         assert answer.status_code == 400
     key = sandbox.control("robinhood/keys", login="maria", public_key=PUBLIC_KEY)["api_key"]
     assert key.startswith("rh-api-")
+
+
+def add_key_by_hand(sandbox: Sandbox, **typed: str) -> requests.Response:
+    form = {"login": "maria", "password": "sandbox", "public_key": PUBLIC_KEY, **typed}
+    return requests.post(url(sandbox, "/account/crypto", "www"), data=form, timeout=LIMIT)
+
+
+def test_a_person_pastes_the_public_key_and_gets_an_api_key_that_works(sandbox: Sandbox) -> None:
+    assert "Public key" in requests.get(url(sandbox, "/account/crypto", "www"), timeout=LIMIT).text
+    found = re.search(r'<code id="api-key">([^<]+)</code>', add_key_by_hand(sandbox).text)
+    assert found
+    assert Signer(sandbox, found.group(1)).send("/api/v1/crypto/trading/accounts/").ok
+
+
+def test_a_wrong_password_or_key_adds_nothing_and_says_why(sandbox: Sandbox) -> None:
+    assert add_key_by_hand(sandbox, password="guess").status_code == 401
+    refused = add_key_by_hand(sandbox, public_key="AAAA")
+    assert refused.status_code == 400
+    assert "32 bytes" in refused.text
+    assert sandbox.control("robinhood/keys", "GET", login="maria") == []
 
 
 def test_on_the_real_host_name_the_same_signature_is_good(signer: Signer) -> None:

@@ -13,6 +13,7 @@ from connections.sandbox.people import Person
 from connections.sandbox.world import WORLD
 
 Tagged = list[tuple[str, Row]]
+TAG = "<tag>"  # faults change rows without knowing of tags, which ride along under a name no attribute has
 OWN_PERIOD = timedelta(days=364)  # the last 365 days
 
 
@@ -76,11 +77,10 @@ def _section(statement: ET.Element, section: str, sheet: Sheet, query: Query, fa
         ET.SubElement(statement, section, _information(sheet.account))
         return
     element = ET.SubElement(statement, section)
-    # Faults change rows without knowing of tags, which therefore ride along under a name no attribute has.
-    rows = [{"<tag>": tag, **row} for tag, row in BUILDERS[section](sheet, query)]
+    rows = [{TAG: tag, **row} for tag, row in BUILDERS[section](sheet, query)]
     for row in distort(rows, faults):
-        tag = row.pop("<tag>")
-        ET.SubElement(element, tag, {name: str(row[name]) for name in row if name not in query.without})
+        ticked = {name: str(value) for name, value in row.items() if name not in (TAG, *query.without)}
+        ET.SubElement(element, row[TAG], ticked)
 
 
 def _information(account: Account) -> Row:

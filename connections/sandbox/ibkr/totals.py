@@ -10,7 +10,7 @@ from connections.sandbox.ibkr.cash_rows import INTERNAL, TYPES
 from connections.sandbox.ibkr.sheet import Row, Sheet, contract, day, text
 from connections.sandbox.ibkr.trade_rows import DELIVERED, TRADES
 from connections.sandbox.market import CENT
-from connections.sandbox.trading_days import ONE_DAY, open_days
+from connections.sandbox.trading_days import ONE_DAY, last_open, open_days
 from connections.sandbox.valuation import Valued, valued, worth
 
 FLOWS = (
@@ -30,9 +30,10 @@ Buckets = dict[str, Decimal]
 
 
 def open_positions(sheet: Sheet, *, lots: bool) -> list[Row]:
-    """Per instrument on the last day; with `lots` each purchase once more."""
-    held = valued(sheet.at_end, sheet.market, sheet.last)
-    total = worth(sheet.at_end, held, sheet.market, sheet.last)
+    """Per instrument at the last close; with `lots` each purchase once more."""
+    on = last_open(sheet.last)
+    held = valued(sheet.at_end, sheet.market, on)
+    total = worth(sheet.at_end, held, sheet.market, on)
     rows = []
     for one in held:
         rows.append(_position(sheet, one, total))

@@ -18,7 +18,7 @@ from aggregation.models import Balance, BalancePoint, Instrument, PointBasis, Po
 from aggregation.valuation import average_cost, cost_of, difference, fraction, known_sum
 from brokerhub.kernel.models import User
 from connections.brokers.records import AssetClass
-from connections.models import Account
+from connections.models import Account, AccountQuerySet
 from connections.states import ConnectionState
 
 LEFT = (ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED)
@@ -225,10 +225,14 @@ class Portfolio:
         )
 
 
+def counted_accounts(user: User) -> AccountQuerySet:
+    """Those whose figures count now: open, and of connections the person has not left."""
+    return Account.objects.for_user(user).current().exclude(connection__state__in=LEFT)
+
+
 def portfolio(user: User) -> Portfolio:
     """Three queries, however many accounts and positions."""
-    own = Account.objects.for_user(user).current().exclude(connection__state__in=LEFT)
-    accounts = own.select_related("connection").defer("connection__sealed_credentials")
+    accounts = counted_accounts(user).select_related("connection").defer("connection__sealed_credentials")
     return Portfolio(_summaries(list(accounts.order_by("connection__created_at", "pk"))), ZoneInfo(user.timezone))
 
 

@@ -1,13 +1,15 @@
 """REST endpoints of the books. The same querysets and filters as the pages."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import django_filters as filters
 from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView, RetrieveAPIView
+from rest_framework.request import Request
 
+from aggregation.account_aggregator import counted_accounts
 from aggregation.filters import TransactionFilter, newest_first, own_accounts
 from aggregation.models import Balance, Position, Transaction
 from aggregation.newest import ACCOUNTS_ONCE
@@ -22,7 +24,14 @@ from brokerhub.kernel.models import Scope
 from connections.brokers.records import Broker
 from connections.models import Account
 
+Row = TypeVar("Row", Position, Balance)
 READ: dict[str, str] = {"GET": Scope.PORTFOLIO_READ}
+
+
+def _as_on_pages(rows: QuerySet[Row], request: Request) -> QuerySet[Row]:
+    """Of one account its figures, whatever became of it; else those of which the portfolio's totals consist."""
+    user: Any = request.user
+    return rows if request.query_params.get("account") else rows.filter(account__in=counted_accounts(user))
 
 
 class ByAccount(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
@@ -61,7 +70,9 @@ class PositionList(ListAPIView[Position]):
 
     def get_queryset(self) -> QuerySet[Position]:
         held = Position.objects.for_user(self.request.user).held()  # type: ignore[arg-type]
-        return held.select_related("instrument").prefetch_related(ACCOUNTS_ONCE).defer("raw")
+        return (
+            _as_on_pages(held, self.request).select_related("instrument").prefetch_related(ACCOUNTS_ONCE).defer("raw")
+        )
 
 
 @extend_schema(tags=["portfolio"])
@@ -76,7 +87,7 @@ class BalanceList(ListAPIView[Balance]):
 
     def get_queryset(self) -> QuerySet[Balance]:
         balances = Balance.objects.for_user(self.request.user)  # type: ignore[arg-type]
-        return balances.prefetch_related(ACCOUNTS_ONCE).defer("raw")
+        return _as_on_pages(balances, self.request).prefetch_related(ACCOUNTS_ONCE).defer("raw")
 
 
 @extend_schema(tags=["portfolio"])

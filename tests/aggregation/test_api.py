@@ -20,6 +20,7 @@ from aggregation.serializers import (
 )
 from brokerhub.kernel.models import Scope
 from connections.brokers.records import Broker, TransactionKind
+from connections.states import ConnectionState
 from tests.aggregation.factories import AAPL, AS_OF, BND, CALL, a_connection, a_position, a_record, a_user, an_account
 from tests.aggregation.factories import some_holdings as holdings_of
 
@@ -91,6 +92,19 @@ def test_lists_can_be_narrowed_to_an_account_or_a_broker(api, account, path):
     assert [row["account"]["id"] for row in results(api, f"{path}?account={account.pk}")] == [account.pk]
     assert [row["account"]["id"] for row in results(api, f"{path}?broker=other")] == [other.pk]
     assert api.get(f"/api/v1/{path}?broker=none").status_code == 400
+
+
+@pytest.mark.parametrize("path", ["brokers/positions", "brokers/balances"])
+def test_the_lists_add_up_to_the_portfolio_and_an_account_that_was_left_is_seen_when_asked_for(api, account, path):
+    left = an_account(a_connection(account.connection.user, state=ConnectionState.DISCONNECTED))
+    closed = an_account(account.connection, closed_on=date(2026, 11, 1))
+    for each in (account, left, closed):
+        hold(each, a_position())
+    assert [row["account"]["id"] for row in results(api, path)] == [account.pk]
+    assert [row["account"]["id"] for row in results(api, f"{path}?account={left.pk}")] == [left.pk]
+    theirs = an_account()
+    hold(theirs, a_position())
+    assert api.get(f"/api/v1/{path}?account={theirs.pk}").status_code == 400
 
 
 def test_transactions_can_be_filtered(api, account):

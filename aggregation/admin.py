@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.contrib import admin
 
 from aggregation.models import Balance, BalancePoint, Instrument, Position, Transaction
-from connections.admin import ReadOnlyAdmin
+from brokerhub.kernel.readonly import ReadOnlyAdmin
 
 
 @admin.register(Instrument)

@@ -1,14 +1,12 @@
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest
 
+from brokerhub.kernel.readonly import ReadOnlyAdmin
 from health.models import CallBucket
 from health.templatetags.health import latency
 
 
 @admin.register(CallBucket)
-class CallBucketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscriptable at run time
+class CallBucketAdmin(ReadOnlyAdmin):
     """Measurements are looked at, never written by hand."""
 
     list_display = (
@@ -26,7 +24,6 @@ class CallBucketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
     search_fields = ("broker", "operation")
     date_hierarchy = "starts_at"
     ordering = ("-starts_at", "broker", "operation")
-    show_full_result_count = False
 
     @admin.display(description="calls")
     def calls(self, bucket: CallBucket) -> int:
@@ -44,12 +41,3 @@ class CallBucketAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # not subscr
     def budget(self, bucket: CallBucket) -> str:
         seen = bucket.budget
         return "" if seen is None or seen.used is None else f"{seen.used} of {seen.limit}"
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

@@ -77,6 +77,23 @@ def test_declining_says_what_to_do(phone: Page, running_hub: RunningHub, screens
     expect(phone.get_by_role("button", name="Try again")).to_be_visible()
 
 
+PAGES = ["/", "/connections/", "/connections/new/", "/portfolio/", "/portfolio/transactions/", "/sync/", "/health/"]
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_every_page_of_a_full_portfolio_is_accessible_and_fits(
+    new_page, running_hub: RunningHub, inaccessible, screenshot, scheme: str, width: int
+) -> None:
+    page = new_page(color_scheme=scheme, viewport={"width": width, "height": 844})
+    enter(page, running_hub, demo.EMAIL, demo.PASSWORD)
+    for path in PAGES:
+        page.goto(running_hub.url + path)
+        expect(page.locator(".dock .skeleton")).to_have_count(0)
+        assert inaccessible(page) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        screenshot(page, f"{path.strip('/').replace('/', '-') or 'overview'}-{scheme}")
+
+
 def test_the_log_of_the_whole_hub_holds_no_secret(running_hub: RunningHub) -> None:
     said = "".join(running_hub.log)
     assert "broker_call" in said, "the processes do log"

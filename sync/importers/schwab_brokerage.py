@@ -34,6 +34,7 @@ ZERO = Decimal(0)
 COLUMNS = frozenset({"date", "action", "symbol", "description", "quantity", "price", "fees & comm", "amount"})
 TITLE = re.compile(r"transactions\s+for account", re.I)
 FOOTER = "transactions total"
+MOST_ROWS = 10_000  # that Schwab puts into one file, as its users report; the oldest are left out
 MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
 CURRENCY = "USD"  # Schwab names no currency anywhere: its accounts are in dollars
 
@@ -257,6 +258,11 @@ class _Reading:
         if len(self.unknown) > MOST_WORDS:
             self.warnings.append(
                 f"The file has {len(self.unknown)} such words, which is many. Is it as Schwab exported it?"
+            )
+        if len(self.records) >= MOST_ROWS:
+            self.warnings.append(
+                f"The file has {len(self.records):,} rows and Schwab puts at most {MOST_ROWS:,} into one, so older "
+                "ones may be missing. Export the earlier dates as well."
             )
         if self.printed_total is not None and self.printed_total != self.total:
             self.warnings.append(

@@ -154,3 +154,13 @@ def test_the_posting_date_is_kept_beside_the_effective_date(name: str) -> None:
 
 def test_an_export_without_rows_is_read_as_empty() -> None:
     assert parse(real_export("schwab-brokerage-2020-empty.csv")).records == ()
+
+
+def test_a_file_as_long_as_schwab_makes_them_may_be_cut() -> None:
+    header = b'"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"\n'
+    row = b'"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
+    assert parse(header + row * 9_999).warnings == ()
+    assert parse(header + row * 10_000).warnings == (
+        "The file has 10,000 rows and Schwab puts at most 10,000 into one, so older ones may be missing. Export the "
+        "earlier dates as well.",
+    )

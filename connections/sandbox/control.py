@@ -113,7 +113,8 @@ def faults(method: str, body: Body) -> Any:
 def _new_fault(body: Body) -> Fault:
     times, operation = body.get("times"), str(body.get("operation", EVERY))
     broker = EVERY if body.get("broker") == EVERY else _broker(body)
-    known = {EVERY}.union(*(side.operations for side in WORLD.sides.values()))
+    sides = WORLD.sides.values() if broker == EVERY else [WORLD.sides[broker]]
+    known = {EVERY}.union(*(side.operations for side in sides))
     if operation not in known:
         raise BadRequest(f"operation must be one of {', '.join(sorted(known))}")
     return WORLD.faults.add(

@@ -40,3 +40,11 @@ def unseal(sealed: bytes, *, owner: str) -> dict[str, Any]:
     except InvalidTag as error:
         raise CredentialsUnreadable(f"key {key_id!r} does not open this secret") from error
     return values
+
+
+def rewrapped(sealed: bytes, *, owner: str) -> bytes | None:
+    """The same secret under the first of CREDENTIALS_KEYS; None when it is already. Raises CredentialsUnreadable."""
+    newest = next(iter(settings.CREDENTIALS_KEYS)).encode()
+    if sealed[1 : 1 + sealed[0]] == newest:
+        return None
+    return seal(unseal(sealed, owner=owner), owner=owner)

@@ -106,18 +106,18 @@ class Connection(models.Model):
         return self.method == AuthMethod.FILE
 
     @property
-    def _seal_owner(self) -> str:
+    def seal_owner(self) -> str:
         return f"connection:{self.id}"
 
     def read_credentials(self) -> dict[str, Any]:
         """The secrets of this connection, {} if there are none. Raises CredentialsUnreadable."""
         if not self.sealed_credentials:
             return {}
-        return credentials.unseal(bytes(self.sealed_credentials), owner=self._seal_owner)
+        return credentials.unseal(bytes(self.sealed_credentials), owner=self.seal_owner)
 
     def seal_credentials(self, values: dict[str, Any]) -> None:
         """Put `values` into the unsaved row. Only `connection_manager` and its helpers call this."""
-        self.sealed_credentials = credentials.seal(values, owner=self._seal_owner) if values else b""
+        self.sealed_credentials = credentials.seal(values, owner=self.seal_owner) if values else b""
 
 
 class AccountQuerySet(models.QuerySet["Account"]):

@@ -4,7 +4,6 @@ Facts and limits: developer.schwab.com and the public clients schwab-py and Schw
 """
 
 import hashlib
-import time as clock
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,15 +11,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, ClassVar, cast
 from zoneinfo import ZoneInfo
 
-import requests
 from django.conf import settings
 from django.utils import timezone
 from oauthlib.oauth2 import OAuth2Error
 from requests.auth import HTTPBasicAuth
-from requests_oauthlib import OAuth2Session
 
 from connections.brokers import schwab_rows
-from connections.brokers.auth import pkce
+from connections.brokers.auth import MeteredOAuth2Session, pkce
 from connections.brokers.base import (
     AppCredentialsRefused,
     Begun,
@@ -33,7 +30,7 @@ from connections.brokers.base import (
 )
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import AccountKind, AccountRecord, Broker, Holdings, Identity, TransactionPage
-from connections.brokers.transport import CONNECT_TIMEOUT, BrokerSession, Budget, Reply, Wire, judge
+from connections.brokers.transport import BrokerSession, Budget, Reply, Wire, judge
 
 LIVE_URL = "https://api.schwabapi.com"
 NEW_YORK = ZoneInfo("America/New_York")
@@ -41,8 +38,6 @@ CALLS_PER_MINUTE = 60  # no official figure for reads; half of the 120 that clie
 AUTHORIZATION_LIFETIME = timedelta(days=7)  # from the login; refreshing does not extend it
 WINDOW = timedelta(days=363)  # a span of 365 days plus the end of the day is refused
 MAX_ROWS = 3000  # of one answer, there is no paging: a full one may be cut
-TOKEN_READ_TIMEOUT = 30.0  # seconds; with the deadline this keeps a renewal within its lease (tokens.LEASE)
-TOKEN_DEADLINE = 60.0
 DEAD_REFRESH_TOKEN = (
     "refresh_token_authentication_error",
     "Refresh token is invalid",
@@ -104,26 +99,6 @@ def _understood_token() -> Iterator[None]:
         raise UnexpectedReply("Charles Schwab's sign-in answer could not be understood.") from error
 
 
-class _MeteredOAuth2Session(OAuth2Session):
-    """requests-oauthlib's session, each of whose requests goes over the wire that meters and judges."""
-
-    def __init__(self, wire: Wire, operation: Operation, **options: Any) -> None:
-        super().__init__(**options)
-        self._wire, self._operation = wire, operation
-
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        answer: list[requests.Response] = []
-
-        def send() -> requests.Response:
-            read_timeout = min(settings.BROKER_READ_TIMEOUT, TOKEN_READ_TIMEOUT)
-            options.update(stream=True, allow_redirects=False, timeout=(CONNECT_TIMEOUT, read_timeout))
-            answer.append(super(_MeteredOAuth2Session, self).request(method, url, **options))
-            return answer[0]
-
-        self._wire.exchange(self._operation, send, judge=judge_token, deadline=clock.monotonic() + TOKEN_DEADLINE)
-        return answer[0]
-
-
 @dataclass(frozen=True, slots=True)
 class SchwabSignIn:
     """OAuth 2.0 code grant with PKCE. A token answer without refresh token is refused: it is not tied to a user."""
@@ -132,8 +107,10 @@ class SchwabSignIn:
     app_secret: str = field(repr=False)
     redirect_uri: str
 
-    def _session(self, operation: Operation) -> _MeteredOAuth2Session:
-        return _MeteredOAuth2Session(wire(), operation, client_id=self.app_key, redirect_uri=self.redirect_uri)
+    def _session(self, operation: Operation) -> MeteredOAuth2Session:
+        return MeteredOAuth2Session(
+            wire(), operation, judge_token, client_id=self.app_key, redirect_uri=self.redirect_uri
+        )
 
     def _auth(self) -> HTTPBasicAuth:
         return HTTPBasicAuth(self.app_key, self.app_secret)

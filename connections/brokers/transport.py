@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -301,6 +301,20 @@ def _pause(state: RetryCallState) -> float:
     return max(_backoff(state), (asked - timezone.now()).total_seconds() if asked else 0.0)
 
 
+def patiently(attempt: Callable[[float], Reply]) -> Reply:
+    """The answer of `attempt(deadline)`, asked for again after a pause while time may mend what went wrong.
+
+    `deadline` is on the clock of `time.monotonic` and the same for all attempts. Raises what the last one raised.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(_worth_retrying),
+        stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(TOTAL_DEADLINE),
+        wait=_pause,
+        reraise=True,
+    )
+    return retrying(attempt, time.monotonic() + TOTAL_DEADLINE)
+
+
 @dataclass(slots=True, kw_only=True)
 class BrokerSession:
     """Reads JSON from one broker for one connection. Only GET: the hub never changes anything at a broker.
@@ -323,14 +337,7 @@ class BrokerSession:
             return self._patiently(path, self.grants.renew(refused=grant), operation, params)
 
     def _patiently(self, path: str, grant: Grant, operation: Operation, params: Mapping[str, str] | None) -> Any:
-        retrying = Retrying(
-            retry=retry_if_exception(_worth_retrying),
-            stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(TOTAL_DEADLINE),
-            wait=_pause,
-            reraise=True,
-        )
-        deadline = time.monotonic() + TOTAL_DEADLINE
-        return retrying(self._once, path, grant, operation, params, deadline).data
+        return patiently(partial(self._once, path, grant, operation, params)).data
 
     def _once(
         self, path: str, grant: Grant, operation: Operation, params: Mapping[str, str] | None, deadline: float

@@ -6,7 +6,7 @@ PostgreSQL holds what is due; a task message only says "look at this run now". A
 import logging
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from brokerhub.kernel.errors import HubError, NotAllowed
@@ -114,8 +114,8 @@ def _run(hold: Hold) -> None:
         hold.finish(RunState.FAILED, code=error.code, error=str(error))
     except HubError as error:
         hold.finish(RunState.FAILED, code=error.code, error=str(error))
-    except HoldLost:
-        raise
+    except (HoldLost, OperationalError):
+        raise  # a database that was away, or ended a deadlock with us, ends no run: it goes on when its lease is over
     except Exception:
         request_id = structlog.contextvars.get_contextvars().get("request_id", "none")
         sentence = f"Something went wrong on our side. It has been noted; if you ask us, name request {request_id}."

@@ -11,6 +11,7 @@ import redis
 from celery import Celery, current_app
 from django.conf import settings
 from django.core.cache import cache
+from django.db import OperationalError
 from django.db import connection as database
 from django.utils import timezone
 
@@ -441,6 +442,32 @@ def test_a_mistake_of_ours_is_told_plainly_and_not_hidden_from_the_task_log(pers
     run.refresh_from_db()
     assert (run.state, run.error_code) == (RunState.FAILED, "internal_error")
     assert run.error.startswith("Something went wrong on our side. It has been noted")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_that_the_database_threw_out_goes_on_when_its_lease_is_over() -> None:
+    """A deadlock looks the same from here as this wait for a lock that the database ends: nobody did wrong."""
+    account = an_account()
+    run = sync_service.request_import(
+        user=account.connection.user, account=account, name="a.csv", content=fixture("schwab-brokerage.csv")
+    )
+    other = database.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM connections_account WHERE id = %s FOR UPDATE", [account.pk])
+        with database.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '20ms'")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            tasks.import_file(run.pk)
+        other.rollback()
+    finally:
+        other.close()
+        database.close()
+    run.refresh_from_db()
+    assert (run.state, run.error, Transaction.objects.count()) == (RunState.RUNNING, "", 0)
+    SyncRun.objects.filter(pk=run.pk).update(held_until=timezone.now() - timedelta(seconds=1))
+    assert work(run).state == RunState.SUCCEEDED
 
 
 def test_progress_says_account_and_window(connect: Connect, person: User) -> None:

@@ -70,6 +70,6 @@ def test_a_row_that_is_being_renewed_is_left_until_that_is_over(under_the_old_ke
         assert bytes(Connection.objects.get().sealed_credentials) == before
         visits.append(Connection.objects.update(refresh_held_until=EPOCH))
 
-    monkeypatch.setattr(rotation.time, "sleep", end_of_the_renewal)
+    monkeypatch.setattr("time.sleep", end_of_the_renewal)
     assert rotation.rotate_connections().moved == 1
     assert visits == [1]

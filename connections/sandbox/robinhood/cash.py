@@ -211,12 +211,13 @@ def _acat(moved: list[tuple[Account, Event]]) -> dict[str, Any]:
     account, first = moved[0]
     direction = "incoming" if first.quantity > 0 else "outgoing"
     worth = sum((abs(event.quantity) * (event.basis or ZERO) for _, event in moved), ZERO)
-    identity = uid(account.number, "acats", first.traded_on)
+    identity, owner = uid(account.number, "acats", first.traded_on), WORLD.people.owner_of(account.number)
+    holder = f"{owner.first_name} {owner.last_name}" if owner else ""
     return {
         "id": identity, "direction": direction, "transfer_type": "partial", "phase": "completed",
         "requested_at": instant(first.at - timedelta(days=6)), "estimated_settlement_date": day(first.settled_on),
         "settlement_date": day(first.settled_on), "last_activity_at": instant(first.posted_at),
-        "market_value": money(worth), "contra_account_name": "Maria Santos", "contra_account_number": "",
+        "market_value": money(worth), "contra_account_name": holder, "contra_account_number": "",
         "contra_broker_name": first.note, "contra_dtcc_number": "0534",
         "control_number": f"{first.traded_on:%Y%m%d}0001", "rhs_account_number": account.number,
         "reject_reason": None,

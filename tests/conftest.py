@@ -25,6 +25,8 @@ SETTINGS = Path(embedded.__file__).with_name("settings.py")
 # What a user may set for the hub must not reach a test.
 HUB_VARIABLES = {
     "SANDBOX_PORT",
+    "SANDBOX_IBKR_CALLBACKS",
+    "SANDBOX_IBKR_KEYS",
     "SANDBOX_SCHWAB_CALLBACKS",
     *re.findall(r'env\.\w+\("([A-Z_]+)"', SETTINGS.read_text()),
 }

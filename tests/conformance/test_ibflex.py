@@ -30,7 +30,7 @@ def parsed(token: str, query: str) -> Any:
         return parser.parse(client.download(token, query))
 
 
-@pytest.mark.parametrize("query", ["1001001", "1001002", "1001003"])
+@pytest.mark.parametrize("query", ["1001001", "1001002", "1001003", "1001006"])
 def test_every_row_of_every_section_parses(token: str, query: str) -> None:
     answer = parsed(token, query)
     assert answer.type == "AF"

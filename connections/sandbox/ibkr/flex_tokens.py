@@ -17,13 +17,17 @@ SECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A query as it was set up in the portal. `summaries`: with every level of detail ticked."""
+    """A query as it was set up in the portal.
+
+    `summaries`: with every level of detail ticked. `dashes`: `2026-11-21,09:31:00` instead of `20261121;093100`.
+    """
 
     id: str
     name: str
     sections: tuple[str, ...] = SECTIONS
     without: tuple[str, ...] = ()  # fields that were not ticked
     summaries: bool = False
+    dashes: bool = False
     legacy: bool = False
     closed_account: bool = False
 
@@ -39,6 +43,7 @@ QUERIES = {
         ),
         Query("1001004", "OldActivity", legacy=True),
         Query("1001005", "ClosedAccount", closed_account=True),
+        Query("1001006", "OtherDateFormat", dashes=True),
     )
 }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """The document a Flex query gives: sections of rows, one statement per account, as XML."""
 
+import re
 from collections.abc import Callable
 from datetime import date, timedelta
 from xml.etree import ElementTree as ET
@@ -12,6 +13,18 @@ from connections.sandbox.ibkr.sheet import Row, Sheet, day, instant
 from connections.sandbox.people import Person
 from connections.sandbox.world import WORLD
 
+COMPACT = re.compile(r"(\d{4})(\d\d)(\d\d)(?:;(\d\d)(\d\d)(\d\d))?")
+DATED = {
+    "reportDate",
+    "tradeDate",
+    "dateTime",
+    "settleDateTarget",
+    "settleDate",
+    "date",
+    "expiry",
+    "fromDate",
+    "toDate",
+}
 Tagged = list[tuple[str, Row]]
 TAG = "<tag>"  # faults change rows without knowing of tags, which ride along under a name no attribute has
 OWN_PERIOD = timedelta(days=364)  # the last 365 days
@@ -80,7 +93,17 @@ def _section(statement: ET.Element, section: str, sheet: Sheet, query: Query, fa
     rows = [{TAG: tag, **row} for tag, row in BUILDERS[section](sheet, query)]
     for row in distort(rows, faults):
         ticked = {name: str(value) for name, value in row.items() if name not in (TAG, *query.without)}
+        if query.dashes:
+            ticked |= {name: _with_dashes(ticked[name]) for name in DATED & set(ticked)}
         ET.SubElement(element, row[TAG], ticked)
+
+
+def _with_dashes(text: str) -> str:
+    """`20261121;093100` as `2026-11-21,09:31:00`; what is no date stays."""
+    if not (found := COMPACT.fullmatch(text)):
+        return text
+    year, month, day_of_month, hour, minute, second = found.groups()
+    return f"{year}-{month}-{day_of_month}" + (f",{hour}:{minute}:{second}" if hour else "")
 
 
 def _information(account: Account) -> Row:

@@ -14,7 +14,7 @@ import requests
 from tests.plugins.sandbox_server import Sandbox
 from tests.sandbox.ibkr.web_client import LIMIT, MAIN, SAVINGS
 
-OWN, DETAILED, BARE, LEGACY, CLOSED = (f"100100{number}" for number in range(1, 6))
+OWN, DETAILED, BARE, LEGACY, CLOSED, DASHED = (f"100100{number}" for number in range(1, 7))
 Sums = defaultdict[str, Decimal]
 
 
@@ -257,6 +257,20 @@ def test_a_query_gives_only_what_was_ticked(flex: Flex) -> None:
     (main, _) = flex.statements(BARE)
     assert {child.tag for child in main} == {"AccountInformation", "Trades", "CashTransactions"}
     assert all("transactionID" not in row.attrib for row in main.iter("Trade"))
+
+
+def test_dates_come_as_the_query_was_set_up(flex: Flex) -> None:
+    trade = rows(flex.statements(DASHED), "Trade")[0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", trade["tradeDate"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d,\d\d:\d\d:\d\d", trade["dateTime"])
+
+
+def test_the_token_is_not_in_the_log(flex: Flex) -> None:
+    flex.statements()
+    log = requests.get(f"{flex.sandbox.base_url}/_control/calls", timeout=LIMIT).text
+    assert flex.token not in log
+    assert [call["operation"] for call in flex.sandbox.calls()] == ["flex_request", "flex_statement"]
+    assert {call["login"] for call in flex.sandbox.calls()} == {"maria"}
 
 
 # Refusals

@@ -137,6 +137,13 @@ def test_a_session_needs_the_secret_in_front_of_what_is_signed(sandbox: Sandbox)
     assert "invalid signature" in error_of(client.ask_for_session(2**200, prepend=""))
 
 
+def test_a_session_may_be_left_unanswered(sandbox: Sandbox) -> None:
+    client = self_service(sandbox)
+    sandbox.fault("broker_error", "live_session_token", broker="ibkr", times=1, code="empty_response")
+    assert client.ask_for_session(2**200).json()["diffie_hellman_response"] == ""
+    assert client.open_session().call("/portfolio/accounts").status_code == 200
+
+
 def test_new_keys_from_the_portal_end_the_old_ones(sandbox: Sandbox) -> None:
     old = self_service(sandbox).open_session()
     keys = sandbox.control("ibkr/keys", consumer_key="MARIAKEYS")

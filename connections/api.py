@@ -3,6 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.shortcuts import get_object_or_404
 from django.urls import path
 from django_filters import rest_framework as filters
@@ -18,12 +19,14 @@ from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import Scope
 from connections import connection_manager
 from connections.authorizations import SIGN_IN_MINUTES
-from connections.models import Connection, ConnectionQuerySet
+from connections.models import Connection, ConnectionEvent, ConnectionQuerySet
 from connections.serializers import (
     AuthorizationUrlSerializer,
     ConnectionCreateSerializer,
+    ConnectionEventSerializer,
     ConnectionSerializer,
     DisconnectReceiptSerializer,
+    LabelSerializer,
     OAuthInitiateSerializer,
 )
 
@@ -63,16 +66,31 @@ def _own(request: Request, connection_id: UUID) -> Connection:
 
 @extend_schema(tags=["connections"])
 class ConnectionDetail(APIView):
-    required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_READ, "DELETE": Scope.CONNECTIONS_WRITE}
+    required_scopes: ClassVar = {
+        "GET": Scope.CONNECTIONS_READ,
+        "PATCH": Scope.CONNECTIONS_WRITE,
+        "DELETE": Scope.CONNECTIONS_WRITE,
+    }
 
     @extend_schema(responses=ConnectionSerializer)
     def get(self, request: Request, connection_id: UUID) -> Response:
         """One connection with its accounts."""
         return Response(ConnectionSerializer(_own(request, connection_id)).data)
 
+    @extend_schema(request=LabelSerializer, responses=ConnectionSerializer)
+    def patch(self, request: Request, connection_id: UUID) -> Response:
+        """Give the connection another name."""
+        connection = _own(request, connection_id)
+        wanted = LabelSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        label = wanted.validated_data["label"]
+        connection_manager.rename(connection=connection, label=label, actor=request.user)  # type: ignore[arg-type]
+        return Response(ConnectionSerializer(connection).data)
+
     @extend_schema(
         parameters=[
             OpenApiParameter("history", OpenApiTypes.STR, enum=["keep", "erase"], default="keep"),
+            OpenApiParameter("dry_run", OpenApiTypes.BOOL, default=False, description="Only count what it would do."),
         ],
         responses={200: DisconnectReceiptSerializer},
     )
@@ -81,15 +99,47 @@ class ConnectionDetail(APIView):
         history = request.query_params.get("history", "keep")
         if history not in {"keep", "erase"}:
             raise HubError("history must be keep or erase.")
-        connection = _own(request, connection_id)
+        wish = request.query_params.get("dry_run", "false")
+        if wish not in {"true", "1", "false", "0"}:
+            raise HubError("dry_run must be true or false.")
+        connection, dry_run = _own(request, connection_id), wish in {"true", "1"}
         left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
-        rows = connection_manager.disconnect(
-            connection=connection,
-            actor=request.user,  # type: ignore[arg-type]
-            keep_history=history == "keep",
-        )
-        receipt = {"connection": connection_id, "history": history, "rows": rows, "left_to_do": left}
-        return Response(DisconnectReceiptSerializer(receipt).data)
+        if dry_run:
+            rows = connection_manager.disconnect_counts(connection)
+        else:
+            rows = connection_manager.disconnect(
+                connection=connection,
+                actor=request.user,  # type: ignore[arg-type]
+                keep_history=history == "keep",
+            )
+        receipt = {"history": history, "rows": rows, "left_to_do": left, "dry_run": dry_run}
+        return Response(DisconnectReceiptSerializer({"connection": connection_id, **receipt}).data)
+
+
+@extend_schema(tags=["connections"])
+class ConnectionRefresh(APIView):
+    required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
+
+    @extend_schema(request=None, responses=ConnectionSerializer)
+    def post(self, request: Request, connection_id: UUID) -> Response:
+        """Renew access now, as the hub does by itself before it ends. 409 when only a new sign-in can help."""
+        connection = _own(request, connection_id)
+        connection_manager.refresh_credentials(connection)
+        return Response(ConnectionSerializer(connection).data)
+
+
+@extend_schema(tags=["connections"])
+class ConnectionEvents(ListAPIView[ConnectionEvent]):
+    """What happened to a connection, newest first: who, from which state to which, and why."""
+
+    queryset = ConnectionEvent.objects.none()
+    serializer_class = ConnectionEventSerializer
+    filter_backends = ()
+    required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_READ}
+    ordering = ("-created_at", "-id")
+
+    def get_queryset(self) -> QuerySet[ConnectionEvent]:
+        return _own(self.request, self.kwargs["connection_id"]).events.select_related("connection")
 
 
 @extend_schema(tags=["connections"])
@@ -110,5 +160,7 @@ class OAuthInitiate(APIView):
 urlpatterns = [
     path("brokerage/connections", ConnectionList.as_view(), name="connection-list"),
     path("brokerage/connections/<uuid:connection_id>", ConnectionDetail.as_view(), name="connection-detail"),
+    path("brokerage/connections/<uuid:connection_id>/refresh", ConnectionRefresh.as_view(), name="connection-refresh"),
+    path("brokerage/connections/<uuid:connection_id>/events", ConnectionEvents.as_view(), name="connection-events"),
     path("brokerage/oauth/initiate", OAuthInitiate.as_view(), name="oauth-initiate"),
 ]

@@ -1,12 +1,12 @@
 """Connections as integrators see them: the same words as the page, never a secret."""
 
-from typing import Any
+from typing import Any, Literal
 
 from rest_framework import serializers
 
 from connections.brokers import BROKERS
 from connections.brokers.records import AuthMethod, Broker
-from connections.models import Account, Connection
+from connections.models import Account, Connection, ConnectionEvent
 
 METHODS = [(method.value, method.label) for method in BROKERS]
 
@@ -83,8 +83,29 @@ class AuthorizationUrlSerializer(serializers.Serializer[Any]):
     expires_in = serializers.IntegerField(help_text="Seconds in which the sign-in has to be finished.")
 
 
+class LabelSerializer(serializers.Serializer[Any]):
+    label = serializers.CharField(max_length=80)  # type: ignore[assignment]  # a field of that name is our own
+
+
+class ConnectionEventSerializer(serializers.ModelSerializer[ConnectionEvent]):
+    """`actor` is whether the person did it or the hub; `words` and `why` are meant for people."""
+
+    actor = serializers.SerializerMethodField()
+    words = serializers.CharField()
+    why = serializers.CharField()
+
+    class Meta:
+        model = ConnectionEvent
+        fields = ("id", "action", "from_state", "to_state", "reason_code", "words", "why", "actor", "created_at")
+        read_only_fields = fields
+
+    def get_actor(self, event: ConnectionEvent) -> Literal["person", "hub"]:
+        return "person" if event.actor_id else "hub"
+
+
 class DisconnectReceiptSerializer(serializers.Serializer[Any]):
     connection = serializers.UUIDField()
+    dry_run = serializers.BooleanField(help_text="True when nothing was changed.")
     history = serializers.ChoiceField(choices=["keep", "erase"])
     rows = serializers.DictField(child=serializers.IntegerField(), help_text="How many rows were kept or erased.")
     left_to_do = serializers.CharField(help_text="What only the person can do at the broker.")

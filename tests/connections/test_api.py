@@ -86,3 +86,38 @@ def test_reading_needs_its_scope_and_writing_another(token_client, caller):
     reader = token_client(caller, Scope.CONNECTIONS_READ)
     assert reader.get(CONNECTIONS).status_code == 200
     assert reader.post(CONNECTIONS, WANTED).status_code == 403
+
+
+def test_a_dry_run_counts_and_changes_nothing(api, caller, connect):
+    connection = connect(caller, "james")
+    answer = api.delete(f"{CONNECTIONS}/{connection.pk}?history=erase&dry_run=1")
+    assert (answer.status_code, answer.data["dry_run"], answer.data["rows"]["accounts"]) == (200, True, 1)
+    connection.refresh_from_db()
+    assert connection.state == "connected"
+    assert api.delete(f"{CONNECTIONS}/{connection.pk}?dry_run=perhaps").status_code == 400
+
+
+def test_a_connection_gets_another_name(api, caller, connect):
+    connection = connect(caller, "james")
+    assert api.patch(f"{CONNECTIONS}/{connection.pk}", {"label": "Retirement"}).data["label"] == "Retirement"
+    assert api.patch(f"{CONNECTIONS}/{connection.pk}", {"label": ""}).status_code == 400
+    connection.refresh_from_db()
+    assert connection.label == "Retirement"
+
+
+def test_access_is_renewed_on_request(api, caller, connect, sandbox):
+    connection = connect(caller, "james")
+    before = connection.read_credentials()["access_token"]
+    assert api.post(f"{CONNECTIONS}/{connection.pk}/refresh").status_code == 200
+    connection.refresh_from_db()
+    assert connection.read_credentials()["access_token"] != before
+    sandbox.end_tokens("james", revoke=True)
+    refused = api.post(f"{CONNECTIONS}/{connection.pk}/refresh")
+    assert (refused.status_code, refused.data["code"]) == (409, "needs_reauth")
+
+
+def test_what_happened_can_be_read(api, caller, connect):
+    connection = connect(caller, "james")
+    events = api.get(f"{CONNECTIONS}/{connection.pk}/events").data["results"]
+    assert [(event["action"], event["actor"]) for event in events] == [("signed_in", "person"), ("created", "person")]
+    assert events[0]["words"] == "Connected"

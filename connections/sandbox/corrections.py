@@ -7,7 +7,7 @@ from typing import Any
 
 from connections.sandbox.book import ZERO, Account, Event, Nature, Status
 from connections.sandbox.clock import at_new_york
-from connections.sandbox.market import CENT
+from connections.sandbox.market import CENT, RATES
 from connections.sandbox.people import Person
 from connections.sandbox.trading_days import settlement
 from connections.sandbox.world import WORLD
@@ -58,7 +58,7 @@ def backdate(person: Person, account: Account, facts: Mapping[str, Any]) -> Even
     """Add a row that says it happened on `traded_on` (or `days_ago`).
 
     Orders need symbol and quantity (positive; price as the day's close unless given); other kinds an `amount`
-    (positive; the kind gives the sign), a dividend also a symbol.
+    (positive; the kind gives the sign) and may name its `currency`, a dividend needs a symbol too.
     """
     nature = DATABLE.get(str(facts.get("kind", "buy")))
     if nature is None:
@@ -66,7 +66,7 @@ def backdate(person: Person, account: Account, facts: Mapping[str, Any]) -> Even
     day = _day(facts)
     at = at_new_york(day, 11, 42, 7)
     movement = _order_facts(nature, facts, day) if nature in ORDERS else _cash_facts(nature, facts, day)
-    movement.setdefault("currency", account.currency)
+    movement.setdefault("currency", _currency(facts.get("currency", account.currency)))
     event = Event(id=person.next_event_id(), nature=nature, at=at, posted_at=at, traded_on=day, **movement)
     account.enter(event)
     return event
@@ -95,7 +95,8 @@ def _cash_facts(nature: Nature, facts: Mapping[str, Any], day: date) -> dict[str
     symbol = _symbol(facts.get("symbol", "KO")) if nature is Nature.DIVIDEND else None
     note = f"{day:%m%d%y}-{day:%m%d%y}" if nature is Nature.BANK_INTEREST else ""
     cash = -amount if nature in OUTGOING else amount
-    return {"symbol": symbol, "quantity": ZERO, "cash": cash, "settled_on": day, "note": note}
+    in_currency = {"currency": WORLD.market.known(symbol).currency} if symbol else {}
+    return in_currency | {"symbol": symbol, "quantity": ZERO, "cash": cash, "settled_on": day, "note": note}
 
 
 def _day(facts: Mapping[str, Any]) -> date:
@@ -110,6 +111,12 @@ def _day(facts: Mapping[str, Any]) -> date:
     if day >= today:
         raise BadRequest("a back-dated row lies before today")
     return day
+
+
+def _currency(currency: Any) -> str:
+    if currency not in ("USD", *RATES):
+        raise BadRequest(f"there is no currency {currency!r}")
+    return str(currency)
 
 
 def _symbol(symbol: Any) -> str:

@@ -85,6 +85,7 @@ def test_a_backdated_row_is_told_on_its_day_and_counts(sandbox: Sandbox) -> None
         {"traded_on": "soon"},
         {"quantity": "many"},
         {"quantity": "NaN"},
+        {"kind": "deposit", "currency": "XXX"},
     ],
 )
 def test_a_row_that_cannot_be_is_refused_with_a_sentence(sandbox: Sandbox, facts: dict[str, str]) -> None:

@@ -7,9 +7,11 @@ from decimal import Decimal
 import pytest
 
 from connections.sandbox.book import Account, Event
+from connections.sandbox.ibkr.contracts import isin
 from connections.sandbox.market import Market
 from connections.sandbox.people import People
 from connections.sandbox.stories import TRANSFER_ID
+from tests.plugins.sandbox_server import Sandbox
 
 FIELDS = (
     "symbol", "quantity", "price", "fees", "cash", "basis", "memo", "order", "closing", "note",
@@ -63,3 +65,23 @@ def test_one_currency_for_another_and_back_is_the_same_rate() -> None:
     assert market.rate("GBP", "GBP", day) == 1
     with pytest.raises(KeyError):
         market.rate("XXX", "EUR", day)
+
+
+def test_a_back_dated_row_keeps_to_the_currency_of_what_it_is_about(sandbox: Sandbox) -> None:
+    before = sandbox.truth(broker="ibkr")["accounts"][0]
+    number = before["number"]
+    paid = sandbox.backdate(number, kind="dividend", symbol="NESN", amount="12.50", days_ago=9)
+    sandbox.backdate(number, kind="deposit", amount="100", currency="GBP", days_ago=8)
+    after = sandbox.truth(broker="ibkr")["accounts"][0]
+    assert paid["currency"] == "CHF"
+    grown = {currency: Decimal(after["balances"][currency]) - Decimal(amount)
+             for currency, amount in before["balances"].items()}  # fmt: skip
+    assert grown == {"CHF": Decimal("12.50"), "EUR": 0, "GBP": 100, "USD": 0}
+
+
+@pytest.mark.parametrize(
+    ("symbol", "expected"),
+    [("AAPL", "US0378331005"), ("BRK.B", "US0846707026"), ("KO", "US1912161007"), ("NESN", "CH0038863350")],
+)
+def test_an_american_isin_follows_from_the_cusip(symbol: str, expected: str) -> None:
+    assert isin(Market(2026).known(symbol)) == expected

@@ -1,5 +1,6 @@
 """OAuth 1.0a's three calls and the pages between the first two."""
 
+import re
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -15,6 +16,7 @@ from connections.sandbox.ibkr.signing import token_signature
 from connections.sandbox.world import WORLD
 
 PAGE_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+HEX = re.compile(r"[0-9a-fA-F]{1,1024}")
 BRAND = "Interactive Brokers"
 
 
@@ -57,10 +59,10 @@ def live_session_token(request: HttpRequest, exchange: Exchange) -> Any:
     if grant is None or grant.consumer is not consumer:
         raise Refusal(401, auth_error(f"LST failed, error: No access secret key found for {consumer.key}"))
     rsa_signed(request, exchange, prepend=grant.secret.hex())
+    challenge = header.get("diffie_hellman_challenge", "")
     try:
-        challenge = int(header.get("diffie_hellman_challenge", ""), 16)
-        response, session = IBKR.authority.open_session(grant, challenge)
-    except (ValueError, Refused) as refusal:
+        response, session = IBKR.authority.open_session(grant, int(challenge, 16) if HEX.fullmatch(challenge) else 0)
+    except Refused as refusal:
         raise Refusal(401, auth_error("LST failed, error: invalid diffie_hellman_challenge")) from refusal
     return {
         "diffie_hellman_response": f"{response:x}",

@@ -5,7 +5,7 @@ from typing import ClassVar
 from django.contrib import admin
 
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from connections.models import Account, Authorization, Connection, ConnectionEvent
+from connections.models import Account, Authorization, Connection, ConnectionEvent, ExpiryNotice
 
 
 @admin.register(Connection)
@@ -51,3 +51,11 @@ class ConnectionEventAdmin(ReadOnlyAdmin):
     search_fields = ("connection__id", "connection__user__email", "detail")
     list_select_related = ("connection", "actor")
     date_hierarchy = "created_at"
+
+
+@admin.register(ExpiryNotice)
+class ExpiryNoticeAdmin(ReadOnlyAdmin):
+    list_display = ("sent_at", "connection", "hours_before", "channel", "authorization_expires_at")
+    list_filter = ("channel", "hours_before")
+    search_fields = ("connection__user__email", "connection__label")
+    list_select_related = ("connection",)

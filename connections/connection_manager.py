@@ -286,6 +286,16 @@ def _settle_working(connection: Connection) -> None:
         _settle(connection, S.CONNECTED, "")
 
 
+def note_expiring(connection: Connection) -> None:
+    """The sign-in ends soon: said in the state of a connection that otherwise works."""
+    if connection.state == S.CONNECTED:
+        _settle(connection, S.EXPIRING, "authorization_expiring", until=connection.authorization_expires_at)
+
+
+def note_reminder(connection: Connection) -> None:
+    _note(connection, "reminded", reason_code="authorization_expiring")
+
+
 def note_failure(connection: Connection, error: BrokerError) -> None:
     """Show in the connection's state what a failed call means for it."""
     if isinstance(error, NeedsReauth):

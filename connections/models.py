@@ -197,3 +197,29 @@ class ConnectionEvent(models.Model):
     @property
     def why(self) -> str:
         return reason_for(self.reason_code, broker=self.connection.get_broker_display()).text or self.detail
+
+
+class NoticeChannel(models.TextChoices):
+    EVENT = "event", "In the connection's history"
+    EMAIL = "email", "By e-mail"
+
+
+class ExpiryNotice(models.Model):
+    """A reminder that went out before a sign-in ends. The constraint is what makes each go out once."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="expiry_notices")
+    authorization_expires_at = models.DateTimeField()
+    hours_before = models.PositiveSmallIntegerField()
+    channel = models.CharField(max_length=10, choices=NoticeChannel.choices)
+    sent_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["connection", "authorization_expires_at", "hours_before", "channel"],
+                name="each_reminder_once_per_channel",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connection_id}: {self.hours_before} h before, {self.channel}"

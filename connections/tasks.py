@@ -2,9 +2,14 @@
 
 from celery import shared_task
 
-from connections import connection_manager
+from connections import connection_manager, reminders
 
 
 @shared_task(name="connections.renew_due")
 def renew_due() -> None:
     connection_manager.renew_due()
+
+
+@shared_task(name="connections.remind_due")
+def remind_due() -> None:
+    reminders.remind_due()

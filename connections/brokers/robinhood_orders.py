@@ -1,0 +1,277 @@
+"""What Robinhood's orders mean in the hub's records. Pure; no request, no database.
+
+Quantities are unsigned with a side. Shares and options become one record per execution, coins one per order: the
+server's list of coin orders leaves the executions out. The server's own list of tools has no fees in option orders;
+where a row tells them, or the net amount, they are read.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from connections.brokers.records import AssetClass, ParkedRecord, RecordStatus, TransactionKind, TransactionRecord
+from connections.brokers.robinhood_rows import (
+    CENT,
+    CONTRACT,
+    ZERO,
+    NotUnderstood,
+    Row,
+    cents,
+    coin,
+    maybe,
+    number,
+    option,
+    rows,
+    share,
+    understood,
+)
+from connections.brokers.settlement import us_settlement_date
+
+NEW_YORK = ZoneInfo("America/New_York")
+SIDES = {"buy": (TransactionKind.BUY, 1), "sell": (TransactionKind.SELL, -1)}
+EXECUTED = {
+    "filled",
+    "partially_filled",
+    "cancelled",
+    "canceled",
+    "pending_cancelled",
+    "partially_filled_rest_cancelled",
+}
+UNDONE = {"voided"}
+NOT_EXECUTED = {
+    "new",
+    "queued",
+    "unconfirmed",
+    "confirmed",
+    "open",
+    "pending",
+    "rejected",
+    "failed",
+    "locating",
+    "locate_failed",
+}
+
+Records = Iterator[TransactionRecord | ParkedRecord]
+
+
+def _each(orders: Iterable[Row], read: Callable[[Row], list[TransactionRecord]]) -> Records:
+    """Records of each order; one no rule understands is parked whole, under the id its executions would carry."""
+    for order in orders:
+        try:
+            yield from read(order)
+        except NotUnderstood as odd:
+            yield ParkedRecord(external_id=order["id"], reason=str(odd), raw=order)
+
+
+def _moment(text: str) -> datetime:
+    when = datetime.fromisoformat(text)
+    if when.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return when.astimezone(UTC)
+
+
+def shares(orders: Iterable[Row]) -> Records:
+    with understood("orders of shares"):
+        yield from _each(orders, _share_order)
+
+
+def options(orders: Iterable[Row]) -> Records:
+    with understood("orders of options"):
+        yield from _each(orders, _option_order)
+
+
+def coins(orders: Iterable[Row]) -> Records:
+    with understood("orders of coins"):
+        yield from _each(orders, _coin_order)
+
+
+def _status(order: Row, filled: Decimal) -> RecordStatus:
+    state = order["state"]
+    if state in EXECUTED:
+        return RecordStatus.POSTED
+    if state in UNDONE:
+        return RecordStatus.VOID
+    if state not in NOT_EXECUTED:
+        raise NotUnderstood(f"unknown state {state!r}")
+    if filled:
+        raise NotUnderstood(f"executed, although its state is {state!r}")
+    return RecordStatus.VOID
+
+
+def _side(row: Row) -> tuple[TransactionKind, int]:
+    """Kind and sign of the quantity."""
+    if row["side"] not in SIDES:
+        raise NotUnderstood(f"unknown side {row['side']!r}")
+    return SIDES[row["side"]]
+
+
+def _when(row: Row) -> dict[str, Any]:
+    """Time and market date of an execution; the broker's own date where it tells one."""
+    moment = _moment(row["timestamp"])
+    told = row.get("trade_date")
+    return {
+        "occurred_at": moment,
+        "traded_on": date.fromisoformat(told) if told else moment.astimezone(NEW_YORK).date(),
+    }
+
+
+def _share_order(order: Row) -> list[TransactionRecord]:
+    filled, executions = number(order["cumulative_quantity"]), rows(order, "executions")
+    status = _status(order, filled)
+    if sum((number(each["quantity"]) for each in executions), ZERO) != filled:
+        raise NotUnderstood("its executions do not add up to what was filled")
+    if not executions:
+        return []
+    kind, sign = _side(order)
+    records = []
+    for each in executions:
+        quantity, price, fees = number(each["quantity"]), number(each["price"]), number(each["fees"])
+        gross, when = -sign * cents(quantity * price), _when(each)
+        records.append(
+            TransactionRecord(
+                external_id=f"{order['id']}:{each['id']}",
+                kind=kind,
+                subtype="reinvest" if order.get("placed_agent") == "drip" else "",
+                settled_on=us_settlement_date(when["traded_on"], AssetClass.EQUITY),
+                instrument=share(order["symbol"]),
+                quantity=sign * quantity,
+                price=price,
+                gross_amount=gross,
+                fees=fees,
+                net_amount=gross - fees,
+                currency="USD",
+                group_id=order["id"],
+                status=status,
+                raw=order,
+                **when,
+            )
+        )
+    return records
+
+
+def _option_order(order: Row) -> list[TransactionRecord]:
+    filled = number(order["processed_quantity"])
+    status = _status(order, filled)
+    multiplier = maybe(order, "trade_value_multiplier") or CONTRACT
+    fills = [fill for leg in rows(order, "legs") for fill in _leg_fills(order, leg, filled, multiplier)]
+    if not fills:
+        return []
+    total = sum((fill["gross_amount"] for fill in fills), ZERO)
+    premium = maybe(order, "processed_premium")
+    if premium is not None and abs(abs(total) - abs(premium)) > CENT * len(fills):
+        raise NotUnderstood("its executions do not add up to its premium")
+    fees = option_fees(order, total) or ZERO
+    if fees < 0:
+        raise NotUnderstood("it brought more than its executions")
+    shares_of_fees = split(fees, [abs(fill["gross_amount"]) for fill in fills])
+    return [
+        TransactionRecord(
+            fees=fee,
+            net_amount=fill["gross_amount"] - fee,
+            currency="USD",
+            group_id=order["id"],
+            status=status,
+            raw=order,
+            **fill,
+        )
+        for fill, fee in zip(fills, shares_of_fees, strict=True)
+    ]
+
+
+def _leg_fills(order: Row, leg: Row, filled: Decimal, multiplier: Decimal) -> list[dict[str, Any]]:
+    """The executions of one leg. They count contracts of the leg or units of the order: the sum says which."""
+    kind, sign = _side(leg)
+    ratio, executions = Decimal(leg["ratio_quantity"]), rows(leg, "executions") if "executions" in leg else []
+    counted = sum((number(each["quantity"]) for each in executions), ZERO)
+    if counted not in (filled, filled * ratio):
+        raise NotUnderstood("its executions do not add up to what was filled")
+    factor = Decimal(1) if counted == filled * ratio else ratio
+    thing = option(order["chain_symbol"], leg, multiplier)
+    opening = leg["position_effect"] == "open"
+    fills = []
+    for each in executions:
+        quantity, price, when = factor * number(each["quantity"]), number(each["price"]), _when(each)
+        settles = each.get("settlement_date")
+        fills.append(
+            {
+                "external_id": f"{order['id']}:{each['id']}",
+                "kind": kind,
+                "subtype": ("short" if opening else "") if sign < 0 else ("" if opening else "cover"),
+                "settled_on": date.fromisoformat(settles)
+                if settles
+                else us_settlement_date(when["traded_on"], AssetClass.OPTION),
+                "instrument": thing,
+                "quantity": sign * quantity,
+                "price": price,
+                "gross_amount": -sign * cents(quantity * price * multiplier),
+                **when,
+            }
+        )
+    return fills
+
+
+def option_fees(order: Row, total: Decimal) -> Decimal | None:
+    """What an option order cost beside `total`, its signed premium; None when the row does not tell."""
+    net, direction = maybe(order, "net_amount"), order.get("net_amount_direction")
+    if net is not None and direction in ("credit", "debit"):
+        return total - (net if direction == "credit" else -net)
+    told = [maybe(order, "regulatory_fees"), maybe(order, "contract_fees")]
+    return None if told == [None, None] else sum((fee for fee in told if fee is not None), ZERO)
+
+
+def split(amount: Decimal, weights: list[Decimal]) -> list[Decimal]:
+    """`amount` in parts of whole cents by weight, which add up to it; all to the first when nothing weighs anything."""
+    whole = sum(weights, ZERO)
+    if not whole:
+        return [amount, *[ZERO] * (len(weights) - 1)]
+    parts, weighed, given = [], ZERO, ZERO
+    for weight in weights:
+        weighed += weight
+        part = (amount if weighed == whole else cents(amount * weighed / whole)) - given
+        given += part
+        parts.append(part)
+    return parts
+
+
+def _coin_order(order: Row) -> list[TransactionRecord]:
+    filled = number(order["cumulative_quantity"])
+    status = _status(order, filled)
+    if not filled:
+        return []
+    kind, sign = _side(order)
+    price = number(order["average_price"])
+    notional = maybe(order, "rounded_executed_notional") or cents(filled * price)
+    fees, taxes = _coin_fees(order), maybe(order.get("tax_withholding") or {}, "total_withholding_amount") or ZERO
+    gross, told = -sign * notional, maybe(order, "net_rounded_executed_notional")
+    executions = rows(order, "executions") if "executions" in order else []
+    times = [each["timestamp"] for each in executions] or [order.get("last_transaction_at") or order["updated_at"]]
+    return [
+        TransactionRecord(
+            external_id=order["id"],
+            kind=kind,
+            instrument=coin(order.get("currency_code") or order["symbol"].partition("-")[0]),
+            quantity=sign * filled,
+            price=price,
+            gross_amount=gross,
+            fees=fees,
+            taxes=taxes,
+            net_amount=gross - fees - taxes if told is None else -sign * told,
+            currency="USD",
+            status=status,
+            raw=order,
+            **_when({"timestamp": max(times, key=_moment)}),
+        )
+    ]
+
+
+def _coin_fees(order: Row) -> Decimal:
+    """Fees of a coin order: one sum, or a list of them. None at all means that the cost lay within the price."""
+    fee = maybe(order, "fee")
+    if fee is not None:
+        return fee
+    fees = order.get("fees") or []
+    if not isinstance(fees, list):
+        return number(fees)
+    return sum((maybe(each.get("fee_data") or {}, "fee_amount") or ZERO for each in fees), ZERO)

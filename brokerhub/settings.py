@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
+from django.conf import global_settings
 from environs import Env, EnvError
 from kombu import Queue
 from marshmallow.validate import OneOf
@@ -259,6 +260,7 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 UPLOAD_MAX_BYTES = 20 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["brokerhub.uploads.LimitedUpload", *global_settings.FILE_UPLOAD_HANDLERS]
 
 # --- Language, time, static files -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"

@@ -225,9 +225,11 @@ def transactions(rows: Sequence[Row]) -> Iterator[TransactionRecord | ParkedReco
         context = _context(row for row in rows if row.get("type") in {"TRADE", "RECEIVE_AND_DELIVER"})
         for row in rows:
             try:
-                yield from _transaction(row, context)
+                records = list(_transaction(row, context))  # all of its legs, or none
             except _NotUnderstood as odd:
                 yield ParkedRecord(external_id=str(row["activityId"]), reason=str(odd), raw=row)
+            else:
+                yield from records
 
 
 def _transaction(row: Row, context: _Context) -> Iterator[TransactionRecord]:

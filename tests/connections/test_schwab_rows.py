@@ -270,3 +270,9 @@ def test_a_position_in_an_unknown_kind_of_thing_is_a_changed_form_and_no_crash()
     thing = {"longQuantity": D(1), "shortQuantity": D(0), "instrument": {"assetType": "OF_TOMORROW", "symbol": "X"}}
     with pytest.raises(UnexpectedReply), schwab_rows.understood("positions"):
         schwab_rows.position(thing)
+
+
+def test_a_row_with_one_odd_leg_is_parked_whole_and_none_of_it_is_booked():
+    odd = {"assetType": "A_THING_OF_TOMORROW", "symbol": "X"}
+    [parked] = read(row("TRADE", "-1240", item(KO, "10", "-620", "62"), item(odd, "10", "-620", "62")))
+    assert isinstance(parked, ParkedRecord)

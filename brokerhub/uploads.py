@@ -1,0 +1,34 @@
+"""Uploads stop at the limit, before their bytes reach memory or disk."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadhandler import FileUploadHandler
+
+FORM_ALLOWANCE = 64 * 1024  # bytes of the other fields and of the multipart frame
+
+
+class LimitedUpload(FileUploadHandler):
+    """The first upload handler. Raises RequestDataTooBig when more than UPLOAD_MAX_BYTES is announced or comes."""
+
+    received = 0
+
+    def handle_raw_input(
+        self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: Any = None
+    ) -> None:
+        if content_length > settings.UPLOAD_MAX_BYTES + FORM_ALLOWANCE:
+            self._refuse()
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
+        self.received += len(raw_data)
+        if self.received > settings.UPLOAD_MAX_BYTES:
+            self._refuse()
+        return raw_data
+
+    def file_complete(self, file_size: int) -> None:
+        return None  # the next handler makes the file
+
+    @staticmethod
+    def _refuse() -> None:
+        raise RequestDataTooBig(f"A file may have up to {settings.UPLOAD_MAX_BYTES // 1024 // 1024} MB.")

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from connections.sandbox.ibkr import flex, oauth, portfolio, sessions
+from connections.sandbox.ibkr import analyst, flex, oauth, portfolio, sessions
 
 API = r"^v1/api"
 ACCOUNT = rf"{API}/portfolio/(?P<number>[A-Z]{{1,2}}\d+)"
@@ -33,6 +33,8 @@ urlpatterns = [
     re_path(rf"{ACCOUNT}/summary/?$", portfolio.summary),
     re_path(rf"{API}/portfolio2/(?P<number>[A-Z]{{1,2}}\d+)/positions/?$", portfolio.positions_now),
     re_path(rf"{API}/trsrv/secdef/?$", portfolio.secdef),
+    re_path(rf"{API}/pa/performance/?$", analyst.performance),
+    re_path(rf"{API}/pa/transactions/?$", analyst.transactions),
     re_path(rf"{API}(?P<path>/.*)?$", portfolio.unknown_route),
     re_path(rf"{FLEX}/SendRequest/?$", flex.send_request),
     re_path(rf"{FLEX}/GetStatement/?$", flex.get_statement),

@@ -20,6 +20,7 @@ from connections.brokers.robinhood_rows import (
     Row,
     cents,
     coin,
+    coin_code,
     maybe,
     number,
     option,
@@ -221,6 +222,14 @@ def option_fees(order: Row, total: Decimal) -> Decimal | None:
     return None if told == [None, None] else sum((fee for fee in told if fee is not None), ZERO)
 
 
+def notes(option_orders: Iterable[Row]) -> tuple[str, ...]:
+    """What people should know about the orders just read."""
+    silent = sum(1 for order in option_orders if option_fees(order, ZERO) is None and order["state"] in EXECUTED)
+    if not silent:
+        return ()
+    return (f"Robinhood did not tell the fees of {silent} option order{'' if silent == 1 else 's'}.",)
+
+
 def split(amount: Decimal, weights: list[Decimal]) -> list[Decimal]:
     """`amount` in parts of whole cents by weight, which add up to it; all to the first when nothing weighs anything."""
     whole = sum(weights, ZERO)
@@ -251,7 +260,7 @@ def _coin_order(order: Row) -> list[TransactionRecord]:
         TransactionRecord(
             external_id=order["id"],
             kind=kind,
-            instrument=coin(order.get("currency_code") or order["symbol"].partition("-")[0]),
+            instrument=coin(coin_code(order)),
             quantity=sign * filled,
             price=price,
             gross_amount=gross,

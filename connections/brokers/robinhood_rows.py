@@ -194,10 +194,13 @@ def option_position(row: Row, contract: Row, prices: Mapping[str, Decimal]) -> P
     return _position(row, thing, signed, per_share, prices.get(row["option_id"]))
 
 
+def coin_code(row: Row) -> str:
+    return str((row.get("currency") or {}).get("code") or row.get("currency_code") or row["symbol"].partition("-")[0])
+
+
 def coin_position(row: Row, prices: Mapping[str, Decimal]) -> PositionRecord | None:
     """Cost is known only where all of it was bought: what came by transfer or as a reward has none here."""
-    currency = row.get("currency") or {}
-    code = currency.get("code") or row.get("currency_code") or row["symbol"]
+    currency, code = row.get("currency") or {}, coin_code(row)
     quantity = number(row["quantity"])
     if not quantity or currency.get("type") == "fiat":
         return None

@@ -1,0 +1,98 @@
+"""Accounts of a Flex statement, and what they held when it ended. Pure."""
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+
+from connections.brokers.ibkr_instruments import instrument
+from connections.brokers.ibkr_statement import NEW_YORK, IncompleteQuery, Row, Statement, lacking
+from connections.brokers.records import (
+    AccountKind,
+    AccountRecord,
+    BalanceRecord,
+    Holdings,
+    PositionRecord,
+)
+
+ZERO = Decimal(0)
+
+
+def holdings(statement: Statement) -> Holdings:
+    """What the account held at the end of the statement's last day. Raises IncompleteQuery, or Odd for an odd row."""
+    positions = tuple(_position(row) for row in _lots_left_out(statement))
+    return Holdings(
+        as_of=datetime.combine(statement.last, time(23, 59, 59), NEW_YORK),
+        positions=positions,
+        balances=tuple(_balances(statement, positions)),
+    )
+
+
+def _lots_left_out(statement: Statement) -> list[Row]:
+    rows = statement.rows("OpenPositions")
+    found = [row for row in rows if row.told.get("levelOfDetail") in {None, "SUMMARY"} and row.maybe("accountId")]
+    if rows and not found:
+        raise IncompleteQuery("Your Flex query lists positions by lot. Choose Summary in its section Open Positions.")
+    return found
+
+
+def _position(row: Row) -> PositionRecord:
+    cost = _optional(row, "costBasisPrice")
+    return PositionRecord(
+        instrument=instrument(row),
+        quantity=row.number("position"),
+        average_cost=None if cost is None else abs(cost),
+        price=_optional(row, "markPrice"),
+        market_value=_optional(row, "positionValue"),
+        currency=row.text("currency"),
+        raw=row.told,
+    )
+
+
+def _optional(row: Row, name: str) -> Decimal | None:
+    """May be empty, but the query must ask for it."""
+    row.text(name)
+    return row.maybe_number(name)
+
+
+def _balances(statement: Statement, positions: Iterable[PositionRecord]) -> Iterator[BalanceRecord]:
+    """One per currency: cash and the positions in it. A currency the cash report leaves out has no cash."""
+    rows = [row for row in statement.rows("CashReport") if row.maybe("accountId")]
+    by_currency = {row.text("currency"): row for row in rows if row.text("currency") != "BASE_SUMMARY"}
+    held: dict[str, Decimal | None] = {}
+    for position in positions:
+        before, value = held.get(position.currency, ZERO), position.market_value
+        held[position.currency] = None if before is None or value is None else before + value
+    if rows and not by_currency:
+        raise IncompleteQuery("Your Flex query gives cash in total only. Tick Currency Breakout in its Cash Report.")
+    for currency in sorted(by_currency.keys() | held.keys()):
+        row = by_currency.get(currency)
+        cash = ZERO if row is None else _optional(row, "endingCash")
+        value = held.get(currency, ZERO)
+        yield BalanceRecord(
+            currency=currency,
+            cash=cash,
+            settled_cash=ZERO if row is None else row.maybe_number("endingSettledCash"),
+            market_value=value,
+            net_asset_value=None if cash is None or value is None else cash + value,
+            raw={} if row is None else row.told,
+        )
+
+
+def account(statement: Statement) -> AccountRecord:
+    """Raises IncompleteQuery when the query does not tell the account's own currency."""
+    if statement.info is None:
+        raise lacking("AccountInformation")
+    info = statement.info
+    kinds = {"Cash": AccountKind.CASH, "Margin": AccountKind.MARGIN, "Portfolio Margin": AccountKind.MARGIN}
+    return AccountRecord(
+        external_id=statement.account_id,
+        number_mask=statement.account_id[-4:],
+        name=info.maybe("acctAlias") or info.maybe("name") or "Brokerage",
+        kind=kinds.get(info.maybe("accountCapabilities"), AccountKind.UNKNOWN),
+        currency=info.text("currency"),
+    )
+
+
+def opened_on(statement: Statement) -> date | None:
+    text = statement.info.maybe("dateOpened") if statement.info else ""
+    return statement.info.dates.day(text) if statement.info and text else None

@@ -7,10 +7,10 @@ from uuid import UUID
 from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
-from connections.brokers import schwab
+from connections.brokers import ibkr_flex, schwab
 from connections.brokers.base import Connector, Grants, KeyField, SignIn
 from connections.brokers.records import AuthMethod, Broker
-from connections.brokers.transport import BrokerSession
+from connections.brokers.transport import BrokerSession, Wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,10 @@ def _schwab_connector(connection_id: UUID | None, grants: Grants) -> Connector:
     return schwab.Schwab(BrokerSession(wire=schwab.wire(connection_id), base_url=schwab.base_url(), grants=grants))
 
 
+def _flex_connector(connection_id: UUID | None, grants: Grants) -> Connector:
+    return ibkr_flex.IbkrFlex(Wire(broker=Broker.IBKR, connection_id=connection_id), grants)
+
+
 BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.SCHWAB_OAUTH: BrokerEntry(
         broker=Broker.SCHWAB,
@@ -58,5 +62,19 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         "Schwab asks for this sign-in again every seven days.",
         after_disconnect="The hub has deleted its keys. Charles Schwab offers no way to hand them back, so also remove "
         "the app under your security settings on schwab.com.",
+    ),
+    AuthMethod.IBKR_FLEX: BrokerEntry(
+        broker=Broker.IBKR,
+        method=AuthMethod.IBKR_FLEX,
+        sign_in=ibkr_flex.FlexKeys,
+        connector=_flex_connector,
+        delivers="Positions, cash in every currency and about five years of transactions, read-only, as of the evening "
+        "before.",
+        before="You set up a report (a Flex query) at Interactive Brokers once and copy two numbers from there. They "
+        "open nothing but that report.",
+        after_disconnect="The hub has deleted its keys. Switch off the Flex Web Service at Interactive Brokers, which "
+        "ends the token.",
+        fields=ibkr_flex.FIELDS,
+        steps=ibkr_flex.STEPS,
     ),
 }

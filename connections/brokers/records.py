@@ -15,11 +15,13 @@ from django.db.models import TextChoices
 
 class Broker(TextChoices):
     SCHWAB = "schwab", "Charles Schwab"
+    IBKR = "ibkr", "Interactive Brokers"
     OTHER = "other", "Another broker"
 
 
 class AuthMethod(TextChoices):
     SCHWAB_OAUTH = "schwab_oauth", "Official sign-in"
+    IBKR_FLEX = "ibkr_flex", "Flex query"
     FILE = "file", "By file"
 
 

@@ -1,6 +1,7 @@
 """What the hub makes of the rows of a Flex statement: one example of each shape, then the statements of real people."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal as D
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from connections.brokers import ibkr_holdings, ibkr_rows, ibkr_statement
 from connections.brokers.base import UnexpectedReply
 from connections.brokers.ibkr_instruments import Known
-from connections.brokers.ibkr_statement import IncompleteQuery
+from connections.brokers.ibkr_statement import IncompleteQuery, Report, Row
 from connections.brokers.records import ParkedRecord, RecordStatus, TransactionRecord
 
 SAMPLES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "csv"
@@ -161,7 +162,9 @@ def statement(without=(), **rows):
     head = {"accountId": "U7700001", "fromDate": "20260901", "toDate": "20260930", "period": "LastMonth"}
     body = element("FlexStatement", head).replace(" />", ">") + "".join(parts) + "</FlexStatement>"
     text = f'<FlexQueryResponse type="AF"><FlexStatements count="1">{body}</FlexStatements></FlexQueryResponse>'
-    return ibkr_statement.read(text).statements[0]
+    report = ibkr_statement.read(text)
+    assert isinstance(report, Report)
+    return report.statements[0]
 
 
 def read(**rows):
@@ -560,16 +563,19 @@ REAL = [  # counts and change of cash, each worked out by hand in the samples' S
 @pytest.mark.parametrize(("name", "kinds", "cash"), REAL, ids=lambda value: value if isinstance(value, str) else "")
 def test_real_statements_are_read_whole_and_to_the_last_digit(name, kinds, cash):
     report = ibkr_statement.read((SAMPLES / f"ibkr-flex-{name}.xml").read_text())
-    (found,) = report.statements
-    for section in {"Trades", "CashTransactions", "Transfers", "CorporateActions"} - found.sections.keys():
-        found.sections[section] = ()  # their owners had no use for it
-    known = Known.by([found])
-    records = list(ibkr_rows.confirmations(found) if report.kind == "TCF" else ibkr_rows.transactions(found, known))
+    assert isinstance(report, Report)
+    nothing: dict[str, tuple[Row, ...]] = dict.fromkeys(ROWS, ())  # for sections their owners had no use for
+    found = replace(report.statements[0], sections={**nothing, **report.statements[0].sections})
+    told = ibkr_rows.confirmations(found) if report.kind == "TCF" else ibkr_rows.transactions(found, Known.by([found]))
+    records = []
+    for record in told:
+        assert isinstance(record, TransactionRecord), record
+        records.append(record)
     rows = {
         record.external_id.partition(":")[0] + record.raw.get("tradeID", ""): record for record in reversed(records)
     }
     assert Counter(record.kind.value for record in rows.values()) == kinds
-    sums = defaultdict(D)
+    sums: defaultdict[str, D] = defaultdict(D)
     for record in records:
         if record.status is RecordStatus.POSTED:
             sums[record.currency] += record.net_amount

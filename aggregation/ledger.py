@@ -40,7 +40,7 @@ BALANCE_FACTS = (
     "accrued_interest",
 )
 NEW_YORK = ZoneInfo("America/New_York")
-MARKET_ZONES = {Broker.SCHWAB: NEW_YORK}
+MARKET_ZONES = {Broker.SCHWAB: NEW_YORK, Broker.ROBINHOOD: NEW_YORK}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,6 +55,7 @@ BROKERS_SANDBOX_URL: str = env.str("BROKERS_SANDBOX_URL", "").rstrip("/")
 SCHWAB_APP_KEY: str = env.str("SCHWAB_APP_KEY", "")
 SCHWAB_APP_SECRET: str = env.str("SCHWAB_APP_SECRET", "")
 SCHWAB_CALLBACK_URL: str = env.str("SCHWAB_CALLBACK_URL", f"{BASE_URL}/connections/callback/schwab")
+ROBINHOOD_CALLBACK_URL: str = env.str("ROBINHOOD_CALLBACK_URL", f"{BASE_URL}/connections/callback/robinhood")
 BROKER_READ_TIMEOUT: float = env.float("BROKER_READ_TIMEOUT", 60.0)  # Schwab's wide windows often take over 30 s
 SYNC_INTERVAL = timedelta(hours=env.float("SYNC_INTERVAL_HOURS", 6.0))  # how old a connection's data may get
 SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose worker is silent for so long goes on

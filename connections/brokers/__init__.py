@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
-from connections.brokers import ibkr_flex, schwab
+from connections.brokers import ibkr_flex, robinhood, robinhood_oauth, schwab
 from connections.brokers.base import Connector, Grants, KeyField, SignIn
 from connections.brokers.records import AuthMethod, Broker
 from connections.brokers.transport import BrokerSession, Wire
@@ -51,6 +51,14 @@ def _flex_connector(connection_id: UUID | None, grants: Grants) -> Connector:
     return ibkr_flex.IbkrFlex(Wire(broker=Broker.IBKR, connection_id=connection_id), grants)
 
 
+def _robinhood_sign_in() -> SignIn:
+    return robinhood_oauth.RobinhoodSignIn(settings.ROBINHOOD_CALLBACK_URL)
+
+
+def _robinhood_connector(connection_id: UUID | None, grants: Grants) -> Connector:
+    return robinhood.Robinhood(robinhood.session(connection_id, grants))
+
+
 BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.SCHWAB_OAUTH: BrokerEntry(
         broker=Broker.SCHWAB,
@@ -76,5 +84,19 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         "ends the token.",
         fields=ibkr_flex.FIELDS,
         steps=ibkr_flex.STEPS,
+    ),
+    AuthMethod.ROBINHOOD_OAUTH: BrokerEntry(
+        broker=Broker.ROBINHOOD,
+        method=AuthMethod.ROBINHOOD_OAUTH,
+        sign_in=_robinhood_sign_in,
+        connector=_robinhood_connector,
+        delivers="Positions, balances and the orders of shares, options and coins, read-only. Dividends, transfers, "
+        "interest, splits and what became of options at their end: by file only.",
+        before="You sign in on Robinhood's own page, on a computer, and approve it in Robinhood's app. Robinhood knows "
+        "one permission only, and it is broad: all of your accounts are shared, and trading in its Agentic account is "
+        "part of it. The hub only ever reads. Robinhood is opening this way step by step: where its page does not "
+        "lead you back, your login does not have it yet. It offers it for personal use.",
+        after_disconnect="The hub has deleted its keys. Also end its access on the page of the Agentic account at "
+        "Robinhood; that ends the access of every app you have connected there.",
     ),
 }

@@ -34,6 +34,10 @@ Verdict = tuple[Outcome, Attribution, BrokerError | None]
 Message = dict[str, Any]
 
 
+class _SessionEnded(BrokerUnavailable):
+    """The server has forgotten the session it gave; a new one works at once."""
+
+
 def _events(text: str) -> Iterator[str]:
     """The data of each server-sent event (WHATWG HTML section 9.2.6); comments and other fields mean nothing here."""
     data: list[str] = []
@@ -94,6 +98,7 @@ class McpSession:
     refusal: Callable[[str], Verdict]
     _session_id: str = field(default="", repr=False)
     _version: str = ""  # agreed upon; "" before the session has begun
+    _is_announced: bool = False  # the server has been told that the hub is ready
     _offered: dict[str, Any] | None = None
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -136,14 +141,24 @@ class McpSession:
         results: list[Message] = []
 
         def attempt(deadline: float) -> Reply:
-            if not self._version:
-                self._begin(grant, operation, deadline)
-            reply, result = self._request(grant, method, params, operation, deadline)
+            try:
+                reply, result = self._within_session(grant, method, params, operation, deadline)
+            except _SessionEnded:
+                reply, result = self._within_session(grant, method, params, operation, deadline)
             results.append(result)
             return reply
 
         patiently(attempt)
         return results[-1]
+
+    def _within_session(
+        self, grant: Grant, method: str, params: Message, operation: Operation, deadline: float
+    ) -> tuple[Reply, Message]:
+        if not self._version:
+            self._begin(grant, operation, deadline)
+        if not self._is_announced:
+            self._announce(grant, operation, deadline)
+        return self._request(grant, method, params, operation, deadline)
 
     def _begin(self, grant: Grant, operation: Operation, deadline: float) -> None:
         params = {"protocolVersion": VERSIONS[0], "capabilities": {}, "clientInfo": CLIENT}
@@ -152,24 +167,25 @@ class McpSession:
         if version not in VERSIONS:
             raise UnexpectedReply(f"{self.wire.broker.label} speaks a version of the protocol the hub does not know.")
         self._session_id = reply.headers.get("Mcp-Session-Id", "")
-        self._post(grant, {"method": "notifications/initialized"}, operation, deadline, self._judge_notice, version)
-        self._version = version
+        self._version, self._is_announced = version, False
+
+    def _announce(self, grant: Grant, operation: Operation, deadline: float) -> None:
+        self._post(grant, {"method": "notifications/initialized"}, operation, deadline, self._judge_notice)
+        self._is_announced = True
 
     def _request(
         self, grant: Grant, method: str, params: Message, operation: Operation, deadline: float
     ) -> tuple[Reply, Message]:
         number = next(self._numbers)
         message = {"id": number, "method": method, "params": params}
-        reply = self._post(grant, message, operation, deadline, partial(self._judge, number), self._version)
+        reply = self._post(grant, message, operation, deadline, partial(self._judge, number))
         answer = answer_to(number, reply) or {}  # judged to be there
         return reply, answer["result"]
 
-    def _post(
-        self, grant: Grant, message: Message, operation: Operation, deadline: float, judge: Judge, version: str
-    ) -> Reply:
+    def _post(self, grant: Grant, message: Message, operation: Operation, deadline: float, judge: Judge) -> Reply:
         headers = {"Accept": "application/json, text/event-stream"}
-        if version:
-            headers["MCP-Protocol-Version"] = version
+        if self._version:
+            headers["MCP-Protocol-Version"] = self._version
         if self._session_id:
             headers["Mcp-Session-Id"] = self._session_id
 
@@ -195,7 +211,7 @@ class McpSession:
         name = broker.label
         if reply.status == 404 and self._session_id:  # "Session Management": begin a new one
             self._session_id = self._version = ""
-            return Outcome.CLIENT_ERROR, Attribution.OURS, BrokerUnavailable(f"{name} has ended the hub's session.")
+            return Outcome.CLIENT_ERROR, Attribution.OURS, _SessionEnded(f"{name} has ended the hub's session.")
         if reply.status != 200:
             return judge(broker, reply)
         answer = answer_to(number, reply)

@@ -15,12 +15,14 @@ from django.db.models import TextChoices
 
 class Broker(TextChoices):
     SCHWAB = "schwab", "Charles Schwab"
+    ROBINHOOD = "robinhood", "Robinhood"
     IBKR = "ibkr", "Interactive Brokers"
     OTHER = "other", "Another broker"
 
 
 class AuthMethod(TextChoices):
     SCHWAB_OAUTH = "schwab_oauth", "Official sign-in"
+    ROBINHOOD_OAUTH = "robinhood_oauth", "Official sign-in"
     IBKR_FLEX = "ibkr_flex", "Flex query"
     FILE = "file", "By file"
 

@@ -1,0 +1,180 @@
+"""The hub's books of a Robinhood login equal what is so there, as far as its official server tells it."""
+
+from collections import defaultdict
+from decimal import Decimal
+
+import pytest
+from django.core.cache import cache
+
+from aggregation.models import Balance, Position, Transaction
+from connections.states import ConnectionState
+from sync.models import ParkedRow, RunState
+from tests.journey.books import differences, number, sync
+
+TOLD = {"order_buy", "order_sell", "reinvestment"}  # the rest of a history is in none of the tools
+QUOTED = {"stock", "etf"}  # the sandbox's server has no quotes of options and coins
+CENT = Decimal("0.01")
+
+
+def sums(rows):
+    """{(day, symbol, quantity, price): [how many, fees, net amounts]}: equal fills and the legs of a spread in one.
+
+    The fees of a spread are told for its order only: they are compared by day, as the cash is.
+    """
+    fills, days = defaultdict(int), defaultdict(lambda: [Decimal(0), Decimal(0)])
+    for kind, day, symbol, quantity, price, fees, net in rows:
+        fills[kind, day, symbol, quantity.normalize(), price.normalize()] += 1
+        days[day][0] += fees
+        days[day][1] += net
+    return {"fills": dict(fills), "days": dict(days)}
+
+
+def of_hub(account):
+    rows = Transaction.objects.in_books().filter(account=account).select_related("instrument")
+    assert not rows.exclude(kind__in=["buy", "sell"]).exists()
+    return sums(
+        (row.kind, row.traded_on.isoformat(), row.instrument.symbol, row.quantity, row.price, row.fees, row.net_amount)
+        for row in rows
+    )
+
+
+def of_broker(truth):
+    return sums(
+        (
+            row["kind"],
+            row["traded_on"],
+            row["symbol"],
+            number(row["quantity"]),
+            number(row["price"]),
+            number(row["fees"]),
+            number(row["net_amount"]),
+        )
+        for row in truth["transactions"]
+        if row["nature"] in TOLD and row["status"] == "posted"
+    )
+
+
+def agree(connection, sandbox, login):
+    account = connection.accounts.get()
+    [truth] = sandbox.truth(login, broker="robinhood")["accounts"]
+    hub, broker = of_hub(account), of_broker(truth)
+    assert differences(hub["fills"], broker["fills"]) == []
+    drips = {row["traded_on"] for row in truth["transactions"] if row["nature"] == "reinvestment"}
+    assert hub["days"].keys() == broker["days"].keys()
+    for day, (fees, net) in broker["days"].items():
+        assert hub["days"][day][0] == fees, day
+        # The sum that was reinvested is told nowhere; quantity times price is within the cent of it.
+        assert abs(hub["days"][day][1] - net) <= (CENT * 2 if day in drips else 0), day
+    hold_the_same(account, truth)
+
+
+def hold_the_same(account, truth):
+    held = {
+        position.instrument.symbol: (position.quantity, position.market_value)
+        for position in Position.objects.held().filter(account=account).select_related("instrument")
+    }
+    assert held == {
+        position["symbol"]: (
+            number(position["quantity"]),
+            number(position["market_value"]) if position["asset_class"] in QUOTED else None,
+        )
+        for position in truth["positions"]
+    }
+    balance = Balance.objects.get(account=account)
+    assert (balance.cash, balance.net_asset_value) == (number(truth["cash"]), number(truth["value"]))
+
+
+@pytest.mark.parametrize("login", ["maria", "james"])
+def test_orders_positions_and_balances_equal_the_truth(connect_robinhood, person, sandbox, login):
+    connection = connect_robinhood(person, login)
+    run = sync(connection)
+    assert (run.state, run.warnings) == (RunState.SUCCEEDED, [])
+    assert run.fetched == run.inserted > 0
+    assert not ParkedRow.objects.exists()
+    agree(connection, sandbox, login)
+
+
+def test_costs_are_what_was_paid_and_shares_settle_by_the_markets_rule(connect_robinhood, person, sandbox):
+    connection = connect_robinhood(person)
+    sync(connection)
+    [truth] = sandbox.truth("james", broker="robinhood")["accounts"]
+    costs = {p["symbol"]: number(p["average_cost"]) for p in truth["positions"] if p["asset_class"] in QUOTED}
+    for position in Position.objects.filter(instrument__symbol__in=costs).select_related("instrument"):
+        assert position.average_cost == costs[position.instrument.symbol]
+    settled = {
+        (row["symbol"], row["traded_on"]): row["settled_on"]
+        for row in truth["transactions"]
+        if row["nature"] in TOLD and row["symbol"] in costs
+    }
+    rows = Transaction.objects.filter(instrument__symbol__in=costs).select_related("instrument")
+    assert rows
+    for row in rows:
+        assert row.settled_on.isoformat() == settled[row.instrument.symbol, row.traded_on.isoformat()]
+
+
+def test_the_second_sync_changes_nothing(connect_robinhood, person, sandbox):
+    connection = connect_robinhood(person)
+    sync(connection)
+    before = list(Transaction.objects.order_by("pk").values())
+    run = sync(connection)
+    assert (run.state, run.inserted, run.superseded) == (RunState.SUCCEEDED, 0, 0)
+    assert list(Transaction.objects.order_by("pk").values()) == before
+
+
+PASSING_FAULTS = [
+    ("401", "mcp_get_equity_orders", {"times": 1}),
+    ("429", "mcp_get_equity_orders", {"times": 1, "retry_after": 120}),
+    ("500", "mcp_get_equity_orders", {"times": 4}),
+    ("html", "mcp_get_crypto_orders", {"times": 4}),
+    ("truncated_json", "mcp_get_option_orders", {"times": 4}),
+    ("reset", "mcp_get_equity_positions", {"times": 4}),
+    ("duplicate_page", "mcp_get_equity_orders", {}),
+    ("reordered", "mcp_get_equity_orders", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "operation", "how"), PASSING_FAULTS, ids=str)
+def test_a_fault_that_passes_leaves_the_books_exact(connect_robinhood, person, sandbox, kind, operation, how):
+    connection = connect_robinhood(person)
+    sandbox.fault(kind, operation, broker="robinhood", **how)
+    run = sync(connection)
+    assert run.state == RunState.SUCCEEDED
+    assert connection.state == ConnectionState.CONNECTED
+    agree(connection, sandbox, "james")
+
+
+LASTING_FAULTS = [
+    ("403", "mcp_get_equity_orders", {}),
+    ("410", "mcp_get_equity_positions", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "operation", "how"), LASTING_FAULTS, ids=str)
+def test_a_part_that_fails_for_good_never_looks_like_an_empty_one(
+    connect_robinhood, person, sandbox, kind, operation, how
+):
+    connection = connect_robinhood(person)
+    sync(connection)
+    before = of_hub(connection.accounts.get()), Position.objects.held().count()
+    sandbox.fault(kind, operation, broker="robinhood", **how)
+    run = sync(connection)
+    assert run.state in {RunState.PARTIAL, RunState.FAILED}
+    assert (of_hub(connection.accounts.get()), Position.objects.held().count()) == before
+    assert connection.state in {ConnectionState.DEGRADED, ConnectionState.ERROR}
+    sandbox.clear_faults()
+    cache.clear()  # half a minute later: the circuit breaker lets calls through again
+    assert sync(connection).state == RunState.SUCCEEDED
+    agree(connection, sandbox, "james")
+
+
+def test_a_grant_ended_at_robinhood_ends_the_run_and_is_mended_in_place(connect_robinhood, person, sandbox):
+    connection = connect_robinhood(person)
+    sync(connection)
+    rows = Transaction.objects.count()
+    sandbox.end_tokens("james", expire=True, revoke=True, broker="robinhood")
+    run = sync(connection)
+    assert (run.state, run.error_code) == (RunState.FAILED, "needs_reauth")
+    again = connect_robinhood(person)
+    assert again.pk == connection.pk
+    assert sync(again).state == RunState.SUCCEEDED
+    assert Transaction.objects.count() == rows

@@ -4,20 +4,35 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('connections', '0002_expiry_notice'),
+        ("connections", "0002_expiry_notice"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='connection',
-            name='broker',
-            field=models.CharField(choices=[('schwab', 'Charles Schwab'), ('robinhood', 'Robinhood'), ('ibkr', 'Interactive Brokers'), ('other', 'Another broker')], max_length=20),
+            model_name="connection",
+            name="broker",
+            field=models.CharField(
+                choices=[
+                    ("schwab", "Charles Schwab"),
+                    ("robinhood", "Robinhood"),
+                    ("ibkr", "Interactive Brokers"),
+                    ("other", "Another broker"),
+                ],
+                max_length=20,
+            ),
         ),
         migrations.AlterField(
-            model_name='connection',
-            name='method',
-            field=models.CharField(choices=[('schwab_oauth', 'Official sign-in'), ('robinhood_oauth', 'Official sign-in'), ('ibkr_flex', 'Flex query'), ('file', 'By file')], max_length=20),
+            model_name="connection",
+            name="method",
+            field=models.CharField(
+                choices=[
+                    ("schwab_oauth", "Official sign-in"),
+                    ("robinhood_oauth", "Official sign-in"),
+                    ("ibkr_flex", "Flex query"),
+                    ("file", "By file"),
+                ],
+                max_length=20,
+            ),
         ),
     ]

@@ -4,15 +4,22 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('health', '0001_initial'),
+        ("health", "0001_initial"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='callbucket',
-            name='broker',
-            field=models.CharField(choices=[('schwab', 'Charles Schwab'), ('robinhood', 'Robinhood'), ('ibkr', 'Interactive Brokers'), ('other', 'Another broker')], max_length=20),
+            model_name="callbucket",
+            name="broker",
+            field=models.CharField(
+                choices=[
+                    ("schwab", "Charles Schwab"),
+                    ("robinhood", "Robinhood"),
+                    ("ibkr", "Interactive Brokers"),
+                    ("other", "Another broker"),
+                ],
+                max_length=20,
+            ),
         ),
     ]

@@ -7,7 +7,7 @@ and so does every sum with an unknown part.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from connections.brokers.records import AssetClass
 from connections.models import Account, AccountQuerySet
 from connections.states import ConnectionState
 
+CARRY = timedelta(days=4)  # over a long weekend
 LEFT = (ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED)
 
 
@@ -275,25 +276,35 @@ def _by_value(holding: Holding) -> tuple[str, bool, Decimal, str]:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPoint:
-    """The net asset value at the end of a day; None when an account that had a value before has none that day."""
+    """The net asset value at the end of a day; None when it is not known of every account. Carried or rebuilt parts
+    make it not observed."""
 
     on: date
     net_asset_value: Decimal | None
     is_observed: bool
 
+    @property
+    def is_known(self) -> bool:
+        return self.net_asset_value is not None
+
 
 def balance_history(accounts: Iterable[Account], currency: str) -> list[HistoryPoint]:
-    """Daily values in `currency`, oldest first; a day on which only some of the accounts are known has no value."""
+    """Daily values in `currency`, oldest first, from the first to the last day on which any account has one.
+
+    A sum over some of the accounts is no value: a day counts when every account that has values in this currency has
+    one that day, or had one in the `CARRY` before (a broker may report the evening before, or not over a weekend).
+    """
     points = BalancePoint.objects.filter(account__in=[account.pk for account in accounts], currency=currency)
-    days: dict[date, dict[int, tuple[Decimal, str]]] = defaultdict(dict)
+    days: dict[date, dict[int, tuple[Decimal, bool]]] = defaultdict(dict)
     for account_id, on, value, basis in points.values_list("account_id", "on", "net_asset_value", "basis"):
-        days[on][account_id] = value, basis
-    seen: set[int] = set()
+        days[on][account_id] = value, basis == PointBasis.OBSERVED
+    everybody = {account_id for known in days.values() for account_id in known}
+    last: dict[int, tuple[date, Decimal]] = {}
     history = []
     for on in sorted(days):
-        seen |= days[on].keys()
-        known = [days[on].get(account_id) for account_id in seen]
-        total = known_sum(None if point is None else point[0] for point in known)
-        observed = all(point is not None and point[1] == PointBasis.OBSERVED for point in known)
+        last |= {account_id: (on, value) for account_id, (value, _) in days[on].items()}
+        fresh = {account_id: value for account_id, (since, value) in last.items() if on - since <= CARRY}
+        total = known_sum(fresh.get(account_id) for account_id in everybody)
+        observed = all(days[on].get(account_id, (None, False))[1] for account_id in everybody)
         history.append(HistoryPoint(on, total, observed))
     return history

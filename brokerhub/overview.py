@@ -69,13 +69,14 @@ def overview(request: HtmxRequest) -> HttpResponse:
 
 
 def _charts(held: Portfolio) -> dict[str, Any]:
-    """Figures in the currency that most accounts have; one day alone is no history."""
+    """Figures in the currency that most accounts have; one known day alone is no history."""
     if not held.totals:
         return {}
     currency = held.totals[0].currency
     days = balance_history([summary.account for summary in held.accounts], currency)
     return {
-        "history": _plain(charts.history(days, currency)) if len(days) > 1 else None,
+        "history": _plain(charts.history(days, currency)) if sum(day.is_known for day in days) > 1 else None,
+        "chart_currency": currency if len(held.totals) > 1 else "",
         "allocation": _plain(charts.allocation([part for part in held.allocation if part.currency == currency])),
     }
 

@@ -91,6 +91,7 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
     own = Account.objects.for_user(request.user).select_related("connection")
     shown = get_object_or_404(own, pk=account_id)
     points = account_aggregator.balance_history([shown], shown.currency)
+    drawable = sum(point.is_known for point in points) > 1
     asked = TransactionFilter({"account": shown.pk}, Transaction.objects.shown(), request=request)
     context = {
         "account": shown,

@@ -96,9 +96,7 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
     context = {
         "account": shown,
         "summary": account_aggregator.account_summary(shown),
-        "figure": charts.history(points, shown.currency).to_dict()
-        if sum(point.is_known for point in points) > 1
-        else None,
+        "figure": charts.history(points, shown.currency).to_dict() if drawable else None,
         "points": points[-10:][::-1],
         "latest": newest_first(request.user, asked)[:10],
     }

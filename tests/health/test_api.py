@@ -60,7 +60,7 @@ def test_the_board_holds_every_broker_as_its_own_address_does(api: APIClient) ->
     calls.record(calls.good(started_at=timezone.now()))
     board = {entry["broker"]: entry for entry in api.get(BOARD, {"window": "24h"}).json()["results"]}
     schwab = board["schwab"]
-    assert {"schwab", "ibkr"} <= board.keys()
+    assert {"schwab", "robinhood", "ibkr"} <= board.keys()
     assert schwab == api.get(SCHWAB, {"window": "24h"}).json()
     assert schwab["window"] == "24h"
 

@@ -105,14 +105,15 @@ class ConnectionDetail(APIView):
         connection, dry_run = _own(request, connection_id), wish in {"true", "1"}
         left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
         if dry_run:
-            rows = connection_manager.disconnect_counts(connection)
+            rows, revocation = connection_manager.disconnect_counts(connection), None
         else:
-            rows = connection_manager.disconnect(
+            done = connection_manager.disconnect(
                 connection=connection,
                 actor=request.user,  # type: ignore[arg-type]
                 keep_history=history == "keep",
             )
-        receipt = {"history": history, "rows": rows, "left_to_do": left, "dry_run": dry_run}
+            rows, revocation = done.rows, done.revocation.value
+        receipt = {"history": history, "rows": rows, "left_to_do": left, "dry_run": dry_run, "revocation": revocation}
         return Response(DisconnectReceiptSerializer({"connection": connection_id, **receipt}).data)
 
 

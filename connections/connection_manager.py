@@ -4,6 +4,7 @@ The only module that moves a connection's state; the only one, with `tokens.py`,
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -30,6 +31,7 @@ from connections.brokers.base import (
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
 from connections.models import Account, Connection, ConnectionEvent, ConnectionQuerySet
+from connections.revocation import Revocation, revoke
 from connections.states import ConnectionState
 from connections.tokens import RENEW_AHEAD, FreshGrant, StoredGrants, read_grant
 
@@ -378,12 +380,25 @@ def _erase_rows(connection: Connection, *, dry_run: bool) -> dict[str, int]:
     return counts
 
 
-@transaction.atomic
-def disconnect(*, connection: Connection, actor: User, keep_history: bool = True) -> dict[str, int]:
-    """Delete the keys, then keep the history read-only or erase every row; the counts of what was kept or erased.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a disconnect has done: rows kept or erased, and what became of the access at the broker."""
 
-    Idempotent. Charles Schwab has no revocation endpoint: what is left to do there is in `after_disconnect`.
+    rows: dict[str, int]
+    revocation: Revocation
+
+
+def disconnect(*, connection: Connection, actor: User, keep_history: bool = True) -> Receipt:
+    """End the access at the broker where that is possible, delete the keys, keep the history read-only or erase it.
+
+    Idempotent. What is left to do where a broker has no revocation, or it failed, is in `after_disconnect`.
     """
+    revocation = revoke(connection)  # before the transaction: no row is held while the broker answers
+    return Receipt(rows=_leave(connection, actor=actor, keep_history=keep_history), revocation=revocation)
+
+
+@transaction.atomic
+def _leave(connection: Connection, *, actor: User, keep_history: bool) -> dict[str, int]:
     signals.leaving.send(sender=Connection, connection=connection)
     try:  # a second click waits here and finds what the first has done
         connection.refresh_from_db(from_queryset=Connection.objects.select_for_update())

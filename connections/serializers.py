@@ -7,6 +7,7 @@ from rest_framework import serializers
 from connections.brokers import BROKERS
 from connections.brokers.records import AuthMethod, Broker
 from connections.models import Account, Connection, ConnectionEvent
+from connections.revocation import Revocation
 
 METHODS = [(method.value, method.label) for method in BROKERS]
 
@@ -108,4 +109,9 @@ class DisconnectReceiptSerializer(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField(help_text="True when nothing was changed.")
     history = serializers.ChoiceField(choices=["keep", "erase"])
     rows = serializers.DictField(child=serializers.IntegerField(), help_text="How many rows were kept or erased.")
+    revocation = serializers.ChoiceField(
+        choices=[outcome.value for outcome in Revocation],
+        allow_null=True,
+        help_text="Whether the broker has ended the hub's access; null in a dry run.",
+    )
     left_to_do = serializers.CharField(help_text="What only the person can do at the broker.")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from brokerhub.kernel.errors import HubError
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
@@ -124,6 +124,15 @@ class SignIn(Protocol):
 
     def refresh(self, grant: Grant) -> Grant:
         """A grant that works again. Raises NeedsReauth when only a new sign-in can give one."""
+        ...
+
+
+@runtime_checkable
+class Revokes(Protocol):
+    """A way of signing in whose broker takes a grant back."""
+
+    def revoke(self, grant: Grant) -> None:
+        """End the grant at the broker; one that has ended before is no error. Raises BrokerError."""
         ...
 
 

@@ -36,6 +36,7 @@ from connections.brokers.records import Broker
 from connections.brokers.transport import CONNECT_TIMEOUT, Budget, Judge, Reply, Wire, judge
 
 LIVE_URL = "https://agent.robinhood.com/mcp/trading"
+LIVE_API = "https://api.robinhood.com"
 HOME = "robinhood.com"  # whatever the discovery documents say, a secret goes to no other domain
 SCOPE = "internal"  # the only one there is
 CALLS, SECONDS = 7, 2  # by others' measurements four a second are never refused, and eight at once neither
@@ -48,6 +49,11 @@ ACCESS_SECONDS = 86400  # if an answer names no end; those seen named nine days
 def resource() -> str:
     """The address of the MCP server, which is also the name of what a token is for."""
     return f"{settings.BROKERS_SANDBOX_URL}/robinhood/agent/mcp/trading" if settings.BROKERS_SANDBOX_URL else LIVE_URL
+
+
+def _revocation_url() -> str:
+    api = f"{settings.BROKERS_SANDBOX_URL}/robinhood/api" if settings.BROKERS_SANDBOX_URL else LIVE_API
+    return f"{api}/oauth2/revoke_token/"
 
 
 def wire(connection_id: Any = None) -> Wire:
@@ -101,6 +107,11 @@ def judge_registration(broker: Broker, reply: Reply) -> Verdict:
         sentence = f"{broker.label} does not accept the hub as an app. An administrator has to look at its address."
         return Outcome.CLIENT_ERROR, Attribution.OURS, AppCredentialsRefused(sentence)
     return judge(broker, reply)
+
+
+def judge_revocation(broker: Broker, reply: Reply) -> Verdict:
+    """Any 2xx is done, whatever it says."""
+    return (Outcome.OK, Attribution.NONE, None) if 200 <= reply.status < 300 else judge(broker, reply)
 
 
 # --- Sign-in ----------------------------------------------------------------------------------------------------------
@@ -190,6 +201,11 @@ class RobinhoodSignIn:
                 resource=resource(),
             )
             return self._grant(token, client_id)
+
+    def revoke(self, grant: Grant) -> None:
+        """End the grant, both of its tokens. No document names this endpoint: it is the one Robinhood's app has."""
+        form = {"client_id": grant.secrets["client_id"], "token": grant.secrets["refresh_token"]}
+        self._exchange("POST", _revocation_url(), judge_revocation, data=form)
 
     def _grant(self, token: dict[str, Any], client_id: str) -> Grant:
         if not token.get("refresh_token") or not token.get("access_token"):

@@ -26,7 +26,7 @@ from connections.brokers.mcp import McpSession
 from connections.brokers.records import Broker
 from connections.brokers.transport import Reply
 from connections.models import Connection
-from connections.tokens import FreshGrant
+from connections.tokens import FreshGrant, read_grant
 from tests.connections.conftest import some_grant, whole
 
 NEW, LIST = reverse("connections:new"), reverse("connections:list")
@@ -249,6 +249,38 @@ def test_a_grant_ended_at_robinhood_needs_the_person(connect_robinhood, person, 
         connection_manager.refresh_credentials(connection)
     connection.refresh_from_db()
     assert (connection.state, connection.reason_code) == ("needs_reauth", "refresh_refused")
+
+
+def disconnect(web, connection):
+    return web.post(reverse("connections:disconnect", args=[connection.pk]), {"history": "keep"}).content.decode()
+
+
+def test_leaving_ends_the_access_at_robinhood_and_says_so(connect_robinhood, person, web):
+    connection = connect_robinhood(person)
+    grant = read_grant(connection)
+    shown = disconnect(web, connection)
+    assert "Access at Robinhood" in shown
+    assert "Ended" in shown
+    with pytest.raises(NeedsReauth):
+        robinhood_oauth.RobinhoodSignIn("http://127.0.0.1/back").refresh(grant)
+
+
+def test_leaving_goes_on_when_robinhood_does_not_answer_and_says_what_is_left(connect_robinhood, person, web, sandbox):
+    connection = connect_robinhood(person)
+    sandbox.fault("500", "revoke", broker="robinhood")
+    shown = disconnect(web, connection)
+    assert "Could not be ended from here" in shown
+    assert "page of the Agentic account" in shown
+    connection.refresh_from_db()
+    assert (connection.state, connection.sealed_credentials) == ("disconnected", b"")
+
+
+def test_a_dry_run_ends_nothing(connect_robinhood, person, web, sandbox):
+    connection = connect_robinhood(person)
+    answer = web.delete(f"/api/v1/brokerage/connections/{connection.pk}?dry_run=1")
+    assert answer.json()["revocation"] is None
+    assert sandbox.calls("revoke") == []
+    assert web.delete(f"/api/v1/brokerage/connections/{connection.pk}").json()["revocation"] == "done"
 
 
 @pytest.mark.parametrize("body", [b"[1]", b'{"access_token": "an-access-token"}', b'{"error": "nothing"}'])

@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import requests
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 
 from connections.brokers import ibkr_holdings, ibkr_rows, ibkr_statement
@@ -41,6 +42,7 @@ SERVICE = "/AccountManagement/FlexWebService"
 CALLS_PER_MINUTE = 10  # per token
 BETWEEN_CALLS = 1.05  # seconds; one call a second per token
 PAUSES = (2.0, 5.0, 10.0, 20.0, 25.0)  # seconds between the calls for one statement, which is made while we wait
+PATIENCE = 75.0  # seconds for them all: a service that hangs is not asked to the last
 LATER = timedelta(minutes=5)
 WINDOW = timedelta(days=364)  # a span of 365 days, both ends included
 LONGEST_TOKEN = timedelta(days=366)  # the person chooses up to a year; the service does not tell
@@ -100,7 +102,6 @@ class FlexService:
     wire: Wire
     token: str = field(repr=False)
     query_id: str
-    _asked_at: float = field(default=0.0, init=False, repr=False)  # on the clock of time.monotonic
 
     def statement(self, operation: Operation, *, first: date | None = None, last: date | None = None) -> Report:
         """The query's own period, or the days `first`..`last`. Waits about a minute at most.
@@ -109,6 +110,7 @@ class FlexService:
         """
         period = {} if first is None or last is None else {"fd": f"{first:%Y%m%d}", "td": f"{last:%Y%m%d}"}
         reference, trouble = "", "It is still making the statement."
+        give_up = clock.monotonic() + PATIENCE
         for pause in (*PAUSES, None):
             try:
                 if reference:
@@ -123,13 +125,15 @@ class FlexService:
                 if isinstance(said, Report):
                     return said
                 reference = "" if said.code == STALE_REFERENCE else said.reference or reference
-            if pause is not None:
-                clock.sleep(pause)
+            if pause is None or clock.monotonic() + pause > give_up:
+                break
+            clock.sleep(pause)
         sentence = f"{self.wire.broker.label} did not give the statement within a minute. {trouble}"
         raise BrokerUnavailable(sentence, retry_at=timezone.now() + LATER)
 
     def _ask(self, operation: Operation, step: str, **params: str) -> Report | Control:
-        clock.sleep(max(0.0, min(BETWEEN_CALLS, self._asked_at + BETWEEN_CALLS - clock.monotonic())))
+        asked_at = f"flex:asked:{budget(self.token).owner}"  # a sync may follow the sign-in in another process
+        clock.sleep(min(max(0.0, cache.get(asked_at, 0.0) + BETWEEN_CALLS - clock.time()), BETWEEN_CALLS))
         said: list[Report | Control] = []
 
         def understand(broker: Broker, reply: Reply) -> tuple[Outcome, Attribution, BrokerError | None]:
@@ -145,7 +149,7 @@ class FlexService:
         try:
             self.wire.exchange(operation, lambda: self._send(step, params), judge=understand)
         finally:
-            self._asked_at = clock.monotonic()
+            cache.set(asked_at, clock.time(), timeout=60)
         return said[0]
 
     def _send(self, step: str, params: dict[str, str]) -> requests.Response:

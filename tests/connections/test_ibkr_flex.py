@@ -183,6 +183,12 @@ def test_one_statement_tells_whose_login_it_is_and_its_accounts(keys, sandbox):
     assert len(sandbox.calls()) == 2
 
 
+def test_a_sync_right_after_the_sign_in_is_not_one_request_too_many(keys):
+    same = keys()
+    assert connector(same).identity()
+    assert len(connector(same).accounts()) == 2
+
+
 def test_a_statement_that_takes_its_time_is_waited_for(keys, sandbox):
     sandbox.control("ibkr/switches", flex_delay=2)
     assert len(connector(keys()).accounts()) == 2

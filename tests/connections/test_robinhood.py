@@ -25,6 +25,7 @@ from connections.brokers.calls import Attribution, Operation
 from connections.brokers.mcp import McpSession
 from connections.brokers.records import Broker
 from connections.brokers.transport import Reply
+from connections.errors import DifferentLogin
 from connections.models import Connection
 from connections.tokens import FreshGrant, read_grant
 from tests.connections.conftest import some_grant, whole
@@ -58,6 +59,7 @@ def test_a_person_connects_by_the_pages(web, person, sandbox):
     [account] = connection.accounts.all()
     [truth] = sandbox.truth(broker="robinhood")["accounts"]
     assert account.external_id == truth["number"]
+    assert connection.access_expires_at is not None
     assert timedelta(days=8) < connection.access_expires_at - timezone.now() < timedelta(days=10)
     assert connection.authorization_expires_at is None
     assert "Individual" in web.get(LIST).content.decode()
@@ -102,7 +104,7 @@ def test_another_login_is_refused_with_both_masks(connect_robinhood, person, san
     connection = connect_robinhood(person, "james")
     landed = sandbox.sign_in(connection_manager.start_oauth(connection=connection), "maria")
     answer = {name: values[0] for name, values in parse_qs(urlsplit(landed).query).items()}
-    with pytest.raises(connection_manager.DifferentLogin, match=r"\.\.\.4417.*\.\.\.7206"):
+    with pytest.raises(DifferentLogin, match=r"\.\.\.4417.*\.\.\.7206"):
         connection_manager.complete_oauth(user=person, answer=answer)
 
 
@@ -353,6 +355,7 @@ def test_numbers_are_exact(answering):
 @pytest.mark.parametrize("tool", ["place_equity_order", "cancel_option_order", "exercise_option", "transfer"])
 def test_a_tool_that_is_not_on_the_list_is_never_called(connect_robinhood, person, sandbox, tool):
     connector = connection_manager.connector_for(connect_robinhood(person))
+    assert isinstance(connector, robinhood.Robinhood)
     before = len(sandbox.calls())
     with pytest.raises(NotAllowed, match="never calls"):
         connector.mcp.call(tool, operation=Operation.HOLDINGS, account_number="1")
@@ -402,11 +405,13 @@ def test_a_tools_own_error_says_what_happens_next(text, error):
 def test_a_limit_of_the_tools_is_waited_for_briefly():
     raised = robinhood.tool_refusal("RATE_LIMITED: too many requests")[2]
     assert isinstance(raised, RateLimited)
+    assert raised.retry_at is not None
     assert raised.retry_at - timezone.now() <= timedelta(seconds=5)
 
 
 def test_a_session_the_server_has_forgotten_is_begun_anew(connect_robinhood, person):
     connector = connection_manager.connector_for(connect_robinhood(person))
+    assert isinstance(connector, robinhood.Robinhood)
     [account] = connector.accounts()
     connector.mcp._session_id = "forgotten"
     assert connector.holdings(account.external_id).positions

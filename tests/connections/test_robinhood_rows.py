@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal as D
+from typing import Any
 
 import pytest
 
@@ -283,15 +284,28 @@ def test_a_coin_order_has_the_time_of_its_last_execution():
 PRICES = {"AAPL": D("278.41")}
 
 
+def held_of(read):
+    """`read`, of a position that is still held."""
+
+    def position(*arguments):
+        record = read(*arguments)
+        assert record is not None
+        return record
+
+    return position
+
+
 def test_a_share_position_has_its_value_by_the_quote():
     row = {"symbol": "AAPL", "quantity": "20.84768300", "average_buy_price": "234.5663", "type": "long"}
-    held = robinhood_rows.share_position(row, PRICES)
+    held = held_of(robinhood_rows.share_position)(row, PRICES)
     assert (held.quantity, held.average_cost, held.market_value) == (D("20.847683"), D("234.5663"), D("5804.20"))
 
 
 @pytest.mark.parametrize("average", [{}, {"average_buy_price": None}, {"average_buy_price": "0.0000"}])
 def test_an_unknown_cost_is_unknown_and_an_unknown_price_too(average):
-    held = robinhood_rows.share_position({"symbol": "ACME", "quantity": "-3", "type": "short"} | average, PRICES)
+    held = held_of(robinhood_rows.share_position)(
+        {"symbol": "ACME", "quantity": "-3", "type": "short"} | average, PRICES
+    )
     assert (held.quantity, held.average_cost, held.price, held.market_value) == (D(-3), None, None, None)
 
 
@@ -309,7 +323,7 @@ def test_a_written_option_is_negative_and_its_cost_per_share():
         "trade_value_multiplier": "100.0000",
     }
     contract = {"type": "call", "strike_price": "14.0000", "expiration_date": "2027-01-15"}
-    held = robinhood_rows.option_position(row, contract, {"c1": D("0.5")})
+    held = held_of(robinhood_rows.option_position)(row, contract, {"c1": D("0.5")})
     assert (held.instrument.symbol, held.quantity) == ("F     270115C00014000", D(-2))
     assert (held.average_cost, held.market_value) == (D("1.06"), D(-100))
 
@@ -318,13 +332,13 @@ def test_the_cost_of_a_coin_is_known_only_where_all_of_it_was_bought():
     row = {"currency": {"code": "BTC", "name": "Bitcoin", "type": "cryptocurrency"}, "quantity": "0.125"}
     bought = row | {"cost_bases": [{"direct_quantity": "0.125", "direct_cost_basis": "5200.00"}]}
     partly = row | {"cost_bases": [{"direct_quantity": "0.1", "direct_cost_basis": "5200.00"}]}
-    held = robinhood_rows.coin_position(bought, {"BTC": D(50000)})
+    held = held_of(robinhood_rows.coin_position)(bought, {"BTC": D(50000)})
     assert (held.average_cost, held.market_value) == (D(41600), D(6250))
-    assert robinhood_rows.coin_position(partly, {}).average_cost is None
+    assert held_of(robinhood_rows.coin_position)(partly, {}).average_cost is None
 
 
 def test_prices_come_from_the_later_trade_and_nought_is_none():
-    shares = [
+    shares: list[dict[str, Any]] = [
         {"quote": {"symbol": "A", "last_trade_price": "1.00", "last_non_reg_trade_price": "2.00", "has_traded": True}},
         {"quote": {"symbol": "B", "last_trade_price": "0.00", "last_non_reg_trade_price": None, "has_traded": False}},
         {"symbol": "C", "last_trade_price": "3.00"},

@@ -9,10 +9,8 @@ NEW = reverse("connections:keys_new", args=["ibkr_flex"])
 
 
 @pytest.fixture
-def keys(sandbox):
+def keys(sandbox, unpaced):
     flex = sandbox.control("ibkr/flex", "GET")
-    sandbox.control("ibkr/switches", flex_delay=0)
-    sandbox.limit(None, broker="ibkr")
     return {"token": flex["token"], "query_id": "1001001"}
 
 

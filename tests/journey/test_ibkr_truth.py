@@ -151,6 +151,7 @@ def test_the_first_sync_brings_everything_exactly_and_the_second_changes_nothing
     assert list(Transaction.objects.order_by("pk").values()) == before
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_one_statement_answers_for_both_accounts_and_all_parts(flex, one_year, person, sandbox):
     connection = flex.connect(person, flex.keys())
     flex.sync(connection)
@@ -159,6 +160,7 @@ def test_one_statement_answers_for_both_accounts_and_all_parts(flex, one_year, p
     assert [call["operation"] for call in sandbox.calls()[before:]] == ["flex_request", "flex_statement"]
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_back_dated_row_is_found_in_the_next_statement(flex, one_year, person, sandbox):
     connection = flex.connect(person, flex.keys())
     flex.sync(connection)
@@ -178,6 +180,7 @@ PASSING = [
 ]
 
 
+@pytest.mark.usefixtures("unpaced")
 @pytest.mark.parametrize(("kind", "operation", "how"), PASSING, ids=str)
 def test_a_fault_that_passes_leaves_the_books_exact(flex, one_year, person, sandbox, kind, operation, how):
     connection = flex.connect(person, flex.keys())
@@ -188,6 +191,7 @@ def test_a_fault_that_passes_leaves_the_books_exact(flex, one_year, person, sand
     agree(connection, sandbox)
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_new_token_ends_the_old_one_and_mends_the_connection_in_place(flex, one_year, person, sandbox):
     connection = flex.connect(person, flex.keys())
     flex.sync(connection)
@@ -203,6 +207,7 @@ def test_a_new_token_ends_the_old_one_and_mends_the_connection_in_place(flex, on
     assert Transaction.objects.count() == rows
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_query_that_loses_its_sections_never_empties_the_books(flex, one_year, person, sandbox):
     keys = flex.keys()
     connection = flex.connect(person, keys)

@@ -101,6 +101,7 @@ def test_orders_positions_and_balances_equal_the_truth(connect_robinhood, person
     agree(connection, sandbox, login)
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_costs_are_what_was_paid_and_shares_settle_by_the_markets_rule(connect_robinhood, person, sandbox):
     connection = connect_robinhood(person)
     sync(connection)
@@ -119,6 +120,7 @@ def test_costs_are_what_was_paid_and_shares_settle_by_the_markets_rule(connect_r
         assert str(row.settled_on) == settled[symbol_of(row), row.traded_on.isoformat()]
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_the_second_sync_changes_nothing(connect_robinhood, person, sandbox):
     connection = connect_robinhood(person)
     sync(connection)
@@ -140,6 +142,7 @@ PASSING_FAULTS = [
 ]
 
 
+@pytest.mark.usefixtures("unpaced")
 @pytest.mark.parametrize(("kind", "operation", "how"), PASSING_FAULTS, ids=str)
 def test_a_fault_that_passes_leaves_the_books_exact(connect_robinhood, person, sandbox, kind, operation, how):
     connection = connect_robinhood(person)
@@ -156,6 +159,7 @@ LASTING_FAULTS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.usefixtures("unpaced")
 @pytest.mark.parametrize(("kind", "operation", "how"), LASTING_FAULTS, ids=str)
 def test_a_part_that_fails_for_good_never_looks_like_an_empty_one(
     connect_robinhood, person, sandbox, kind, operation, how
@@ -174,6 +178,7 @@ def test_a_part_that_fails_for_good_never_looks_like_an_empty_one(
     agree(connection, sandbox, "james")
 
 
+@pytest.mark.usefixtures("unpaced")
 def test_a_grant_ended_at_robinhood_ends_the_run_and_is_mended_in_place(connect_robinhood, person, sandbox):
     connection = connect_robinhood(person)
     sync(connection)

@@ -1,0 +1,23 @@
+"""Without the brokers' pacing: for tests that are about something else, and would only wait."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.plugins.sandbox_server import Sandbox
+
+
+@pytest.fixture
+def unpaced(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interactive Brokers and Robinhood allow any number of calls, and the hub knows it."""
+    from connections.brokers import ibkr_flex, robinhood_oauth
+
+    for broker in ("ibkr", "robinhood"):
+        sandbox.limit(None, broker=broker)
+    sandbox.control("ibkr/switches", flex_delay=0)
+    monkeypatch.setattr(robinhood_oauth, "CALLS", 100_000)
+    monkeypatch.setattr(robinhood_oauth, "SIGN_INS_PER_MINUTE", 100_000)
+    monkeypatch.setattr(ibkr_flex, "CALLS_PER_MINUTE", 100_000)
+    monkeypatch.setattr(ibkr_flex, "BETWEEN_CALLS", 0.0)
+    monkeypatch.setattr(ibkr_flex, "PAUSES", (0.0,) * 4)

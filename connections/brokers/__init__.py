@@ -90,8 +90,8 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         method=AuthMethod.ROBINHOOD_OAUTH,
         sign_in=_robinhood_sign_in,
         connector=_robinhood_connector,
-        delivers="Positions, balances and the orders of shares, options and coins, read-only. Dividends, transfers, "
-        "interest, splits and what became of options at their end: by file only.",
+        delivers="Positions, balances and the orders of shares, options and coins, read-only. Robinhood does not tell "
+        "dividends, transfers, interest, splits and what became of options at their end this way.",
         before="You sign in on Robinhood's own page, on a computer, and approve it in Robinhood's app. Robinhood knows "
         "one permission only, and it is broad: all of your accounts are shared, and trading in its Agentic account is "
         "part of it. The hub only ever reads. Robinhood is opening this way step by step: where its page does not "

@@ -67,7 +67,7 @@ def test_a_person_connects_by_the_pages(web, person, sandbox):
 
 def test_before_connecting_the_page_says_what_comes_by_file_only(web):
     shown = web.get(NEW).content.decode()
-    assert "by file only" in shown
+    assert "does not tell dividends" in shown
     assert "one permission only" in shown
 
 

@@ -65,7 +65,7 @@ def test_a_person_connects_by_the_pages(web, person, sandbox):
     assert "Individual" in web.get(LIST).content.decode()
 
 
-def test_before_connecting_the_page_says_what_comes_by_file_only(web):
+def test_before_connecting_the_page_says_what_does_not_come_this_way(web):
     shown = web.get(NEW).content.decode()
     assert "does not tell dividends" in shown
     assert "one permission only" in shown

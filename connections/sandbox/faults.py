@@ -30,7 +30,8 @@ class FaultKind(StrEnum):
     SCHEMA_DRIFT = "schema_drift"  # params: change (rename, add, type), field, to
     EXPIRED_TOKEN = "expired_token"
     REVOKED_TOKEN = "revoked_token"
-    ROTATE_REFRESH_TOKEN = "rotate_refresh_token"
+    ROTATE_REFRESH_TOKEN = "rotate_refresh_token"  # params: grace, for which the replaced one stays good
+    LOST_ANSWER = "lost_answer"  # the broker does what was asked and closes the connection without a word
     BROKER_ERROR = "broker_error"  # params: code, one of the broker's own
 
 

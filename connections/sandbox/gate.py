@@ -7,6 +7,7 @@ import struct
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec
 
@@ -42,8 +43,18 @@ class Exchange:
     call: Call
     faults: list[Fault]
 
+    def fault(self, kind: FaultKind) -> Fault | None:
+        """The first fault of this kind that strikes this call."""
+        return next((fault for fault in self.faults if fault.kind is kind), None)
+
     def has(self, kind: FaultKind) -> bool:
-        return any(fault.kind is kind for fault in self.faults)
+        return self.fault(kind) is not None
+
+    @property
+    def grace(self) -> timedelta | None:
+        """For how long a refresh token stays good that is to be replaced; None when it is not to be replaced."""
+        rotation = self.fault(FaultKind.ROTATE_REFRESH_TOKEN)
+        return None if rotation is None else timedelta(seconds=float(rotation.params.get("grace", 0)))
 
 
 Answer = Callable[Concatenate[HttpRequest, Exchange, Arguments], Any]
@@ -104,6 +115,8 @@ def _answer(request: HttpRequest, exchange: Exchange, answer: Callable[[], Any])
         for header, value in refusal.headers.items():
             response[header] = value
         return response
+    if exchange.has(FaultKind.LOST_ANSWER):
+        raise Dropped
     if isinstance(payload, HttpResponse):
         return payload
     response = side.encode(distort(payload, exchange.faults))

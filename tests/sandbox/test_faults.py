@@ -164,6 +164,23 @@ def test_a_rotated_refresh_token_replaces_the_old_one(sandbox: Sandbox, app: App
     assert refresh(sandbox, renewed).json()["refresh_token"] == renewed
 
 
+def test_a_replaced_refresh_token_can_stay_good_for_a_while(sandbox: Sandbox, app: App) -> None:
+    sandbox.fault("rotate_refresh_token", "token", times=1, grace=30)
+    renewed = refresh(sandbox, app.token["refresh_token"]).json()["refresh_token"]
+    assert refresh(sandbox, app.token["refresh_token"]).json()["refresh_token"] == renewed
+    sandbox.advance(30)
+    assert refresh(sandbox, app.token["refresh_token"]).status_code == 400
+    assert refresh(sandbox, renewed).ok
+
+
+def test_a_lost_answer_was_given_all_the_same(sandbox: Sandbox, app: App) -> None:
+    sandbox.fault("rotate_refresh_token", "token", times=1)
+    sandbox.fault("lost_answer", "token", times=1)
+    with pytest.raises(requests.ConnectionError):
+        refresh(sandbox, app.token["refresh_token"])
+    assert refresh(sandbox, app.token["refresh_token"]).status_code == 400
+
+
 def test_the_token_endpoint_can_fail_as_well(sandbox: Sandbox, app: App) -> None:
     sandbox.fault("503", "token", times=1)
     assert refresh(sandbox, app.token["refresh_token"]).status_code == 503

@@ -1,6 +1,7 @@
 """Official sign-in: discovery, registration, consent pages; and the one token endpoint of all of Robinhood."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -8,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.crypto import constant_time_compare
 
-from connections.sandbox.faults import FaultKind
 from connections.sandbox.gate import Exchange, Refusal, operation
 from connections.sandbox.robinhood.login import Form, by_password, form_of, tokens
 from connections.sandbox.robinhood.side import ROBINHOOD, accounts_of
@@ -237,10 +237,10 @@ def _for_refresh(request: HttpRequest, exchange: Exchange, form: Form) -> dict[s
         raise Refusal(status, INVALID_GRANT) from refusal
     exchange.call.login = grant.login
     if grant.kind != AGENTIC:
-        ROBINHOOD.vault.rotate(grant)
+        ROBINHOOD.vault.rotate(grant, exchange.grace or timedelta(0))
         return tokens(grant, form)
-    if exchange.has(FaultKind.ROTATE_REFRESH_TOKEN):
-        ROBINHOOD.vault.rotate(grant)
+    if exchange.grace is not None:
+        ROBINHOOD.vault.rotate(grant, exchange.grace)
         return {**_agentic(grant), "refresh_token": grant.refresh_token}
     return _agentic(grant)
 

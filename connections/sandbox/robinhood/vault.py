@@ -57,7 +57,11 @@ class Grant:
     login: str
     device: str | None = None
     refresh_token: str = field(default="", repr=False)
+    replaced: dict[str, datetime] = field(default_factory=dict, repr=False)  # earlier refresh tokens, good until then
     revoked: bool = False
+
+    def answers_to(self, token: str, now: datetime) -> bool:
+        return token == self.refresh_token or now < self.replaced.get(token, now)
 
 
 @dataclass(slots=True)
@@ -133,14 +137,18 @@ class Vault:
     def find(self, refresh_token: str, *, client_id: str, device: str | None = None) -> Grant:
         """The living grant of a refresh token; a private one answers only to its own device. Raises Refused."""
         for grant in self._grants:
-            if grant.refresh_token == refresh_token and not grant.revoked and grant.client_id == client_id:
+            living = not grant.revoked and grant.client_id == client_id
+            if living and grant.answers_to(refresh_token, self.clock.now()):
                 if grant.kind == PRIVATE and device != grant.device:
                     break
                 return grant
         raise Refused
 
-    def rotate(self, grant: Grant) -> None:
-        """A new refresh token; the old one is dead, and with it the access tokens of a private grant."""
+    def rotate(self, grant: Grant, grace: timedelta = timedelta(0)) -> None:
+        """A new refresh token; the old one is dead after `grace`, the access tokens of a private grant at once."""
+        now = self.clock.now()
+        grant.replaced = {token: ends for token, ends in grant.replaced.items() if now < ends}
+        grant.replaced[grant.refresh_token] = now + grace
         grant.refresh_token = _refresh_token()
         if grant.kind == PRIVATE:
             self._access = {token: access for token, access in self._access.items() if access.grant is not grant}

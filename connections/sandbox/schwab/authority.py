@@ -53,7 +53,16 @@ class Grant:
     accounts: frozenset[str]
     signed_in_at: datetime
     refresh_token: str = field(default="", repr=False)
+    replaced: dict[str, datetime] = field(default_factory=dict, repr=False)  # earlier refresh tokens, good until then
     revoked: bool = False
+
+    def answers_to(self, token: str, now: datetime) -> bool:
+        return token == self.refresh_token or now < self.replaced.get(token, now)
+
+    def rotate(self, now: datetime, grace: timedelta) -> None:
+        self.replaced = {token: ends for token, ends in self.replaced.items() if now < ends}
+        self.replaced[self.refresh_token] = now + grace
+        self.refresh_token = _refresh_token()
 
 
 @dataclass(slots=True)
@@ -128,15 +137,19 @@ class Authority:
         self._grants.append(entry.grant)
         return entry.grant, self._issue(app_key, entry.grant, ACCESS_LIFETIME)
 
-    def refresh(self, token: str, *, app_key: str, rotate: bool = False) -> tuple[Grant, str]:
-        """The grant and a new access token. Raises RefreshRefused. The seven days go on running."""
-        grant = next((grant for grant in self._grants if grant.refresh_token == token), None)
+    def refresh(self, token: str, *, app_key: str, grace: timedelta | None = None) -> tuple[Grant, str]:
+        """The grant and a new access token. Raises RefreshRefused. The seven days go on running.
+
+        With `grace` the refresh token is replaced, and the one before stays good for so long.
+        """
+        now = self.clock.now()
+        grant = next((grant for grant in self._grants if grant.answers_to(token, now)), None)
         if grant is None or grant.revoked or grant.app_key != app_key:
             raise RefreshRefused
-        if self.clock.now() >= grant.signed_in_at + REFRESH_LIFETIME:
+        if now >= grant.signed_in_at + REFRESH_LIFETIME:
             raise RefreshRefused
-        if rotate:
-            grant.refresh_token = _refresh_token()
+        if grace is not None:
+            grant.rotate(now, grace)
         return grant, self._issue(app_key, grant, ACCESS_LIFETIME)
 
     def client_access(self, app_key: str) -> str:

@@ -194,9 +194,8 @@ def _for_refresh(request: HttpRequest, exchange: Exchange, app_key: str) -> dict
     presented = request.POST.get("refresh_token", "")
     if not presented:
         raise Refusal(400, {"error": "invalid_grant", "error_description": "Invalid refresh token: null"})
-    rotate = exchange.has(FaultKind.ROTATE_REFRESH_TOKEN)
     try:
-        grant, access = SCHWAB.authority.refresh(presented, app_key=app_key, rotate=rotate)
+        grant, access = SCHWAB.authority.refresh(presented, app_key=app_key, grace=exchange.grace)
     except RefreshRefused as refusal:
         raise Refusal(400, _refresh_refusal(exchange)) from refusal
     return _token_body(access, int(ACCESS_LIFETIME.total_seconds()), grant)

@@ -149,6 +149,16 @@ def test_a_rotated_refresh_token_ends_the_old_one(sandbox: Sandbox) -> None:
     assert refresh(sandbox, client_id, fresh["refresh_token"]).ok
 
 
+def test_a_replaced_refresh_token_can_stay_good_for_a_while(sandbox: Sandbox) -> None:
+    client_id, token = agentic(sandbox)
+    sandbox.fault("rotate_refresh_token", "token", times=1, broker="robinhood", grace=30)
+    fresh = refresh(sandbox, client_id, token["refresh_token"]).json()
+    assert refresh(sandbox, client_id, token["refresh_token"]).ok
+    sandbox.advance(30)
+    assert refresh(sandbox, client_id, token["refresh_token"]).json() == {"error": "invalid_grant"}
+    assert refresh(sandbox, client_id, fresh["refresh_token"]).ok
+
+
 def test_revocation_by_the_person_ends_refreshing(sandbox: Sandbox) -> None:
     client_id, token = agentic(sandbox)
     sandbox.end_tokens(broker="robinhood", revoke=True)

@@ -56,6 +56,16 @@ SCHWAB_APP_KEY: str = env.str("SCHWAB_APP_KEY", "")
 SCHWAB_APP_SECRET: str = env.str("SCHWAB_APP_SECRET", "")
 SCHWAB_CALLBACK_URL: str = env.str("SCHWAB_CALLBACK_URL", f"{BASE_URL}/connections/callback/schwab")
 ROBINHOOD_CALLBACK_URL: str = env.str("ROBINHOOD_CALLBACK_URL", f"{BASE_URL}/connections/callback/robinhood")
+ROBINHOOD_PRIVATE_LOGIN: bool = env.bool("ROBINHOOD_PRIVATE_LOGIN", False)  # unofficial: read docs/robinhood.md first
+IBKR_CONSUMER_KEY: str = env.str("IBKR_CONSUMER_KEY", "")
+IBKR_SIGNING_KEY: str = env.str("IBKR_SIGNING_KEY", "")  # PEM text, or the path of a file with it
+IBKR_ENCRYPTION_KEY: str = env.str("IBKR_ENCRYPTION_KEY", "")
+IBKR_DH_PRIME: str = env.str("IBKR_DH_PRIME", "")  # hex, PEM text, or a path
+IBKR_REALM: str = env.str("IBKR_REALM", "limited_poa")
+IBKR_CALLBACK_URL: str = env.str("IBKR_CALLBACK_URL", f"{BASE_URL}/connections/callback/ibkr")
+ALPACA_CLIENT_ID: str = env.str("ALPACA_CLIENT_ID", "")
+ALPACA_CLIENT_SECRET: str = env.str("ALPACA_CLIENT_SECRET", "")
+ALPACA_CALLBACK_URL: str = env.str("ALPACA_CALLBACK_URL", f"{BASE_URL}/connections/callback/alpaca")
 BROKER_READ_TIMEOUT: float = env.float("BROKER_READ_TIMEOUT", 60.0)  # Schwab's wide windows often take over 30 s
 SYNC_INTERVAL = timedelta(hours=env.float("SYNC_INTERVAL_HOURS", 6.0))  # how old a connection's data may get
 SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose worker is silent for so long goes on

@@ -5,7 +5,16 @@ from typing import ClassVar
 from django.contrib import admin
 
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from connections.models import Account, Authorization, Connection, ConnectionEvent, ExpiryNotice
+from connections.models import (
+    Account,
+    AppCredentials,
+    Authorization,
+    Connection,
+    ConnectionEvent,
+    ExpiryNotice,
+    OfferedAccount,
+    UnfinishedRevocation,
+)
 
 
 @admin.register(Connection)
@@ -59,3 +68,28 @@ class ExpiryNoticeAdmin(ReadOnlyAdmin):
     list_filter = ("channel", "hours_before")
     search_fields = ("connection__user__email", "connection__label")
     list_select_related = ("connection",)
+
+
+@admin.register(OfferedAccount)
+class OfferedAccountAdmin(ReadOnlyAdmin):
+    list_display = ("name", "mask", "kind", "currency", "connection", "declined_at")
+    search_fields = ("name", "mask", "connection__user__email")
+    list_select_related = ("connection",)
+
+
+@admin.register(AppCredentials)
+class AppCredentialsAdmin(ReadOnlyAdmin):
+    list_display = ("method", "environment", "owner", "hint", "changed_at")
+    list_filter = ("method", "environment")
+    search_fields = ("owner__email",)
+    list_select_related = ("owner",)
+    exclude = ("sealed_values",)
+
+
+@admin.register(UnfinishedRevocation)
+class UnfinishedRevocationAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "label", "user", "broker", "attempts", "next_try_at", "gave_up_at")
+    list_filter = ("broker", "gave_up_at")
+    search_fields = ("label", "user__email")
+    list_select_related = ("user",)
+    exclude = ("sealed_grant",)

@@ -19,3 +19,9 @@ class DifferentLogin(NotAllowed):
     """The renewal was done with another login of the broker than the connection belongs to."""
 
     code = "different_login"
+
+
+class CountedTwice(NotAllowed):
+    """Another connection of the person brings the same account already."""
+
+    code = "counted_twice"

@@ -5,12 +5,12 @@ from urllib.parse import urlsplit
 
 from django import forms
 
-from connections.brokers import BROKERS, BrokerEntry
+from connections.brokers import BrokerEntry, offered
 from connections.brokers.records import AuthMethod
 
 
 class ConnectForm(forms.Form):
-    method = forms.ChoiceField(choices=[(method.value, entry.broker.label) for method, entry in BROKERS.items()])
+    method = forms.ChoiceField(choices=lambda: [(entry.method.value, entry.broker.label) for entry in offered()])
 
     def clean_method(self) -> AuthMethod:
         return AuthMethod(self.cleaned_data["method"])
@@ -23,9 +23,9 @@ class KeysForm(forms.Form):
         super().__init__(data)
         for field in entry.fields:
             look = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
-            widget = forms.PasswordInput(attrs=look) if field.is_secret else forms.TextInput(attrs=look)
+            kind = forms.Textarea if field.is_long else forms.PasswordInput if field.is_secret else forms.TextInput
             self.fields[field.name] = forms.CharField(
-                label=field.label, help_text=field.help, max_length=8000, widget=widget
+                label=field.label, help_text=field.help, max_length=8000, widget=kind(attrs=look)
             )
 
 

@@ -6,21 +6,31 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from connections import credentials
+from connections.app_models import AppCredentials, Environment, UnfinishedRevocation
 from connections.brokers.records import AccountKind, AuthMethod, Broker
 from connections.states import ConnectionState, Reason, reason_for
 
+__all__ = [
+    "EPOCH",
+    "Account",
+    "AppCredentials",
+    "Authorization",
+    "Connection",
+    "ConnectionEvent",
+    "Environment",
+    "ExpiryNotice",
+    "OfferedAccount",
+    "UnfinishedRevocation",
+]
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # "never held": a lease compares, so it is never null
-
-
-class Environment(models.TextChoices):
-    LIVE = "live", "Live"
-    SANDBOX = "sandbox", "Sandbox"
 
 
 class ConnectionQuerySet(models.QuerySet["Connection"]):
@@ -50,7 +60,7 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
         return next(label for label in itertools.chain([broker.label], numbered) if label not in taken)
 
     def for_cards(self) -> Self:
-        return self.prefetch_related("accounts").order_by("broker", "created_at")
+        return self.prefetch_related("accounts", "offered_accounts").order_by("broker", "created_at")
 
 
 class Connection(models.Model):
@@ -60,7 +70,18 @@ class Connection(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="connections")
     broker = models.CharField(max_length=20, choices=Broker.choices)
     method = models.CharField(max_length=20, choices=AuthMethod.choices)
+    history_method = models.CharField(
+        max_length=20, choices=AuthMethod.choices, blank=True, help_text="Where transactions come from, if elsewhere."
+    )
     environment = models.CharField(max_length=10, choices=Environment.choices)
+    app = models.ForeignKey(
+        AppCredentials,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="connections",
+        help_text="The registration its access was given to; empty: the environment's, or none is needed.",
+    )
     label = models.CharField(max_length=80)
     state = models.CharField(max_length=20, choices=ConnectionState.choices, default=ConnectionState.PENDING_AUTH)
     reason_code = models.CharField(max_length=40, blank=True, default="not_signed_in")
@@ -80,7 +101,7 @@ class Connection(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["user", "broker", "method", "environment", "broker_user_key"],
+                fields=["user", "broker", "environment", "broker_user_key"],
                 condition=~Q(broker_user_key=""),
                 name="one_connection_per_broker_login",
             )
@@ -128,17 +149,34 @@ class AccountQuerySet(models.QuerySet["Account"]):
         return self.filter(closed_on=None)
 
 
-class Account(models.Model):
-    """One account at a broker. `external_id` is the broker's own id and stays the same over reconnects."""
+class ListedAccount(models.Model):
+    """What a broker says about one account. `external_id` is its own id and stays the same over reconnects."""
 
-    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="accounts")
     external_id = models.CharField(max_length=128)
     mask = models.CharField(max_length=8, blank=True, help_text="The last characters of the number, for people.")
     name = models.CharField(max_length=120)
     kind = models.CharField(max_length=10, choices=AccountKind.choices, default=AccountKind.UNKNOWN)
     currency = models.CharField(max_length=3, default="USD")
-    closed_on = models.DateField(null=True, blank=True)
+    aliases = ArrayField(
+        models.CharField(max_length=128), default=list, blank=True, help_text="Other numbers the broker has for it."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.name} ...{self.mask}" if self.mask else self.name
+
+
+class Account(ListedAccount):
+    """One account at a broker whose books the hub keeps."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="accounts")
+    closed_on = models.DateField(null=True, blank=True)
+    unlisted_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when the broker does not list it any more: closed, or not shared."
+    )
 
     objects = AccountQuerySet.as_manager()
 
@@ -148,8 +186,18 @@ class Account(models.Model):
             models.UniqueConstraint(fields=["connection", "external_id"], name="one_account_per_external_id")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.name} ...{self.mask}" if self.mask else self.name
+
+class OfferedAccount(ListedAccount):
+    """An account the broker lists that the person has not added yet: opened later, or left out on purpose."""
+
+    connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="offered_accounts")
+    declined_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["connection", "id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["connection", "external_id"], name="one_offer_per_external_id")
+        ]
 
 
 class Authorization(models.Model):
@@ -161,6 +209,8 @@ class Authorization(models.Model):
         max_length=64, blank=True, help_text="SHA-256 of the nonce in the browser session; empty when begun by API."
     )
     sealed_kept = models.BinaryField(default=b"", blank=True, editable=False)
+    is_prepared = models.BooleanField(default=False, help_text="Holds a key pair the hub made, not a sign-in.")
+    app = models.ForeignKey(AppCredentials, null=True, blank=True, on_delete=models.CASCADE)
     redirect_uri = models.CharField(max_length=500)
     expires_at = models.DateTimeField()
     used_at = models.DateTimeField(null=True, blank=True)

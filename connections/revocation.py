@@ -6,6 +6,7 @@ import structlog
 from django.conf import settings
 
 from brokerhub.kernel.errors import HubError
+from connections import app_keys
 from connections.brokers import BROKERS
 from connections.brokers.base import Revokes
 from connections.brokers.records import AuthMethod
@@ -33,7 +34,7 @@ def revoke(connection: Connection) -> Revocation:
         return Revocation.NOT_OFFERED
     sign_in = BROKERS[AuthMethod(connection.method)].sign_in
     try:
-        way = sign_in()
+        way = sign_in(app_keys.of(connection))
         if not isinstance(way, Revokes):
             return Revocation.NOT_OFFERED
         if connection.environment != settings.ENVIRONMENT:  # its keys are for another server

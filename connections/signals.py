@@ -3,7 +3,8 @@
 from django.dispatch import Signal
 
 connected = Signal()
-"""After a sign-in is complete: `connection`, `first` (False when an old connection was renewed in place)."""
+"""After a sign-in is complete: `connection`, `first` (False when an old connection was renewed in place), `anew` (True
+when transactions now come by another way, so that all of them have to be read again)."""
 
 leaving = Signal()
 """First of all inside the transaction that disconnects: `connection`. Whoever works with it stops here."""

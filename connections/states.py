@@ -78,6 +78,10 @@ REASONS: dict[str, Reason] = {
     "refresh_refused": Reason("{broker} no longer accepts this connection's sign-in.", "Sign in again"),
     "access_refused": Reason("{broker} refused access even after a renewed sign-in.", "Sign in again"),
     "keys_refused": Reason("{broker} no longer accepts the keys of this connection.", "Enter new keys"),
+    "renewal_interrupted": Reason(
+        "The hub was interrupted while it renewed this sign-in, and {broker} accepts each renewal once.",
+        "Sign in again",
+    ),
     "credentials_unreadable": Reason("The stored sign-in can no longer be read.", "Sign in again"),
     "app_credentials_refused": Reason("{broker} refused the hub's own app key. An administrator has to mend it."),
     "rate_limit": Reason("{broker} allows only so many requests. The hub waits and goes on by itself."),

@@ -13,6 +13,7 @@ from uuid import UUID
 import structlog
 from django.utils import timezone
 
+from connections import app_keys
 from connections.brokers import BROKERS
 from connections.brokers.base import BrokerUnavailable, Grant, NeedsReauth
 from connections.brokers.records import AuthMethod
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=120)  # longer than one token call may take
 WATCH_SECONDS = 125.0
+HISTORY = "history"  # in a connection's secrets: the keys by which its transactions are read, which no renewal touches
 RENEW_AHEAD = timedelta(minutes=5)
 
 
@@ -67,7 +69,7 @@ class StoredGrants:
         raise BrokerUnavailable("Another process is still renewing this sign-in.")
 
     def _row(self) -> Connection:
-        connection = Connection.objects.filter(pk=self.connection_id).first()
+        connection = Connection.objects.select_related("app").filter(pk=self.connection_id).first()
         if connection is None:
             raise NeedsReauth("This connection has been removed.", reason_code="not_signed_in")
         return connection
@@ -81,12 +83,13 @@ class StoredGrants:
                 return
             read = Connection.objects.filter(pk=connection.pk, sealed_credentials=connection.sealed_credentials)
             try:
-                grant = BROKERS[AuthMethod(connection.method)].sign_in().refresh(grant)
+                grant = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
             except NeedsReauth:
                 if read.exists():
                     raise
                 return  # signed in again meanwhile, which ends the old refresh token
-            connection.seal_credentials(grant.secrets)
+            kept = {HISTORY: secrets[HISTORY]} if HISTORY in (secrets := connection.read_credentials()) else {}
+            connection.seal_credentials(grant.secrets | kept)
             saved = read.update(
                 sealed_credentials=connection.sealed_credentials, access_expires_at=grant.access_expires_at
             )

@@ -19,7 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
 from connections import connection_manager
-from connections.brokers import BROKERS
+from connections.brokers import BROKERS, offered
 from connections.brokers.base import BrokerError, KeysRefused
 from connections.brokers.records import Broker
 from connections.forms import ConnectForm, DisconnectForm, KeysForm, LabelForm, PastedAddressForm
@@ -59,7 +59,7 @@ def connection_new(request: HtmxRequest) -> HttpResponse:
             user=request.user, broker=BROKERS[method].broker, method=method
         )
         return _to_broker(request, connection)
-    return TemplateResponse(request, "connections/connection_new.html", {"entries": BROKERS.values(), "form": form})
+    return TemplateResponse(request, "connections/connection_new.html", {"entries": offered(), "form": form})
 
 
 @login_required

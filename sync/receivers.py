@@ -5,7 +5,7 @@ from typing import Any
 from connections import signals
 from connections.models import Connection
 from sync import sync_service
-from sync.models import ParkedRow, SyncRun, Trigger
+from sync.models import ParkedRow, SyncCursor, SyncRun, Trigger
 
 
 def connect() -> None:
@@ -14,8 +14,13 @@ def connect() -> None:
     signals.erasing.connect(erase_runs, dispatch_uid="sync.erase")
 
 
-def start_sync(*, connection: Connection, **_: Any) -> None:
-    """A finished sign-in is followed by a sync: the first one reads the whole history."""
+def start_sync(*, connection: Connection, anew: bool = False, **_: Any) -> None:
+    """A finished sign-in is followed by a sync: the first one, and the first by another way, reads the whole history.
+
+    Rows that both ways tell have the same ids and stay single.
+    """
+    if anew:
+        SyncCursor.objects.filter(account__connection=connection).delete()
     sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.CONNECT)
 
 

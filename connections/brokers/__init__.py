@@ -8,9 +8,13 @@ from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers import ibkr_flex, robinhood, robinhood_oauth, schwab
-from connections.brokers.base import Connector, Grants, KeyField, SignIn
+from connections.brokers.base import AppKeys, Connector, Grants, KeyField, SignIn
 from connections.brokers.records import AuthMethod, Broker
 from connections.brokers.transport import BrokerSession, Wire
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +26,21 @@ class BrokerEntry:
 
     broker: Broker
     method: AuthMethod
-    sign_in: Callable[[], SignIn]
-    connector: Callable[[UUID | None, Grants], Connector]
+    sign_in: Callable[[AppKeys], SignIn]
+    connector: Callable[[UUID | None, Grants, AppKeys], Connector]
     delivers: str
     before: str
     after_disconnect: str
     fields: tuple[KeyField, ...] = ()
     steps: tuple[str, ...] = ()  # how to come by the keys, one sentence each
+    warnings: tuple[str, ...] = ()  # shown before, to be taken seriously
+    is_offered: Callable[[], bool] = _always  # whether this hub offers it to people
+    accounts_chosen_there: bool = False  # the person ticks accounts on the broker's page: what comes back is wanted
+    history_by: AuthMethod | None = None  # the way of the same broker that tells transactions, where this one does not
+    app_fields: tuple[KeyField, ...] = ()  # the hub's registration at the broker; the first is public
+    app_from_settings: Callable[[], dict[str, str]] = dict
+    app_missing: str = ""  # a sentence that names the settings
+    check_app: Callable[[dict[str, str]], dict[str, str]] = dict
 
 
 class NotConfigured(NotAllowed):
@@ -37,25 +49,24 @@ class NotConfigured(NotAllowed):
     code = "broker_not_configured"
 
 
-def _schwab_sign_in() -> SignIn:
-    if not (settings.SCHWAB_APP_KEY and settings.SCHWAB_APP_SECRET):
-        raise NotConfigured("Charles Schwab is not set up here yet: SCHWAB_APP_KEY and SCHWAB_APP_SECRET are missing.")
-    return schwab.SchwabSignIn(settings.SCHWAB_APP_KEY, settings.SCHWAB_APP_SECRET, settings.SCHWAB_CALLBACK_URL)
+def _schwab_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
+    wire = schwab.wire(app["app_key"], connection_id)
+    return schwab.Schwab(BrokerSession(wire=wire, base_url=schwab.base_url(), grants=grants))
 
 
-def _schwab_connector(connection_id: UUID | None, grants: Grants) -> Connector:
-    return schwab.Schwab(BrokerSession(wire=schwab.wire(connection_id), base_url=schwab.base_url(), grants=grants))
+def _schwab_settings() -> dict[str, str]:
+    return {
+        "app_key": settings.SCHWAB_APP_KEY,
+        "app_secret": settings.SCHWAB_APP_SECRET,
+        "callback_url": settings.SCHWAB_CALLBACK_URL,
+    }
 
 
-def _flex_connector(connection_id: UUID | None, grants: Grants) -> Connector:
+def _flex_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
     return ibkr_flex.IbkrFlex(Wire(broker=Broker.IBKR, connection_id=connection_id), grants)
 
 
-def _robinhood_sign_in() -> SignIn:
-    return robinhood_oauth.RobinhoodSignIn(settings.ROBINHOOD_CALLBACK_URL)
-
-
-def _robinhood_connector(connection_id: UUID | None, grants: Grants) -> Connector:
+def _robinhood_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
     return robinhood.Robinhood(robinhood.session(connection_id, grants))
 
 
@@ -63,18 +74,23 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.SCHWAB_OAUTH: BrokerEntry(
         broker=Broker.SCHWAB,
         method=AuthMethod.SCHWAB_OAUTH,
-        sign_in=_schwab_sign_in,
+        sign_in=lambda app: schwab.SchwabSignIn(app["app_key"], app["app_secret"], app["callback_url"]),
         connector=_schwab_connector,
         delivers="Positions, balances and about six years of transactions, read-only.",
         before="You sign in on Charles Schwab's own page and choose the accounts to share. Your password stays there. "
         "Schwab asks for this sign-in again every seven days.",
         after_disconnect="The hub has deleted its keys. Charles Schwab offers no way to hand them back, so also remove "
         "the app under your security settings on schwab.com.",
+        accounts_chosen_there=True,
+        app_fields=schwab.APP_FIELDS,
+        app_from_settings=_schwab_settings,
+        app_missing="SCHWAB_APP_KEY and SCHWAB_APP_SECRET are missing.",
+        check_app=schwab.check_app,
     ),
     AuthMethod.IBKR_FLEX: BrokerEntry(
         broker=Broker.IBKR,
         method=AuthMethod.IBKR_FLEX,
-        sign_in=ibkr_flex.FlexKeys,
+        sign_in=lambda app: ibkr_flex.FlexKeys(),
         connector=_flex_connector,
         delivers="Positions, cash in every currency and about five years of transactions, read-only, as of the evening "
         "before.",
@@ -88,7 +104,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.ROBINHOOD_OAUTH: BrokerEntry(
         broker=Broker.ROBINHOOD,
         method=AuthMethod.ROBINHOOD_OAUTH,
-        sign_in=_robinhood_sign_in,
+        sign_in=lambda app: robinhood_oauth.RobinhoodSignIn(settings.ROBINHOOD_CALLBACK_URL),
         connector=_robinhood_connector,
         delivers="Positions, balances and the orders of shares, options and coins, read-only. Robinhood does not tell "
         "dividends, transfers, interest, splits and what became of options at their end this way.",
@@ -100,3 +116,8 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         "Robinhood; that ends the access of every app you have connected there.",
     ),
 }
+
+
+def offered() -> list[BrokerEntry]:
+    """The ways to connect that this hub offers, in the order people see them."""
+    return [entry for entry in BROKERS.values() if entry.is_offered()]

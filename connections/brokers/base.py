@@ -1,9 +1,10 @@
 """What every broker's connector looks like from outside, and the errors it may raise."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Protocol, runtime_checkable
+from uuid import UUID
 
 from brokerhub.kernel.errors import HubError
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
@@ -45,6 +46,12 @@ class BrokerUnavailable(BrokerError):
         self.retry_at = retry_at
 
 
+class UnderMaintenance(BrokerUnavailable):
+    """The broker says itself that it is under maintenance, until `retry_at` if it names an end."""
+
+    code = "broker_maintenance"
+
+
 class RateLimited(BrokerUnavailable):
     """The broker's or our own budget is used up until `retry_at`."""
 
@@ -82,6 +89,18 @@ class KeyField:
     label: str
     help: str
     is_secret: bool = True
+    is_long: bool = False  # a key file's text, over several lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppKeys:
+    """The hub's registration as an app at one broker. A grant is bound to the app it was given to. Never printed."""
+
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    id: UUID | None = None  # of the stored AppCredentials; None: out of the environment, or the broker needs none
+
+    def __getitem__(self, name: str) -> str:
+        return self.values[name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +125,25 @@ class Begun:
 
     def __repr__(self) -> str:
         return "Begun()"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What the hub has made and the person copies to the broker's page: a public key, never a secret."""
+
+    label: str
+    value: str
+    help: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A dialogue goes on: something to ask the person, or nothing but to wait and look again."""
+
+    text: str
+    kept: dict[str, str] = field(repr=False)  # secrets for the next step; they are sealed into the page, never stored
+    fields: tuple[KeyField, ...] = ()
+    poll_seconds: int | None = None  # without fields: how often to look
 
 
 class SignIn(Protocol):
@@ -134,6 +172,26 @@ class Revokes(Protocol):
     def revoke(self, grant: Grant) -> None:
         """End the grant at the broker; one that has ended before is no error. Raises BrokerError."""
         ...
+
+
+@runtime_checkable
+class PreparesKeys(Protocol):
+    """A way of signing in where the hub makes a key pair first, whose public half the person brings to the broker."""
+
+    def prepare(self) -> dict[str, str]:
+        """Fresh secrets, kept sealed until the person is back with what the broker gave for them."""
+        ...
+
+    def shown(self, kept: Mapping[str, str]) -> tuple[Shown, ...]: ...
+
+
+@runtime_checkable
+class Dialogue(Protocol):
+    """A way of signing in that asks one thing after the other. Each call is one action of the person, never retried."""
+
+    def open(self, answer: Mapping[str, str]) -> "Grant | Question": ...
+
+    def reply(self, kept: Mapping[str, str], answer: Mapping[str, str]) -> "Grant | Question": ...
 
 
 class Grants(Protocol):

@@ -17,13 +17,19 @@ class Broker(TextChoices):
     SCHWAB = "schwab", "Charles Schwab"
     ROBINHOOD = "robinhood", "Robinhood"
     IBKR = "ibkr", "Interactive Brokers"
+    ALPACA = "alpaca", "Alpaca"
     OTHER = "other", "Another broker"
 
 
 class AuthMethod(TextChoices):
     SCHWAB_OAUTH = "schwab_oauth", "Official sign-in"
     ROBINHOOD_OAUTH = "robinhood_oauth", "Official sign-in"
+    ROBINHOOD_CRYPTO = "robinhood_crypto", "Crypto API key"
+    ROBINHOOD_LOGIN = "robinhood_login", "Unofficial login"
+    IBKR_OAUTH = "ibkr_oauth", "Official sign-in"
+    IBKR_KEYS = "ibkr_keys", "Your own API keys"
     IBKR_FLEX = "ibkr_flex", "Flex query"
+    ALPACA_OAUTH = "alpaca_oauth", "Official sign-in"
     FILE = "file", "By file"
 
 
@@ -95,6 +101,8 @@ class AccountRecord:
     name: str
     kind: AccountKind
     currency: str
+    aliases: tuple[str, ...] = ()  # other numbers the broker has for it: two connections that share one count it twice
+    closed: bool = False  # the broker says so; one it does not list at all may be closed or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from django.utils import timezone
 from oauthlib.oauth2 import OAuth2Error
 from requests.auth import HTTPBasicAuth
 
+from brokerhub.kernel.config import ConfigurationError, check_schwab_callback
 from connections.brokers import schwab_rows
 from connections.brokers.auth import MeteredOAuth2Session, pkce
 from connections.brokers.base import (
@@ -24,6 +25,8 @@ from connections.brokers.base import (
     BrokerError,
     BrokerUnavailable,
     Grant,
+    KeyField,
+    KeysRefused,
     NeedsReauth,
     Refused,
     UnexpectedReply,
@@ -56,9 +59,35 @@ def base_url() -> str:
     return f"{settings.BROKERS_SANDBOX_URL}/schwab" if settings.BROKERS_SANDBOX_URL else LIVE_URL
 
 
-def wire(connection_id: Any = None) -> Wire:
+APP_FIELDS = (
+    KeyField(
+        name="app_key", label="App key", help="Of your app at developer.schwab.com, once it is Ready For Use.",
+        is_secret=False,
+    ),
+    KeyField(name="app_secret", label="App secret", help="It stands beside the key."),
+    KeyField(
+        name="callback_url", label="Callback URL", help="Letter by letter as it is registered for the app.",
+        is_secret=False,
+    ),
+)  # fmt: skip
+
+
+def check_app(values: dict[str, str]) -> dict[str, str]:
+    """App keys that can be right. Raises KeysRefused."""
+    for name in ("app_key", "app_secret"):
+        if not (values[name].isascii() and values[name].isalnum()):
+            raise KeysRefused("Letters and digits only. Copy it once more from developer.schwab.com.", field=name)
+    if not settings.BROKERS_SANDBOX_URL:
+        try:
+            check_schwab_callback(values["callback_url"])
+        except ConfigurationError as error:
+            raise KeysRefused(str(error), field="callback_url") from error
+    return values
+
+
+def wire(app_key: str, connection_id: Any = None) -> Wire:
     """The metered way to Schwab; its budget is shared by all connections of one app key."""
-    owner = hashlib.sha256(settings.SCHWAB_APP_KEY.encode()).hexdigest()[:16]
+    owner = hashlib.sha256(app_key.encode()).hexdigest()[:16]
     return Wire(
         broker=Broker.SCHWAB,
         connection_id=connection_id,
@@ -109,7 +138,7 @@ class SchwabSignIn:
 
     def _session(self, operation: Operation) -> MeteredOAuth2Session:
         return MeteredOAuth2Session(
-            wire(), operation, judge_token, client_id=self.app_key, redirect_uri=self.redirect_uri
+            wire(self.app_key), operation, judge_token, client_id=self.app_key, redirect_uri=self.redirect_uri
         )
 
     def _auth(self) -> HTTPBasicAuth:

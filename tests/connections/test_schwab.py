@@ -87,7 +87,7 @@ def test_the_app_secret_is_not_printed():
 def test_a_login_without_a_name_is_nobodys(answering, key):
     answer = b'{"accounts": [], "streamerInfo": [{"schwabClientCustomerId": %b}]}' % key
     session = BrokerSession(
-        wire=schwab.wire(), base_url=answering(whole(answer, JSON)), grants=FreshGrant(some_grant())
+        wire=schwab.wire("the-key"), base_url=answering(whole(answer, JSON)), grants=FreshGrant(some_grant())
     )
     with pytest.raises(UnexpectedReply, match="whose login"):
         schwab.Schwab(session).identity()

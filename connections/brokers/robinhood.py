@@ -80,15 +80,9 @@ class Robinhood:
     _listed: list[Row] = field(default_factory=list)  # the accounts: asked for once, a connector lives for one run
 
     def identity(self) -> Identity:
-        """No tool names the login. A grant opens all accounts of a person, so the first account stands for it.
-
-        Numbers are given out in rising order: the smallest stays the smallest when an account is opened or closed.
-        """
         with understood("accounts"):
             numbers = [str(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
-        if not numbers:
-            raise UnexpectedReply("Robinhood did not say whose login this is.")
-        return Identity(broker_user_key=min(numbers, key=lambda number: (len(number), number)))
+        return Identity(broker_user_key=robinhood_rows.owner(numbers))
 
     def accounts(self) -> list[AccountRecord]:
         with understood("accounts"):

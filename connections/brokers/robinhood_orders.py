@@ -8,10 +8,18 @@ where a row tells them, or the net amount, they are read.
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connections.brokers.records import AssetClass, ParkedRecord, RecordStatus, TransactionKind, TransactionRecord
+from connections.brokers.records import (
+    AssetClass,
+    InstrumentRecord,
+    ParkedRecord,
+    RecordStatus,
+    TransactionKind,
+    TransactionRecord,
+)
 from connections.brokers.robinhood_rows import (
     CENT,
     CONTRACT,
@@ -66,16 +74,21 @@ def _each(orders: Iterable[Row], read: Callable[[Row], list[TransactionRecord]])
             yield ParkedRecord(external_id=order["id"], reason=str(odd), raw=order)
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         raise ValueError("a time without a zone")
     return when.astimezone(UTC)
 
 
-def shares(orders: Iterable[Row]) -> Records:
+def _by_symbol(order: Row) -> InstrumentRecord:
+    return share(order["symbol"])
+
+
+def shares(orders: Iterable[Row], *, named: Callable[[Row], InstrumentRecord] = _by_symbol) -> Records:
+    """`named` tells an order's share where its row does not; it may raise NotUnderstood."""
     with understood("orders of shares"):
-        yield from _each(orders, _share_order)
+        yield from _each(orders, partial(_share_order, named=named))
 
 
 def options(orders: Iterable[Row]) -> Records:
@@ -110,15 +123,15 @@ def _side(row: Row) -> tuple[TransactionKind, int]:
 
 def _when(row: Row) -> dict[str, Any]:
     """Time and market date of an execution; the broker's own date where it tells one."""
-    moment = _moment(row["timestamp"])
-    told = row.get("trade_date")
+    moment = moment_of(row["timestamp"])
+    told = row.get("trade_date") or row.get("trade_execution_date")
     return {
         "occurred_at": moment,
         "traded_on": date.fromisoformat(told) if told else moment.astimezone(NEW_YORK).date(),
     }
 
 
-def _share_order(order: Row) -> list[TransactionRecord]:
+def _share_order(order: Row, *, named: Callable[[Row], InstrumentRecord]) -> list[TransactionRecord]:
     filled, executions = number(order["cumulative_quantity"]), rows(order, "executions")
     status = _status(order, filled)
     if sum((number(each["quantity"]) for each in executions), ZERO) != filled:
@@ -126,17 +139,20 @@ def _share_order(order: Row) -> list[TransactionRecord]:
     if not executions:
         return []
     kind, sign = _side(order)
-    records = []
+    thing, records = named(order), []
     for each in executions:
         quantity, price, fees = number(each["quantity"]), number(each["price"]), number(each["fees"])
-        gross, when = -sign * cents(quantity * price), _when(each)
+        moved, when, settles = maybe(each, "rounded_notional"), _when(each), each.get("settlement_date")
+        gross = -sign * (cents(quantity * price) if moved is None else moved)
         records.append(
             TransactionRecord(
                 external_id=f"{order['id']}:{each['id']}",
                 kind=kind,
                 subtype="reinvest" if order.get("placed_agent") == "drip" else "",
-                settled_on=us_settlement_date(when["traded_on"], AssetClass.EQUITY),
-                instrument=share(order["symbol"]),
+                settled_on=date.fromisoformat(settles)
+                if settles
+                else us_settlement_date(when["traded_on"], AssetClass.EQUITY),
+                instrument=thing,
                 quantity=sign * quantity,
                 price=price,
                 gross_amount=gross,
@@ -270,7 +286,7 @@ def _coin_order(order: Row) -> list[TransactionRecord]:
             currency="USD",
             status=status,
             raw=order,
-            **_when({"timestamp": max(times, key=_moment)}),
+            **_when({"timestamp": max(times, key=moment_of)}),
         )
     ]
 

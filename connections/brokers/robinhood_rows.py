@@ -130,6 +130,18 @@ def option(chain_symbol: str, contract: Row, multiplier: Decimal | None) -> Inst
 # --- Accounts, positions, balances ------------------------------------------------------------------------------------
 
 
+def owner(numbers: Iterable[str]) -> str:
+    """The account that stands for a login, which no row names. Raises UnexpectedReply when there is none.
+
+    A sign-in opens all accounts of a person. Numbers are given out in rising order: the smallest stays the smallest
+    when an account is opened or closed.
+    """
+    smallest = min(numbers, key=lambda number: (len(number), number), default=None)
+    if smallest is None:
+        raise UnexpectedReply("Robinhood did not say whose login this is.")
+    return smallest
+
+
 def account(row: Row) -> AccountRecord:
     own, word = str(row["account_number"]), row["brokerage_account_type"]
     if not own:
@@ -171,13 +183,19 @@ def _position(
     )
 
 
-def share_position(row: Row, prices: Mapping[str, Decimal]) -> PositionRecord | None:
-    """None for a position that is over. An average of 0 is how some held positions say that it is not known."""
+def share_position(
+    row: Row, prices: Mapping[str, Decimal], thing: InstrumentRecord | None = None
+) -> PositionRecord | None:
+    """None for a position that is over. An average of 0 is how some held positions say that it is not known.
+
+    `thing` is the share where more is known of it than the row's symbol.
+    """
     quantity = number(row["quantity"])
     if not quantity:
         return None
-    cost = maybe(row, "average_buy_price") or None
-    return _position(row, share(row["symbol"]), quantity, cost, prices.get(row["symbol"]))
+    cost = maybe(row, "average_buy_price") or maybe(row, "clearing_average_cost") or None
+    thing = thing or share(row["symbol"])
+    return _position(row, thing, quantity, cost, prices.get(thing.symbol))
 
 
 def option_position(row: Row, contract: Row, prices: Mapping[str, Decimal]) -> PositionRecord | None:
@@ -218,7 +236,8 @@ def share_prices(quotes: Iterable[Row]) -> dict[str, Decimal]:
     prices = {}
     for row in quotes:
         quote = row.get("quote") or row
-        price = maybe(quote, "last_non_reg_trade_price") or maybe(quote, "last_trade_price")
+        outside = maybe(quote, "last_non_reg_trade_price") or maybe(quote, "last_extended_hours_trade_price")
+        price = outside or maybe(quote, "last_trade_price")
         if price and quote.get("has_traded", True):
             prices[quote["symbol"]] = price
     return prices

@@ -236,19 +236,11 @@ def _store(
     if locked is None:  # erased, or another sign-in of the same login took its place
         raise SignInFailed("The connection was removed during the sign-in. Please connect once more.")
     connection = locked
-    if connection.broker_user_key and connection.broker_user_key != broker_user_key:
+    if connection.broker_user_key and not _is_login(connection, signed, broker_user_key, accounts):
         raise _different(connection, accounts)
-    known = (
-        Connection.objects.select_for_update()
-        .filter(
-            user=user,
-            broker=connection.broker,
-            environment=connection.environment,
-            broker_user_key=broker_user_key,
-        )
-        .exclude(pk=connection.pk)
-        .first()
-    )
+    others = Connection.objects.for_user(user).filter(broker=connection.broker, environment=connection.environment)
+    others = others.exclude(pk=connection.pk).exclude(broker_user_key="")
+    known = next((one for one in others if _is_login(one, signed, broker_user_key, accounts)), None)
     refuse_double(known or connection, accounts)
     if known is not None:
         connection.delete()  # never signed in: it holds nothing
@@ -271,6 +263,20 @@ def _store(
     move(connection, S.CONNECTED, action="signed_in" if first else "signed_in_again", actor=actor)
     _tell(connection, first=first, anew=anew)
     return connection
+
+
+def _is_login(connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord]) -> bool:
+    """Whether `connection` belongs to the login that has just signed in.
+
+    Where all ids of a broker change with the app registration, only what people see of the accounts can tell.
+    """
+    if connection.broker_user_key == broker_user_key:
+        return True
+    if not (signed.entry.ids_per_app and connection.method == signed.entry.method and connection.app != signed.app):
+        return False
+    old = {(account.mask, account.kind) for account in connection.accounts.current()}
+    new = {(account.number_mask, account.kind.value) for account in accounts}
+    return bool(old) and (old <= new or new <= old)
 
 
 def _carried_over(connection: Connection, entry: BrokerEntry) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class BrokerEntry:
     warnings: tuple[str, ...] = ()  # shown before, to be taken seriously
     is_offered: Callable[[], bool] = _always  # whether this hub offers it to people
     accounts_chosen_there: bool = False  # the person ticks accounts on the broker's page: what comes back is wanted
+    ids_per_app: bool = False  # the broker's ids of login and accounts differ from one app registration to another
     history_by: AuthMethod | None = None  # the way of the same broker that tells transactions, where this one does not
     app_fields: tuple[KeyField, ...] = ()  # the hub's registration at the broker; the first is public
     app_from_settings: Callable[[], dict[str, str]] = dict
@@ -82,6 +83,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         after_disconnect="The hub has deleted its keys. Charles Schwab offers no way to hand them back, so also remove "
         "the app under your security settings on schwab.com.",
         accounts_chosen_there=True,
+        ids_per_app=True,
         app_fields=schwab.APP_FIELDS,
         app_from_settings=_schwab_settings,
         app_missing="SCHWAB_APP_KEY and SCHWAB_APP_SECRET are missing.",

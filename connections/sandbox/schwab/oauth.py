@@ -24,7 +24,7 @@ from connections.sandbox.schwab.authority import (
     RefreshRefused,
     SignIn,
 )
-from connections.sandbox.schwab.registration import APP_KEY, APP_SECRET
+from connections.sandbox.schwab.registration import APP_SECRET, APPS
 from connections.sandbox.schwab.side import SCHWAB
 from connections.sandbox.world import WORLD
 
@@ -59,7 +59,7 @@ def authorize(request: HttpRequest, exchange: Exchange) -> HttpResponse:
 
 def _problem(query: Any) -> str | None:
     """Why the app cannot be let in, for the page; the broker itself would loop back to its login."""
-    if query.get("client_id") != APP_KEY:
+    if query.get("client_id") not in APPS:
         return "No app with this app key is registered here."
     if query.get("redirect_uri") not in SCHWAB.callbacks:
         return "The callback address is not one the app was registered with. It is compared letter by letter."
@@ -170,10 +170,10 @@ def _app(request: HttpRequest) -> str:
         pair = base64.b64decode(encoded, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         pair = ""
-    expected = f"{APP_KEY}:{APP_SECRET}"
-    if scheme.lower() != "basic" or not constant_time_compare(pair, expected):
+    app_key, _, secret = pair.partition(":")
+    if scheme.lower() != "basic" or not constant_time_compare(secret, APPS.get(app_key) or "no such app"):
         raise Refusal(401, {"error": "invalid_client", "error_description": "Unauthorized"})
-    return APP_KEY
+    return app_key
 
 
 def _for_code(request: HttpRequest, exchange: Exchange, app_key: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.utils import timezone
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import storage_from_string
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from requests.auth import AuthBase
 from tenacity import (
     RetryCallState,
@@ -52,7 +52,7 @@ log = structlog.get_logger(__name__)
 CONNECT_TIMEOUT = 10.0
 TOTAL_DEADLINE = 150.0  # seconds for one answer with all its retries; the last read may overrun it by its timeout
 ATTEMPTS = 3
-SHORT_WAIT = 5.0  # seconds: a longer wait parks the run instead of holding a worker
+SHORT_WAIT = 6.0  # seconds: a longer wait parks the run instead of holding a worker
 DEFAULT_RATE_LIMIT_WAIT = 60.0
 LONGEST_WAIT = 24 * 3600.0  # a broker that asks for more is asked again after a day
 CAN_WAIT = {Operation.HOLDINGS, Operation.TRANSACTIONS, Operation.PROBE}  # a sign-in's code lives for half a minute
@@ -67,15 +67,17 @@ class Budget:
     period: int
     owner: str
     reserve: int = 0  # of `limit`: calls that what can wait leaves to people who are signing in
+    is_exact: bool = False  # where one call too many is punished: never more in any period, wherever it begins
 
     @property
     def item(self) -> RateLimitItem:
         return RateLimitItemPerSecond(self.limit, self.period, namespace="broker")
 
 
-@lru_cache(maxsize=1)
-def _limiter() -> SlidingWindowCounterRateLimiter:
-    return SlidingWindowCounterRateLimiter(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
+@lru_cache(maxsize=2)
+def _limiter(is_exact: bool) -> RateLimiter:
+    kind = MovingWindowRateLimiter if is_exact else SlidingWindowCounterRateLimiter
+    return kind(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
 
 
 class BearerAuth(AuthBase):
@@ -207,13 +209,15 @@ class Wire:
         *,
         judge: Judge = judge,
         deadline: float | None = None,
+        pace: Budget | None = None,
     ) -> Reply:
         """One attempt: `send()`, read, judge, tell. Raises BrokerError; `send` must pass `stream=True`.
 
-        `deadline` is on the clock of `time.monotonic`; None is TOTAL_DEADLINE from now.
+        `deadline` is on the clock of `time.monotonic`; None is TOTAL_DEADLINE from now. `pace` is a budget that this
+        endpoint has beside the broker's own.
         """
         breaker.check(self.broker, operation)
-        remaining = self._spend(operation)
+        remaining = self._spend(operation, pace)
         with self._told(operation, remaining) as attempt:
             reply = _reply(send(), attempt.clock + TOTAL_DEADLINE if deadline is None else deadline)
             attempt.reply = reply
@@ -238,19 +242,31 @@ class Wire:
         finally:
             self._tell(operation, attempt)
 
-    def _spend(self, operation: Operation) -> int | None:
-        """Take one call from the shared budget; what is left of it. Raises RateLimited when there is none."""
-        if self.budget is None:
-            return None
-        item, owner = self.budget.item, f"{self.broker.value}:{self.budget.owner}"
-        kept_free = self.budget.reserve if operation in CAN_WAIT else 0
-        if not _limiter().test(item, owner, cost=1 + kept_free) or not _limiter().hit(item, owner):
-            reset = _limiter().get_window_stats(item, owner).reset_time
-            raise RateLimited(
-                f"The hub has used up what {self.broker.label} allows for now.",
-                retry_at=timezone.now() + timedelta(seconds=max(1.0, reset - time.time())),
-            )
-        return int(_limiter().get_window_stats(item, owner).remaining)
+    def _spend(self, operation: Operation, pace: Budget | None) -> int | None:
+        """Take one call from the shared budgets; what is left of the broker's. Raises RateLimited, and takes none then.
+
+        Two processes may both find the last call free; one of them gets it, and the other has spent its pace in vain.
+        """
+        budgets = [budget for budget in (self.budget, pace) if budget is not None]
+        for take in (False, True):
+            for budget in budgets:
+                self._ask(budget, operation, take=take)
+        return self._left(self.budget)[1] if self.budget else None
+
+    def _ask(self, budget: Budget, operation: Operation, *, take: bool) -> None:
+        limiter, owner = _limiter(budget.is_exact), f"{self.broker.value}:{budget.owner}"
+        kept_free = budget.reserve if operation in CAN_WAIT else 0
+        if limiter.hit(budget.item, owner) if take else limiter.test(budget.item, owner, cost=1 + kept_free):
+            return
+        raise RateLimited(
+            f"The hub has used up what {self.broker.label} allows for now.",
+            retry_at=timezone.now() + timedelta(seconds=max(1.0, self._left(budget)[0] - time.time())),
+        )
+
+    def _left(self, budget: Budget) -> tuple[float, int]:
+        """(when there is more, what is left)"""
+        stats = _limiter(budget.is_exact).get_window_stats(budget.item, f"{self.broker.value}:{budget.owner}")
+        return stats.reset_time, int(stats.remaining)
 
     def _tell(self, operation: Operation, attempt: _Attempt) -> None:
         reply = attempt.reply
@@ -328,19 +344,30 @@ class BrokerSession:
     sign: Callable[[Grant], AuthBase] = BearerAuth
     judge: Judge = judge
 
-    def get(self, path: str, *, operation: Operation, params: Mapping[str, str] | None = None) -> Any:
+    def get(
+        self,
+        path: str,
+        *,
+        operation: Operation,
+        params: Mapping[str, str] | None = None,
+        pace: Budget | None = None,
+    ) -> Any:
         """The parsed answer. Retries what time may mend, renews the grant once on 401. Raises BrokerError."""
+        attempt = partial(self._once, path, operation, params, pace)
         grant = self.grants.current()
         try:
-            return self._patiently(path, grant, operation, params)
+            return patiently(partial(attempt, grant)).data
         except NeedsReauth:
-            return self._patiently(path, self.grants.renew(refused=grant), operation, params)
-
-    def _patiently(self, path: str, grant: Grant, operation: Operation, params: Mapping[str, str] | None) -> Any:
-        return patiently(partial(self._once, path, grant, operation, params)).data
+            return patiently(partial(attempt, self.grants.renew(refused=grant))).data
 
     def _once(
-        self, path: str, grant: Grant, operation: Operation, params: Mapping[str, str] | None, deadline: float
+        self,
+        path: str,
+        operation: Operation,
+        params: Mapping[str, str] | None,
+        pace: Budget | None,
+        grant: Grant,
+        deadline: float,
     ) -> Reply:
         def send() -> requests.Response:
             return self.wire.session.get(
@@ -353,4 +380,4 @@ class BrokerSession:
                 stream=True,
             )
 
-        return self.wire.exchange(operation, send, deadline=deadline, judge=self.judge)
+        return self.wire.exchange(operation, send, deadline=deadline, judge=self.judge, pace=pace)

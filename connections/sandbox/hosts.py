@@ -14,6 +14,8 @@ BY_HOST = {  # host name -> the prefix below which the sandbox has it
     "minerva.robinhood.com": "/robinhood/minerva",
     "trading.robinhood.com": "/robinhood/trading",
     "agent.robinhood.com": "/robinhood/agent",
+    "app.alpaca.markets": "/alpaca",
+    "api.alpaca.markets": "/alpaca",
     **dict.fromkeys(
         (
             "api.ibkr.com",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
 
-from connections.sandbox import stories, stories_abroad, stories_at_robinhood
+from connections.sandbox import stories, stories_abroad, stories_at_alpaca, stories_at_robinhood
 from connections.sandbox.book import Account, Event
 from connections.sandbox.diary import Diary, activity_ids
 from connections.sandbox.market import Market
@@ -46,7 +46,10 @@ class People:
             "schwab": stories.maria, "robinhood": stories_at_robinhood.maria, "ibkr": stories_abroad.maria,
         }  # fmt: skip
         self._add(maria(), of_maria, until)
-        self._add(james(), {"schwab": stories.james, "robinhood": stories_at_robinhood.james}, until)
+        of_james = {
+            "schwab": stories.james, "robinhood": stories_at_robinhood.james, "alpaca": stories_at_alpaca.james,
+        }  # fmt: skip
+        self._add(james(), of_james, until)
 
     def get(self, login: str) -> Person | None:
         return self._people.get(login.strip().lower())
@@ -98,4 +101,5 @@ def maria() -> Person:
 def james() -> Person:
     account = Account(number="70355128", broker="schwab", name="Brokerage", margin=False, plain_names=True)
     robinhood = Account(number="518337206", broker="robinhood", name="Robinhood individual", margin=False)
-    return Person("james", "James", "Okafor", [account, robinhood])
+    alpaca = Account(number="817204465", broker="alpaca", name="Alpaca individual", margin=True)
+    return Person("james", "James", "Okafor", [account, robinhood, alpaca])

@@ -33,6 +33,7 @@ urlpatterns = [
     path("robinhood/", include("connections.sandbox.robinhood.urls")),
     path(".well-known/oauth-protected-resource/robinhood/agent/mcp/trading", oauth.protected_resource),
     path(".well-known/oauth-authorization-server/robinhood/agent/mcp/trading", oauth.authorization_server),
+    path("alpaca/", include("connections.sandbox.alpaca.urls")),
     path("ibkr/", include("connections.sandbox.ibkr.urls")),
     path("", include("connections.sandbox.ibkr.urls")),  # as ibind and ibflex are pointed here
     path("", include("connections.sandbox.schwab.urls")),  # api.schwabapi.com

@@ -1,17 +1,20 @@
 # The commands for users and developers. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fmt bench lock clean
+.PHONY: help run test endurance lint fmt bench lock clean
 BIN := .venv/bin
 TEMPLATES := $(wildcard templates */templates)
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: .venv/.installed ## Start the hub with everything it needs, until Ctrl-C
 	@exec $(BIN)/python -m brokerhub.launcher
 
 test: .venv/.installed-dev ## Run all tests
 	$(BIN)/pytest
+
+endurance: .venv/.installed-dev ## Run the tests that take minutes
+	$(BIN)/pytest -n0 -m endurance
 
 lint: .venv/.installed-dev ## Check style, types, templates and migrations
 	$(BIN)/ruff check

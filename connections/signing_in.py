@@ -19,7 +19,7 @@ from connections.brokers import BROKERS, BrokerEntry
 from connections.brokers.base import AppKeys, Dialogue, Grant, KeysRefused, NeedsReauth, PreparesKeys, Question, Shown
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
-from connections.models import AppCredentials, Connection
+from connections.models import EPOCH, AppCredentials, Connection
 from connections.moves import move, note
 from connections.states import ConnectionState
 from connections.tokens import HISTORY, FreshGrant
@@ -256,6 +256,7 @@ def _store(
     connection.app = signed.app
     connection.seal_credentials(signed.grant.secrets | _carried_over(connection, entry))
     connection.method = entry.method
+    connection.refresh_held_until = EPOCH  # how a renewal of the sign-in before ends is of no account any more
     connection.save()
     save_accounts(connection, accounts, signed_in=True)
     if anew:

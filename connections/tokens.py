@@ -3,29 +3,49 @@
 Single flight without a lock held over HTTP: one guarded UPDATE takes a lease on the row, the winner calls the broker
 and saves what it gets before anybody uses it; the others watch the row until the new grant is there. What the winner
 gets is saved only over the sign-in it renewed: a new sign-in, or none any more, always stands.
+
+`refresh_held_until` is the lease and the memory of how the last renewal ended. In the future: a renewal is under way.
+EPOCH: the stored grant is the last one the broker gave. In the past: a renewal was cut off, and nobody knows whether
+the broker has given another one. If it refuses the stored one then, the renewal that was cut off is the reason.
 """
 
+import random
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import structlog
+from django.db import DatabaseError, transaction
+from django.db import connection as database
 from django.utils import timezone
 
+from brokerhub.kernel.errors import NotAllowed
 from connections import app_keys
 from connections.brokers import BROKERS
-from connections.brokers.base import BrokerUnavailable, Grant, NeedsReauth
+from connections.brokers.base import AppCredentialsRefused, BrokerUnavailable, Grant, NeedsReauth, RateLimited, Refused
 from connections.brokers.records import AuthMethod
 from connections.credentials import CredentialsUnreadable
 from connections.models import EPOCH, Connection
 
 log = structlog.get_logger(__name__)
 
-LEASE = timedelta(seconds=120)  # longer than one token call may take
+LEASE = timedelta(seconds=20)  # others wait so long for a process that died, and many a grace window is no longer
+PROLONG_SECONDS = 5.0  # a lease is prolonged while its holder lives: a token call may take longer
 WATCH_SECONDS = 125.0
-HISTORY = "history"  # in a connection's secrets: the keys by which its transactions are read, which no renewal touches
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # seconds between two looks at the row
 RENEW_AHEAD = timedelta(minutes=5)
+HISTORY = "history"  # in a connection's secrets: the keys by which its transactions are read, which no renewal touches
+NOTHING_GIVEN = (
+    AppCredentialsRefused,
+    NotAllowed,
+    RateLimited,
+    Refused,
+)  # the stored grant is as good as before
 
 
 def read_grant(connection: Connection) -> Grant:
@@ -43,6 +63,21 @@ def read_grant(connection: Connection) -> Grant:
     return Grant(secrets=secrets, access_expires_at=connection.access_expires_at, authorization_expires_at=ends)
 
 
+def _renewable(grant: Grant) -> dict[str, Any]:
+    """The part of its secrets that a renewal replaces."""
+    return {name: value for name, value in grant.secrets.items() if name != HISTORY}
+
+
+def _is_held(connection: Connection | None, grant: Grant) -> bool:
+    """Whether the row still holds the sign-in `grant` is from, not renewed since."""
+    if connection is None:
+        return False
+    try:
+        return _renewable(read_grant(connection)) == _renewable(grant)
+    except NeedsReauth:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class StoredGrants:
     """The grants of one stored connection, for a BrokerSession. Reads the row each time: others may have renewed it."""
@@ -55,17 +90,18 @@ class StoredGrants:
 
     def renew(self, *, refused: Grant) -> Grant:
         """A grant other than `refused`: what another process has just saved, or a fresh one. Raises BrokerError."""
-        give_up = time.monotonic() + WATCH_SECONDS
+        give_up, pause = time.monotonic() + WATCH_SECONDS, FIRST_PAUSE
         while time.monotonic() < give_up:
             connection = self._row()
             grant = read_grant(connection)
-            if grant.secrets != refused.secrets:
+            if _renewable(grant) != _renewable(refused):
                 return grant
-            lease = _take_lease(connection)
-            if lease is None:
-                time.sleep(0.2)  # somebody else is at it
-            else:
+            lease = _Lease.take(connection)
+            if lease is not None:
                 self._renew_holding(lease, refused)
+                continue
+            time.sleep(random.uniform(pause / 2, pause))  # somebody else is at it; not all look at the same moment
+            pause = min(pause * 1.5, LONGEST_PAUSE)
         raise BrokerUnavailable("Another process is still renewing this sign-in.")
 
     def _row(self) -> Connection:
@@ -74,35 +110,102 @@ class StoredGrants:
             raise NeedsReauth("This connection has been removed.", reason_code="not_signed_in")
         return connection
 
-    def _renew_holding(self, lease: datetime, refused: Grant) -> None:
+    def _renew_holding(self, lease: "_Lease", refused: Grant) -> None:
         """Renew and save. Leaves the row alone when it changed under the call: the caller reads what it holds now."""
+        mark: datetime | None = None  # whatever ends the call now, its outcome is not known
         try:
-            connection = self._row()
-            grant = read_grant(connection)
-            if grant.secrets != refused.secrets:
-                return
-            read = Connection.objects.filter(pk=connection.pk, sealed_credentials=connection.sealed_credentials)
-            try:
-                grant = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
-            except NeedsReauth:
-                if read.exists():
-                    raise
-                return  # signed in again meanwhile, which ends the old refresh token
-            kept = {HISTORY: secrets[HISTORY]} if HISTORY in (secrets := connection.read_credentials()) else {}
-            connection.seal_credentials(grant.secrets | kept)
-            saved = read.update(
-                sealed_credentials=connection.sealed_credentials, access_expires_at=grant.access_expires_at
-            )
-            log.info("access_renewed", connection_id=str(connection.pk), saved=bool(saved))
+            with lease.prolonged():
+                mark = self._exchange(lease, refused)
+        except NOTHING_GIVEN:
+            mark = lease.before
+            raise
+        except NeedsReauth:
+            mark = EPOCH
+            raise
         finally:
-            Connection.objects.filter(pk=self.connection_id, refresh_held_until=lease).update(refresh_held_until=EPOCH)
+            lease.give_back(timezone.now() if mark is None else mark)
+
+    def _exchange(self, lease: "_Lease", refused: Grant) -> datetime:
+        """The mark to leave behind. Raises BrokerError."""
+        connection = self._row()
+        if not _is_held(connection, refused):
+            return lease.before
+        grant = read_grant(connection)
+        try:
+            fresh = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
+        except NeedsReauth as error:
+            if not _is_held(self._row(), grant):
+                return EPOCH  # signed in again meanwhile, which ends the old refresh token
+            if lease.is_in_doubt and error.reason_code == "refresh_refused":
+                raise NeedsReauth(str(error), reason_code="renewal_interrupted") from error
+            raise
+        saved = self._save(fresh, over=grant)
+        log.info("access_renewed", connection_id=str(self.connection_id), saved=saved)
+        return EPOCH
+
+    @transaction.atomic
+    def _save(self, fresh: Grant, *, over: Grant) -> bool:
+        connection = Connection.objects.select_for_update().filter(pk=self.connection_id).first()
+        if connection is None or not _is_held(connection, over):
+            return False
+        kept = {name: value for name, value in connection.read_credentials().items() if name == HISTORY}
+        connection.seal_credentials(fresh.secrets | kept)
+        connection.access_expires_at = fresh.access_expires_at
+        connection.save(update_fields=["sealed_credentials", "access_expires_at"])
+        return True
 
 
-def _take_lease(connection: Connection) -> datetime | None:
-    now = timezone.now()
-    until = now + LEASE
-    taken = Connection.objects.filter(pk=connection.pk, refresh_held_until__lt=now).update(refresh_held_until=until)
-    return until if taken else None
+@dataclass(slots=True)
+class _Lease:
+    """The right to renew one connection. It runs out by itself soon after the process that holds it has died."""
+
+    connection_id: UUID
+    until: datetime
+    before: datetime  # the mark it replaced
+
+    @classmethod
+    def take(cls, connection: Connection) -> "_Lease | None":
+        """None while somebody else has it, or was faster."""
+        now, before = timezone.now(), connection.refresh_held_until
+        lease = cls(connection.pk, until=now + LEASE, before=before)
+        return lease if before < now and lease._swap(before, lease.until) else None
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the renewal before this one was cut off."""
+        return self.before != EPOCH
+
+    def give_back(self, mark: datetime) -> None:
+        self._swap(self.until, mark)
+
+    @contextmanager
+    def prolonged(self) -> Iterator[None]:
+        """Keeps the lease while the block runs, by a thread that ends with it, and with the process."""
+        over = threading.Event()
+
+        def prolong() -> None:
+            while not over.wait(PROLONG_SECONDS):
+                until = timezone.now() + LEASE
+                try:
+                    if not self._swap(self.until, until):
+                        return  # it ran out before this, and somebody else has it
+                    self.until = until
+                except DatabaseError:
+                    log.warning("lease_not_prolonged", connection_id=str(self.connection_id), exc_info=True)
+                finally:
+                    database.close()
+
+        thread = threading.Thread(target=prolong, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+    def _swap(self, held: datetime, until: datetime) -> bool:
+        row = Connection.objects.filter(pk=self.connection_id, refresh_held_until=held)
+        return row.update(refresh_held_until=until) == 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ if TYPE_CHECKING:
     from tests.plugins.sandbox_server import Sandbox
 
 
-@pytest.fixture
-def unpaced(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
+def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     """Interactive Brokers and Robinhood allow any number of calls, and the hub knows it."""
     from connections.brokers import ibkr_flex, robinhood_oauth
 
@@ -21,3 +20,8 @@ def unpaced(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ibkr_flex, "CALLS_PER_MINUTE", 100_000)
     monkeypatch.setattr(ibkr_flex, "BETWEEN_CALLS", 0.0)
     monkeypatch.setattr(ibkr_flex, "PAUSES", (0.0,) * 4)
+
+
+@pytest.fixture
+def unpaced(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
+    lift_pacing(sandbox, monkeypatch)

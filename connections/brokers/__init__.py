@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
-from connections.brokers import ibkr_flex, robinhood, robinhood_oauth, schwab
+from connections.brokers import alpaca, ibkr_flex, robinhood, robinhood_crypto, robinhood_oauth, schwab
 from connections.brokers.base import AppKeys, Connector, Grants, KeyField, SignIn
 from connections.brokers.records import AuthMethod, Broker
 from connections.brokers.transport import BrokerSession, Wire
@@ -71,6 +71,23 @@ def _robinhood_connector(connection_id: UUID | None, grants: Grants, app: AppKey
     return robinhood.Robinhood(robinhood.session(connection_id, grants))
 
 
+def _crypto_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
+    return robinhood_crypto.RobinhoodCrypto(robinhood_crypto.session(connection_id, grants))
+
+
+def _alpaca_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
+    wire, url = alpaca.wire(connection_id), alpaca.base_url()
+    return alpaca.Alpaca(BrokerSession(wire=wire, base_url=url, grants=grants, judge=alpaca.judge_data))
+
+
+def _alpaca_settings() -> dict[str, str]:
+    return {
+        "client_id": settings.ALPACA_CLIENT_ID,
+        "client_secret": settings.ALPACA_CLIENT_SECRET,
+        "callback_url": settings.ALPACA_CALLBACK_URL,
+    }
+
+
 BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.SCHWAB_OAUTH: BrokerEntry(
         broker=Broker.SCHWAB,
@@ -116,6 +133,33 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         "lead you back, your login does not have it yet. It offers it for personal use.",
         after_disconnect="The hub has deleted its keys. Also end its access on the page of the Agentic account at "
         "Robinhood; that ends the access of every app you have connected there.",
+    ),
+    AuthMethod.ROBINHOOD_CRYPTO: BrokerEntry(
+        broker=Broker.ROBINHOOD,
+        method=AuthMethod.ROBINHOOD_CRYPTO,
+        sign_in=lambda app: robinhood_crypto.CryptoKeys(),
+        connector=_crypto_connector,
+        delivers=robinhood_crypto.DELIVERS,
+        before=robinhood_crypto.BEFORE,
+        warnings=robinhood_crypto.WARNINGS,
+        after_disconnect=robinhood_crypto.AFTER_DISCONNECT,
+        fields=robinhood_crypto.FIELDS,
+        steps=robinhood_crypto.STEPS,
+    ),
+    AuthMethod.ALPACA_OAUTH: BrokerEntry(
+        broker=Broker.ALPACA,
+        method=AuthMethod.ALPACA_OAUTH,
+        sign_in=lambda app: alpaca.AlpacaSignIn(app["client_id"], app["client_secret"], app["callback_url"]),
+        connector=_alpaca_connector,
+        delivers="Positions, balances and the whole history of one live account, read-only: executions, dividends, "
+        "fees, transfers, splits and what became of options.",
+        before="You sign in on Alpaca's own page and allow the hub to read. It asks for no right to trade. The access "
+        "has no end until you take it back. Paper accounts are left out.",
+        after_disconnect="The hub has deleted its keys. Alpaca offers no way to hand them back, so also remove the app "
+        "among the connected apps of your Alpaca dashboard.",
+        app_fields=alpaca.APP_FIELDS,
+        app_from_settings=_alpaca_settings,
+        app_missing="ALPACA_CLIENT_ID and ALPACA_CLIENT_SECRET are missing.",
     ),
 }
 

@@ -28,3 +28,23 @@ def connect_robinhood(sandbox: "Sandbox") -> "Callable[..., Connection]":
         return connection_manager.complete_oauth(user=user, answer=answer, broker=Broker.ROBINHOOD)
 
     return make
+
+
+@pytest.fixture
+def connect_coins(sandbox: "Sandbox") -> "Callable[..., Connection]":
+    """Brings the hub's public key to Robinhood and types the API key it gives, through the hub's service."""
+    from connections import connection_manager
+    from connections.brokers.records import AuthMethod, Broker
+    from connections.models import Connection
+
+    def make(user: "User", login: str = "maria", connection: Connection | None = None) -> Connection:
+        method = AuthMethod.ROBINHOOD_CRYPTO
+        connection = connection or connection_manager.create_connection(
+            user=user, broker=Broker.ROBINHOOD, method=method
+        )
+        [shown] = connection_manager.prepare_keys(connection=connection)
+        given = sandbox.control("robinhood/keys", login=login, public_key=shown.value)
+        keys = {"api_key": given["api_key"]}
+        return connection_manager.connect_with_keys(user=user, method=method, keys=keys, connection=connection)
+
+    return make

@@ -28,7 +28,7 @@ SEALED = {"totp": "secret", "recovery_codes": "seed"}  # the key in each kind's 
 
 
 def rotate_factors() -> Rotation:
-    """Put every second factor under the first of CREDENTIALS_KEYS, as `rotate_connections` does for sign-ins."""
+    """Put every second factor under the first of CREDENTIALS_KEYS, as `rotate_all` does for other secrets."""
     result = Rotation()
     for factor in Authenticator.objects.filter(type__in=SEALED).iterator():
         name = SEALED[factor.type]

@@ -1,4 +1,4 @@
-"""A server for what the sandbox never says: answers byte by byte as a test writes them."""
+"""A server for what the sandbox never says, and what happens in the middle of a renewal."""
 
 import socket
 import threading
@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from connections.brokers.base import Grant
+from connections.brokers.calls import Operation, call_finished
 
 
 def whole(body, *headers, status=b"200 OK"):
@@ -45,6 +46,22 @@ def answering():
     yield start
     for open_socket in [*servers, *lines]:
         open_socket.close()
+
+
+@pytest.fixture
+def meanwhile():
+    """`meanwhile(act)` runs `act` once, after the broker has answered a renewal and before the hub has saved it."""
+
+    def arrange(act):
+        def answered(call, **_):
+            if call.operation is Operation.REFRESH:
+                call_finished.disconnect(dispatch_uid="meanwhile")
+                act()
+
+        call_finished.connect(answered, weak=False, dispatch_uid="meanwhile")
+
+    yield arrange
+    call_finished.disconnect(dispatch_uid="meanwhile")
 
 
 def some_grant():

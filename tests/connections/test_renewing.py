@@ -197,22 +197,6 @@ def test_many_who_meet_an_expired_token_renew_it_once(connect, person, sandbox):
     assert len(renewals(sandbox)) == 1
 
 
-@pytest.fixture
-def meanwhile():
-    """`meanwhile(act)` runs `act` once, after the broker has answered a renewal and before the hub has saved it."""
-
-    def arrange(act):
-        def answered(call, **_):
-            if call.operation is Operation.REFRESH:
-                call_finished.disconnect(dispatch_uid="meanwhile")
-                act()
-
-        call_finished.connect(answered, weak=False, dispatch_uid="meanwhile")
-
-    yield arrange
-    call_finished.disconnect(dispatch_uid="meanwhile")
-
-
 def test_a_renewal_that_ends_after_disconnecting_brings_no_key_back(connect, person, meanwhile):
     connection = connect(person)
     meanwhile(lambda: connection_manager.disconnect(connection=Connection.objects.get(), actor=person))

@@ -1,15 +1,17 @@
 """A new key takes over all secrets while the hub is at work, and the old one can go."""
 
-from datetime import timedelta
+import threading
 
 import pytest
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.apps import apps
 from django.core.management import CommandError, call_command
-from django.utils import timezone
+from django.db import connection as database
+from django.db import transaction
 
 from connections import connection_manager, rotation
-from connections.models import EPOCH, Connection
+from connections.models import Connection
 
 OLD, NEW = b"o" * 32, b"n" * 32
 
@@ -60,16 +62,41 @@ def test_a_key_that_is_gone_is_said_and_the_secret_left_alone(under_the_old_key,
     assert bytes(Connection.objects.get().sealed_credentials) == before
 
 
-def test_a_row_that_is_being_renewed_is_left_until_that_is_over(under_the_old_key, settings, monkeypatch):
+def test_a_renewal_under_way_is_kept_whatever_key_it_finds(under_the_old_key, settings, meanwhile):
+    before = secrets_of(under_the_old_key)
     settings.CREDENTIALS_KEYS = {"new": NEW, "old": OLD}
-    before = bytes(Connection.objects.get().sealed_credentials)
-    Connection.objects.update(refresh_held_until=timezone.now() + timedelta(minutes=2))
-    visits = []
+    meanwhile(lambda: call_command("rotate_credentials"))
+    connection_manager.refresh_credentials(under_the_old_key)
+    settings.CREDENTIALS_KEYS = {"new": NEW}
+    assert secrets_of(under_the_old_key) != before
 
-    def end_of_the_renewal(_seconds):
-        assert bytes(Connection.objects.get().sealed_credentials) == before
-        visits.append(Connection.objects.update(refresh_held_until=EPOCH))
 
-    monkeypatch.setattr("time.sleep", end_of_the_renewal)
-    assert rotation.rotate_connections().moved == 1
-    assert visits == [1]
+@pytest.mark.django_db(transaction=True)
+def test_a_row_somebody_has_locked_is_moved_when_it_is_let_go(under_the_old_key, settings):
+    settings.CREDENTIALS_KEYS = {"new": NEW, "old": OLD}
+    done = []
+
+    def rotate():
+        try:
+            done.append(rotation.rotate_all()["Sign-ins"].moved)
+        finally:
+            database.close()
+
+    rotating = threading.Thread(target=rotate)
+    with transaction.atomic():
+        Connection.objects.select_for_update().get()
+        rotating.start()
+        rotating.join(timeout=rotation.PAUSE_SECONDS)
+        assert done == []
+    rotating.join()
+    assert done == [1]
+
+
+def test_no_sealed_column_is_forgotten():
+    sealed = {
+        (model, field.name)
+        for model in apps.get_models()
+        for field in model._meta.get_fields()
+        if field.name.startswith("sealed_")
+    }
+    assert {(column.model, column.column) for column in rotation.SEALED} == sealed

@@ -5,20 +5,20 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from brokerhub import mfa
-from connections.rotation import rotate_connections
+from connections.rotation import rotate_all
 
 
 class Command(BaseCommand):
     help = (
         "Put a new key first in CREDENTIALS_KEYS, restart the hub, run this; then the old key can be taken out. "
-        "Sign-ins at brokers and second factors are moved; reading and renewing go on meanwhile."
+        "All stored secrets are moved; reading and renewing go on meanwhile."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        connections, factors = rotate_connections(), mfa.rotate_factors()
-        for name, done in (("Sign-ins", connections), ("Second factors", factors)):
+        rotations = rotate_all() | {"Second factors": mfa.rotate_factors()}
+        for name, done in rotations.items():
             self.stdout.write(
                 f"{name}: {done.moved} moved, {done.current} already there, {done.unreadable} unreadable."
             )
-        if connections.unreadable or factors.unreadable:
+        if any(done.unreadable for done in rotations.values()):
             raise CommandError("Some secrets can be read with none of the keys. Keep the old keys and look at the log.")

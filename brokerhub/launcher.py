@@ -20,7 +20,12 @@ from brokerhub.launcher_checks import CannotStart, check_database, check_port, c
 from brokerhub.supervisor import Supervisor
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-SANDBOX_APP = {"SCHWAB_APP_KEY": "sandbox0schwab0app0key0000000001", "SCHWAB_APP_SECRET": "sandboxsecret001"}
+SANDBOX_APP = {
+    "SCHWAB_APP_KEY": "sandbox0schwab0app0key0000000001",
+    "SCHWAB_APP_SECRET": "sandboxsecret001",
+    "ALPACA_CLIENT_ID": "sandbox0alpaca0client000000000001",
+    "ALPACA_CLIENT_SECRET": "sandboxalpacasecret01",
+}
 
 
 def main() -> int:
@@ -90,8 +95,12 @@ def children_environment(given: Mapping[str, str], port: int, sandbox_port: int)
     is_live = given.get("MODE") == "production" or given.get("SCHWAB_APP_KEY")
     environment.setdefault("BROKERS_SANDBOX_URL", "" if is_live else f"http://127.0.0.1:{sandbox_port}")
     if environment["BROKERS_SANDBOX_URL"]:
-        callback = f"{base_url.rstrip('/')}/connections/callback/schwab"
-        environment = SANDBOX_APP | {"SANDBOX_SCHWAB_CALLBACKS": f"https://127.0.0.1:8182,{callback}"} | environment
+        back = f"{base_url.rstrip('/')}/connections/callback"
+        callbacks = {
+            "SANDBOX_SCHWAB_CALLBACKS": f"https://127.0.0.1:8182,{back}/schwab",
+            "SANDBOX_ALPACA_CALLBACKS": f"{back}/alpaca",
+        }
+        environment = SANDBOX_APP | callbacks | environment
     return environment
 
 

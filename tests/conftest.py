@@ -25,6 +25,7 @@ SETTINGS = Path(embedded.__file__).with_name("settings.py")
 # What a user may set for the hub must not reach a test.
 HUB_VARIABLES = {
     "SANDBOX_PORT",
+    "SANDBOX_ALPACA_CALLBACKS",
     "SANDBOX_IBKR_CALLBACKS",
     "SANDBOX_IBKR_KEYS",
     "SANDBOX_SCHWAB_CALLBACKS",
@@ -68,9 +69,11 @@ def _set_environment(folder: Path) -> None:
         "VAR_DIR": str(folder),
         "DATABASE_URL": embedded.database_url(folder),
         "REDIS_URL": embedded.redis_url(folder),
-        # The app that the sandbox knows.
+        # The apps that the sandbox knows.
         "SCHWAB_APP_KEY": "sandbox0schwab0app0key0000000001",
         "SCHWAB_APP_SECRET": "sandboxsecret001",
+        "ALPACA_CLIENT_ID": "sandbox0alpaca0client000000000001",
+        "ALPACA_CLIENT_SECRET": "sandboxalpacasecret01",
         # Playwright's loop runs in the tests' thread, which Django would take for asynchronous code.
         "DJANGO_ALLOW_ASYNC_UNSAFE": "true",
     }

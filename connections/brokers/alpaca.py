@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import ClassVar, Self
+from typing import ClassVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -32,6 +32,11 @@ NEW_YORK = ZoneInfo("America/New_York")
 CALLS_PER_MINUTE = 180  # Alpaca allows 200 per account
 PAGE_SIZE = 100  # the most there is
 Verdict = tuple[Outcome, Attribution, base.BrokerError | None]
+APP_FIELDS = (
+    base.KeyField(name="client_id", label="Client ID", help="Of your OAuth app at Alpaca.", is_secret=False),
+    base.KeyField(name="client_secret", label="Client secret", help="It stands beside the ID."),
+    base.KeyField(name="callback_url", label="Callback URL", help="As it is registered there.", is_secret=False),
+)
 
 
 def base_url() -> str:
@@ -241,10 +246,6 @@ class Alpaca:
     broker: ClassVar = Broker.ALPACA
     look_back: ClassVar = timedelta(days=30)  # fees and withholding are entered later than they are dated
     history: ClassVar = timedelta(days=10 * 365)  # Alpaca's first customers came in 2018
-
-    @classmethod
-    def of(cls, connection_id: UUID | None, grants: base.Grants) -> Self:
-        return cls(BrokerSession(wire=wire(connection_id), base_url=base_url(), grants=grants, judge=judge_data))
 
     def identity(self) -> records.Identity:
         with understood(Broker.ALPACA, "account"):

@@ -221,6 +221,26 @@ def option_quotes(request: HttpRequest, exchange: Exchange) -> Any:
     return {"results": rows}
 
 
+# Coins
+
+
+@operation(ROBINHOOD, "quotes")
+def coin_quote(request: HttpRequest, exchange: Exchange, pair: str) -> Any:
+    """By the pair's id or its symbol, such as BTCUSD."""
+    caller(request)
+    today = WORLD.clock.today()
+    for symbol in COINS:
+        if pair in (pair_id(symbol), f"{symbol}USD"):
+            price = number(WORLD.market.price(symbol, today), 6)
+            named = ("ask_price", "bid_price", "mark_price", "high_price", "low_price")
+            return {
+                "symbol": f"{symbol}USD", "id": pair_id(symbol), **dict.fromkeys(named, price),
+                "open_price": number(previous_close(symbol, today), 6), "volume": "0.000000",
+                "updated_at": instant(at_new_york(last_open(today), 16)),
+            }  # fmt: skip
+    raise Refusal(404, NOT_FOUND)
+
+
 # The exchange
 
 

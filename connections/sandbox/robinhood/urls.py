@@ -59,6 +59,7 @@ api = [
     re_path(r"^quotes/?$", listing.quotes),
     re_path(r"^quotes/(?P<symbol>[A-Za-z.]+)/?$", listing.single_quote),
     re_path(r"^marketdata/options/?$", listing.option_quotes),
+    re_path(r"^marketdata/forex/quotes/(?P<pair>[0-9A-Za-z-]+)/?$", listing.coin_quote),
     re_path(r"^markets/XNYS/hours/(?P<on>[0-9-]+)/?$", listing.hours),
     UNKNOWN,
 ]

@@ -62,7 +62,8 @@ NOT_EXECUTED = {
     "locate_failed",
 }
 
-Records = Iterator[TransactionRecord | ParkedRecord]
+Record = TransactionRecord | ParkedRecord
+Records = Iterator[Record]
 
 
 def _each(orders: Iterable[Row], read: Callable[[Row], list[TransactionRecord]]) -> Records:

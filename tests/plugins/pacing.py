@@ -10,16 +10,19 @@ if TYPE_CHECKING:
 
 def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     """Interactive Brokers and Robinhood allow any number of calls, and the hub knows it."""
-    from connections.brokers import ibkr_flex, robinhood_oauth
+    from connections.brokers import ibkr_flex, ibkr_oauth, ibkr_web, robinhood_app, robinhood_oauth
 
     for broker in ("ibkr", "robinhood"):
         sandbox.limit(None, broker=broker)
     sandbox.control("ibkr/switches", flex_delay=0)
     monkeypatch.setattr(robinhood_oauth, "CALLS", 100_000)
+    monkeypatch.setattr(robinhood_app, "CALLS", 100_000)
     monkeypatch.setattr(robinhood_oauth, "SIGN_INS_PER_MINUTE", 100_000)
     monkeypatch.setattr(ibkr_flex, "CALLS_PER_MINUTE", 100_000)
     monkeypatch.setattr(ibkr_flex, "BETWEEN_CALLS", 0.0)
     monkeypatch.setattr(ibkr_flex, "PAUSES", (0.0,) * 4)
+    monkeypatch.setattr(ibkr_oauth, "CALLS_PER_SECOND", 100_000)
+    monkeypatch.setattr(ibkr_web, "LISTS", 100_000)
 
 
 @pytest.fixture

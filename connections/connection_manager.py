@@ -10,9 +10,9 @@ from django.db import transaction
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections import app_keys, authorizations
-from connections.account_list import save_accounts
+from connections.account_list import add_offered, decline_offered, save_accounts
 from connections.brokers import BROKERS, BrokerEntry
-from connections.brokers.base import BrokerError, BrokerUnavailable, Connector, RateLimited
+from connections.brokers.base import BrokerError, BrokerUnavailable, Connector, RateLimited, UnderMaintenance
 from connections.brokers.records import AuthMethod, Broker
 from connections.leaving import Receipt, disconnect, disconnect_counts
 from connections.models import Connection, ConnectionQuerySet
@@ -43,11 +43,13 @@ __all__ = [
     "Asked",
     "Receipt",
     "add_history",
+    "add_offered",
     "complete_oauth",
     "connect_with_keys",
     "connector_for",
     "converse",
     "create_connection",
+    "decline_offered",
     "disconnect",
     "disconnect_counts",
     "ensure_file_connection",
@@ -68,7 +70,7 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-MENDED_BY_RENEWAL = {"renewal_delayed", "app_credentials_refused"}  # reasons that only the token endpoint gives
+MENDED_BY_RENEWAL = {"renewal_delayed", "app_credentials_refused", "maintenance"}  # reasons the token endpoint gives
 S = ConnectionState
 
 
@@ -149,7 +151,7 @@ def refresh_credentials(connection: Connection) -> None:
         grant = read_grant(connection)
         StoredGrants(connection.pk).renew(refused=grant)
     except BrokerError as error:
-        if isinstance(error, BrokerUnavailable) and not isinstance(error, RateLimited):
+        if isinstance(error, BrokerUnavailable) and not isinstance(error, RateLimited | UnderMaintenance):
             settle(connection, S.ERROR, "renewal_delayed", until=error.retry_at)
         elif not isinstance(error, RateLimited):
             note_failure(connection, error)

@@ -15,6 +15,7 @@ from brokerhub.kernel.models import User
 from connections import credentials
 from connections.app_models import AppCredentials, Environment, UnfinishedRevocation
 from connections.brokers.records import AccountKind, AuthMethod, Broker
+from connections.stale import StalePart, stale_parts
 from connections.states import ConnectionState, Reason, reason_for
 
 __all__ = [
@@ -121,6 +122,11 @@ class Connection(models.Model):
     @property
     def reason(self) -> Reason:
         return reason_for(self.reason_code, broker=self.get_broker_display())
+
+    @property
+    def stale(self) -> list[StalePart]:
+        """What is not up to date, with the account, since when and why; empty when all is well."""
+        return list(stale_parts(self))
 
     @property
     def is_file(self) -> bool:

@@ -27,19 +27,27 @@ EXPIRING_AHEAD = timedelta(hours=48)
 S = ConnectionState
 
 
-def note_success(connection: Connection, *, failing_parts: dict[str, str] | None = None) -> None:
-    """After a sync: connected, ending soon, or degraded with the parts that failed ({part: since when})."""
+def note_success(
+    connection: Connection,
+    *,
+    failing_parts: dict[str, dict[str, str]] | None = None,
+    until: datetime | None = None,
+) -> None:
+    """After a sync: connected, ending soon, or degraded with the parts that failed, which are tried again at `until`.
+
+    `failing_parts` is {part: {"since": when it was last up to date, "reason": what went wrong}}.
+    """
     Connection.objects.filter(pk=connection.pk).update(
         last_success_at=timezone.now(), degraded_parts=failing_parts or {}
     )
     connection.refresh_from_db()  # a sign-in during the sync has moved the end of its authorisation
-    settle_working(connection)
+    settle_working(connection, until=until)
 
 
-def settle_working(connection: Connection) -> None:
+def settle_working(connection: Connection, *, until: datetime | None = None) -> None:
     ends = connection.authorization_expires_at
     if connection.degraded_parts:
-        settle(connection, S.DEGRADED, "parts_failing")
+        settle(connection, S.DEGRADED, "parts_failing", until=until)
     elif ends is not None and ends - timezone.now() < EXPIRING_AHEAD:
         settle(connection, S.EXPIRING, "authorization_expiring", until=ends)
     else:

@@ -6,6 +6,9 @@ connected = Signal()
 """After a sign-in is complete: `connection`, `first` (False when an old connection was renewed in place), `anew` (True
 when transactions now come by another way, so that all of them have to be read again)."""
 
+account_added = Signal()
+"""After the person has added an account that was offered: `connection`. Its history has not been read yet."""
+
 leaving = Signal()
 """First of all inside the transaction that disconnects: `connection`. Whoever works with it stops here."""
 

@@ -7,7 +7,7 @@ in one database transaction together with its cursor and the run's counts: `kill
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -17,10 +17,19 @@ from aggregation import ledger
 from aggregation.models import Source
 from brokerhub.kernel.errors import NotAllowed
 from connections import connection_manager
-from connections.brokers.base import BrokerUnavailable, Connector, RateLimited, Refused, UnexpectedReply
+from connections.brokers.base import (
+    BrokerUnavailable,
+    Connector,
+    NeedsReauth,
+    RateLimited,
+    Refused,
+    UnderMaintenance,
+    UnexpectedReply,
+)
 from connections.brokers.records import TransactionPage
-from connections.models import Account
+from connections.models import Account, Connection
 from sync import planning
+from sync.emptiness import refuse_empty_holdings, refuse_empty_transactions
 from sync.holds import Counts, Hold, PartState
 from sync.models import SyncCursor
 from sync.parking import park, resolve, split
@@ -34,18 +43,61 @@ class Part:
     key: str
     work: Callable[[], None]
 
+    @property
+    def kind(self) -> str:
+        return self.key.partition(":")[0]
+
+
+class PartsAway(BrokerUnavailable):
+    """One kind of question goes unanswered for now; the others were answered in the same run."""
+
+
+@dataclass(slots=True)
+class _Troubles:
+    """What went wrong in one go at a run without ending it."""
+
+    connection: Connection
+    away: dict[str, BrokerUnavailable] = field(default_factory=dict)  # by kind of part
+    is_grant_good: bool | None = None  # None: not asked yet
+
+    def note_away(self, kind: str, error: BrokerUnavailable) -> None:
+        """Raises `error` again when it is not about one kind of question only."""
+        if isinstance(error, RateLimited | UnderMaintenance) or self.away.keys() - {kind}:
+            raise error
+        self.away.setdefault(kind, error)
+
+    def note_unauthorized(self, error: NeedsReauth) -> None:
+        """After a refusal of access that a renewal has just given. Raises `error` when all access is refused.
+
+        Another endpoint asked with the same access tells: a broker refuses what the app has no product or the person
+        no permission for in the same words, and no sign-in would mend that (developer.schwab.com, troubleshooting).
+        """
+        if error.reason_code != "access_refused":
+            raise error
+        if self.is_grant_good is None:
+            try:
+                connection_manager.connector_for(self.connection).accounts()
+                self.is_grant_good = True
+            except NeedsReauth:
+                self.is_grant_good = False
+            except (UnexpectedReply, Refused):
+                self.is_grant_good = True  # it was let in
+        if not self.is_grant_good:
+            raise error
+
 
 def fetch(hold: Hold) -> None:
     """Fetch every part that this run has not fetched yet.
 
-    Raises NeedsReauth, RateLimited and BrokerUnavailable, which end or park the run; a part the broker refuses or
-    answers strangely is marked failed, and the others go on.
+    Raises NeedsReauth, RateLimited and BrokerUnavailable, which end or park the run, PartsAway when all else is done;
+    a part the broker refuses or answers strangely is marked failed, and the others go on.
     """
     connection = hold.run.connection
     if not connection.status.may_sync:
         raise NotAllowed(f"{connection.label} is not signed in any more. Sign in again, then sync.")
     connector = connection_manager.connector_for(connection)
-    accounts = _read_accounts(hold, connector)
+    troubles = _Troubles(connection)
+    accounts = _read_accounts(hold, connector, troubles)
     left = dict(zip(accounts, range(len(accounts), 0, -1), strict=True))
     parts = [
         *(Part(f"holdings:{account.pk}", _holdings_of(hold, connector, account)) for account in accounts),
@@ -54,57 +106,83 @@ def fetch(hold: Hold) -> None:
             for account in accounts
         ),
     ]
-    unavailable: BrokerUnavailable | None = None
     for part in parts:
-        if hold.is_done(part.key):
-            continue
-        try:
-            part.work()
-        except RateLimited:
-            raise
-        except BrokerUnavailable as error:
-            # One endpoint may be away while the others answer; two in one go mean the broker is away.
-            if unavailable is not None:
-                raise
-            unavailable = error
-            hold.part(part.key, PartState.WAITING, str(error))
-        except (UnexpectedReply, Refused) as error:
-            hold.part(part.key, PartState.FAILED, str(error))
-        else:
-            hold.part(part.key, PartState.DONE)
-    if unavailable is not None:
-        raise unavailable
+        if not hold.is_done(part.key):
+            _do(hold, part, troubles)
+    if troubles.away:
+        first = next(iter(troubles.away.values()))
+        raise PartsAway(str(first), retry_at=first.retry_at) from first
+
+
+def _do(hold: Hold, part: Part, troubles: _Troubles) -> None:
+    try:
+        part.work()
+    except BrokerUnavailable as error:
+        troubles.note_away(part.kind, error)
+        hold.part(part.key, PartState.WAITING, str(error))
+    except NeedsReauth as error:
+        troubles.note_unauthorized(error)
+        hold.part(part.key, PartState.FAILED, _not_permitted(hold))
+    except (UnexpectedReply, Refused) as error:
+        hold.part(part.key, PartState.FAILED, str(error))
+    else:
+        hold.part(part.key, PartState.DONE)
+
+
+def _not_permitted(hold: Hold) -> str:
+    broker = hold.run.connection.get_broker_display()
+    return f"{broker} does not open this part to the hub, though your sign-in is good (401)."
 
 
 # --- Accounts ---------------------------------------------------------------------------------------------------------
-def _read_accounts(hold: Hold, connector: Connector) -> list[Account]:
+def _read_accounts(hold: Hold, connector: Connector, troubles: _Troubles) -> list[Account]:
     """The connection's accounts, as the broker lists them now; the known ones when the list could not be read.
 
     An account the broker does not list any more keeps its rows and is named in a warning: it may be closed, or only
     left out at the last sign-in, and which of the two the list does not say.
     """
     connection = hold.run.connection
-    known = {account.external_id: account for account in connection.accounts.current()}
+    known = list(connection.accounts.current().filter(unlisted_since=None))
     hold.write(step=f"Accounts at {connection.get_broker_display()}")
     try:
         records = connector.accounts()
-    except (UnexpectedReply, Refused) as error:
+        with transaction.atomic():
+            hold.write()  # takes the run's row first, as everything does that needs both
+            accounts = connection_manager.save_accounts(connection, records)
+    except (UnexpectedReply, Refused, BrokerUnavailable, NeedsReauth) as error:
         if not known:
             raise
-        hold.part(ACCOUNTS, PartState.FAILED, str(error))
-        return list(known.values())
-    with transaction.atomic():
-        hold.part(ACCOUNTS, PartState.DONE, f"{len(records)} account{'' if len(records) == 1 else 's'}")
-        accounts = connection_manager.save_accounts(connection, records)
-    listed = {record.external_id for record in records}
+        if isinstance(error, BrokerUnavailable):
+            troubles.note_away(ACCOUNTS, error)
+            hold.part(ACCOUNTS, PartState.WAITING, str(error))
+        elif isinstance(error, NeedsReauth):
+            _ask_another(connector, known[0], error)
+            troubles.is_grant_good = True
+            hold.part(ACCOUNTS, PartState.FAILED, _not_permitted(hold))
+        else:
+            hold.part(ACCOUNTS, PartState.FAILED, str(error))
+        return known
+    hold.part(ACCOUNTS, PartState.DONE, f"{len(records)} account{'' if len(records) == 1 else 's'}")
+    unlisted = connection.accounts.current().exclude(unlisted_since=None)
     hold.warn(
         *(
             f"{account} is not listed by {connection.get_broker_display()} any more. Its last known figures are kept."
-            for external_id, account in known.items()
-            if external_id not in listed
+            for account in unlisted
         )
     )
     return accounts
+
+
+def _ask_another(connector: Connector, account: Account, refusal: NeedsReauth) -> None:
+    """Raise `refusal` unless another endpoint answers by the same access: see `_Troubles.note_unauthorized`."""
+    if refusal.reason_code != "access_refused":
+        raise refusal
+    try:
+        connector.holdings(account.external_id)
+    except NeedsReauth:
+        raise refusal from None
+    except (UnexpectedReply, Refused):
+        return  # it was let in
 
 
 @contextmanager
@@ -124,6 +202,7 @@ def _holdings_of(hold: Hold, connector: Connector, account: Account) -> Callable
     def work() -> None:
         hold.write(step=f"Positions and balances of {account}")
         holdings = connector.holdings(account.external_id)
+        refuse_empty_holdings(account, holdings)
         with transaction.atomic():
             hold.write()
             with _bookable(hold):
@@ -140,7 +219,8 @@ def _transactions_of(hold: Hold, connector: Connector, account: Account, left: i
         today = planning.market_today()
         since = planning.since(account, connector, today=today)
         hold.write(step=f"Transactions of {account}")
-        pages = connector.transactions(account.external_id, since=since, until=today)
+        told = connector.transactions(account.external_id, since=since, until=today)
+        pages = refuse_empty_transactions(account, told, since=since, until=today)
         done_before = hold.run.done
         for page in pages:
             total = done_before + page.window_count * left

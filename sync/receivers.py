@@ -10,6 +10,7 @@ from sync.models import ParkedRow, SyncCursor, SyncRun, Trigger
 
 def connect() -> None:
     signals.connected.connect(start_sync, dispatch_uid="sync.start")
+    signals.account_added.connect(start_sync, dispatch_uid="sync.account_added")
     signals.leaving.connect(stop_runs, dispatch_uid="sync.stop")
     signals.erasing.connect(erase_runs, dispatch_uid="sync.erase")
 
@@ -17,10 +18,13 @@ def connect() -> None:
 def start_sync(*, connection: Connection, anew: bool = False, **_: Any) -> None:
     """A finished sign-in is followed by a sync: the first one, and the first by another way, reads the whole history.
 
-    Rows that both ways tell have the same ids and stay single.
+    Rows that both ways tell have the same ids and stay single. So is an account that was added later, unless the
+    person has to sign in first, which brings its sync along.
     """
     if anew:
         SyncCursor.objects.filter(account__connection=connection).delete()
+    if not connection.status.may_sync:
+        return
     sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.CONNECT)
 
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections import connection_manager
-from connections.brokers.base import BrokerError, BrokerUnavailable, RateLimited
+from connections.brokers.base import BrokerError, BrokerUnavailable, RateLimited, UnderMaintenance
 from connections.models import Connection
 from sync import fetching, imports, planning
 from sync.holds import Hold, HoldLost, PartState
@@ -107,7 +107,6 @@ def _run(hold: Hold) -> None:
         else:
             fetching.fetch(hold)
     except BrokerUnavailable as error:
-        connection_manager.note_failure(connection, error)
         _wait_or_give_up(hold, error)
     except BrokerError as error:
         connection_manager.note_failure(connection, error)
@@ -127,31 +126,58 @@ def _run(hold: Hold) -> None:
 
 
 def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
-    broker = hold.run.connection.get_broker_display()
-    if hold.run.attempts < planning.MAX_ATTEMPTS:
-        limited = isinstance(error, RateLimited)
-        why = f"{broker} allows only so many requests" if limited else f"{broker} is not answering right now"
-        hold.wait(planning.retry_at(hold.run.attempts, error.retry_at), why)
+    """Try again later, when the broker said or after a pause; at some point leave it to the next sync."""
+    connection, gives_up = hold.run.connection, hold.run.attempts >= planning.MAX_ATTEMPTS
+    if not gives_up:
+        error.retry_at = planning.retry_at(hold.run.attempts, error.retry_at)
+    if isinstance(error, fetching.PartsAway):
+        failing = _failing(hold, PartState.FAILED, PartState.WAITING)
+        connection_manager.note_success(connection, failing_parts=failing, until=error.retry_at)
+    else:
+        connection_manager.note_failure(connection, error)
+    if error.retry_at is not None and not gives_up:
+        hold.wait(error.retry_at, _why(error).format(connection.get_broker_display()))
         return
-    fetched_any = any(
-        result["state"] == PartState.DONE for part, result in hold.run.parts.items() if part != fetching.ACCOUNTS
-    )
     sentence = f"{error} The hub tried {hold.run.attempts} times and stopped; the next sync tries again."
-    hold.finish(RunState.PARTIAL if fetched_any else RunState.FAILED, code=error.code, error=sentence)
+    hold.finish(RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED, code=error.code, error=sentence)
+
+
+def _why(error: BrokerUnavailable) -> str:
+    if isinstance(error, RateLimited):
+        return "{} allows only so many requests"
+    return "{} is under maintenance" if isinstance(error, UnderMaintenance) else "{} is not answering right now"
+
+
+def _has_fetched(hold: Hold) -> bool:
+    """Whether any part but the list of accounts is done."""
+    done = (part for part, result in hold.run.parts.items() if result["state"] == PartState.DONE)
+    return any(part != fetching.ACCOUNTS for part in done)
 
 
 @transaction.atomic
 def _settle(hold: Hold) -> None:
     """Close a run that came to its end: whole, or with parts missing."""
-    run = hold.run
-    failed = {part: result for part, result in run.parts.items() if result["state"] == PartState.FAILED}
-    nothing = all(part in failed for part in run.parts if part != fetching.ACCOUNTS)
+    failed = [result["detail"] for result in hold.run.parts.values() if result["state"] == PartState.FAILED]
     if not failed:
         hold.finish(RunState.SUCCEEDED)
     else:
-        reason = next(iter(failed.values()))["detail"]
-        hold.finish(RunState.FAILED if nothing else RunState.PARTIAL, code="parts_failing", error=reason)
-    if not run.is_import:
-        since = run.connection.degraded_parts
-        failing = {part: since.get(part, result["at"]) for part, result in failed.items()}
-        connection_manager.note_success(run.connection, failing_parts=failing)
+        state = RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED
+        hold.finish(state, code="parts_failing", error=failed[0])
+    if not hold.run.is_import:
+        connection_manager.note_success(hold.run.connection, failing_parts=_failing(hold, PartState.FAILED))
+
+
+def _failing(hold: Hold, *states: str) -> dict[str, dict[str, str]]:
+    """The parts in one of these states, with the moment they were last up to date and what went wrong now."""
+    run = hold.run
+    accounts = {f"{account.pk}": account.created_at for account in run.connection.accounts.all()}
+    runs = SyncRun.objects.fetching().filter(connection=run.connection).order_by("-pk")
+    failing = {}
+    for part, result in run.parts.items():
+        if result["state"] not in states:
+            continue
+        done: SyncRun | None = runs.filter(**{f"parts__{part}__state": PartState.DONE}).only("parts").first()
+        never = accounts.get(part.partition(":")[2], run.connection.created_at)
+        since = done.parts[part]["at"] if done else never.isoformat(timespec="seconds")
+        failing[part] = {"since": since, "reason": result["detail"]}
+    return failing

@@ -29,6 +29,7 @@ from connections.brokers.base import (
     NeedsReauth,
     RateLimited,
     Refused,
+    UnderMaintenance,
     UnexpectedReply,
 )
 from connections.brokers.calls import Attribution, Operation, Outcome
@@ -118,7 +119,7 @@ class FlexService:
                 else:
                     said = self._ask(operation, "SendRequest", q=self.query_id, **period)
             except BrokerUnavailable as error:
-                if error.retry_at is not None:
+                if error.retry_at is not None or isinstance(error, UnderMaintenance):
                     raise
                 trouble = str(error)
             else:

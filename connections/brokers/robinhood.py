@@ -106,10 +106,17 @@ class Robinhood:
         as_of = timezone.now()
         portfolio = self._data("get_portfolio", Operation.HOLDINGS, account_number=account_id)
         with understood("positions"):
-            positions = [*self._shares(account_id), *self._options(account_id), *self._coins(account_id)]
+            kinds = {
+                "equity_value": [*self._shares(account_id)],
+                "options_value": [*self._options(account_id)],
+                "crypto_value": [*self._coins(account_id)],
+            }
+            for name, rows in kinds.items():
+                if not rows and robinhood_rows.maybe(portfolio, name):
+                    raise UnexpectedReply("Robinhood tells what a kind of positions is worth, but not which they are.")
             return Holdings(
                 as_of=as_of,
-                positions=tuple(position for position in positions if position is not None),
+                positions=tuple(row for rows in kinds.values() for row in rows if row is not None),
                 balances=(robinhood_rows.balance(portfolio),),
             )
 

@@ -42,6 +42,7 @@ from connections.brokers.base import (
     NeedsReauth,
     RateLimited,
     Refused,
+    UnderMaintenance,
     UnexpectedReply,
 )
 from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
@@ -114,6 +115,10 @@ class Reply:
             return min(max(0.0, (parsedate_to_datetime(value) - timezone.now()).total_seconds()), LONGEST_WAIT)
         except (TypeError, ValueError, OverflowError):
             return None
+
+    @property
+    def says_maintenance(self) -> bool:
+        return self.status == 503 and "maintenance" in self.text.lower()
 
     @property
     def retry_at(self) -> datetime | None:
@@ -222,6 +227,8 @@ class Wire:
             reply = _reply(send(), attempt.clock + TOTAL_DEADLINE if deadline is None else deadline)
             attempt.reply = reply
             attempt.outcome, attempt.attribution, error = judge(self.broker, reply)
+            if isinstance(error, BrokerUnavailable) and reply.says_maintenance:
+                raise UnderMaintenance(f"{self.broker.label} is under maintenance.", retry_at=reply.retry_at) from error
             if error is not None:
                 raise error
             return reply
@@ -270,7 +277,8 @@ class Wire:
 
     def _tell(self, operation: Operation, attempt: _Attempt) -> None:
         reply = attempt.reply
-        if attempt.attribution is Attribution.BROKER:
+        is_maintained = reply is not None and reply.says_maintenance  # said plainly: there is nothing to find out
+        if attempt.attribution is Attribution.BROKER and not is_maintained:
             breaker.failed(self.broker, operation)
         else:
             breaker.succeeded(self.broker, operation)
@@ -303,7 +311,7 @@ class Wire:
 
 
 def _worth_retrying(error: BaseException) -> bool:
-    if not isinstance(error, BrokerUnavailable):
+    if not isinstance(error, BrokerUnavailable) or isinstance(error, UnderMaintenance):
         return False
     return error.retry_at is None or (error.retry_at - timezone.now()).total_seconds() <= SHORT_WAIT
 
@@ -343,6 +351,7 @@ class BrokerSession:
     grants: Grants
     sign: Callable[[Grant], AuthBase] = BearerAuth
     judge: Judge = judge
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def get(
         self,
@@ -373,7 +382,7 @@ class BrokerSession:
             return self.wire.session.get(
                 self.base_url + path,
                 params=params,
-                headers={"Accept": "application/json"},
+                headers={"Accept": "application/json", **self.headers},
                 auth=self.sign(grant),
                 timeout=(CONNECT_TIMEOUT, max(1.0, min(settings.BROKER_READ_TIMEOUT, deadline - time.monotonic()))),
                 allow_redirects=False,  # none of the read endpoints redirects; a token must not follow one

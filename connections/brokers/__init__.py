@@ -7,7 +7,17 @@ from uuid import UUID
 from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
-from connections.brokers import alpaca, ibkr_flex, robinhood, robinhood_crypto, robinhood_oauth, schwab
+from connections.brokers import (
+    alpaca,
+    ibkr_flex,
+    ibkr_oauth,
+    ibkr_registration,
+    ibkr_web,
+    robinhood,
+    robinhood_crypto,
+    robinhood_oauth,
+    schwab,
+)
 from connections.brokers.base import AppKeys, Connector, Grants, KeyField, SignIn
 from connections.brokers.records import AuthMethod, Broker
 from connections.brokers.transport import BrokerSession, Wire
@@ -67,6 +77,10 @@ def _flex_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) ->
     return ibkr_flex.IbkrFlex(Wire(broker=Broker.IBKR, connection_id=connection_id), grants)
 
 
+def _ibkr_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
+    return ibkr_web.IbkrWeb(ibkr_web.session(connection_id, grants))
+
+
 def _robinhood_connector(connection_id: UUID | None, grants: Grants, app: AppKeys) -> Connector:
     return robinhood.Robinhood(robinhood.session(connection_id, grants))
 
@@ -105,6 +119,41 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         app_from_settings=_schwab_settings,
         app_missing="SCHWAB_APP_KEY and SCHWAB_APP_SECRET are missing.",
         check_app=schwab.check_app,
+    ),
+    AuthMethod.IBKR_OAUTH: BrokerEntry(
+        broker=Broker.IBKR,
+        method=AuthMethod.IBKR_OAUTH,
+        sign_in=ibkr_oauth.ThirdPartySignIn,
+        connector=_ibkr_connector,
+        delivers="Positions as they are now and cash in every currency, of all your accounts, read-only. Transactions "
+        "come by a Flex query, which you can add afterwards.",
+        before="You sign in on Interactive Brokers' own page and agree there. Your password stays there. Interactive "
+        "Brokers knows no permission that only reads; the hub calls the portfolio's routes and no others, and does "
+        "not disturb your trading session.",
+        after_disconnect="The hub has deleted its keys. Interactive Brokers offers no way to hand them back, so also "
+        "end the hub's access in the settings of your Client Portal.",
+        accounts_chosen_there=True,
+        history_by=AuthMethod.IBKR_FLEX,
+        app_fields=ibkr_registration.APP_FIELDS,
+        app_from_settings=ibkr_registration.app_from_settings,
+        app_missing=ibkr_registration.APP_MISSING,
+        check_app=ibkr_registration.check_app,
+    ),
+    AuthMethod.IBKR_KEYS: BrokerEntry(
+        broker=Broker.IBKR,
+        method=AuthMethod.IBKR_KEYS,
+        sign_in=lambda app: ibkr_oauth.KeysSignIn(),
+        connector=_ibkr_connector,
+        delivers="Positions as they are now and cash in every currency, of all your accounts, read-only. Transactions "
+        "come by a Flex query, which you can add afterwards.",
+        before="You make API keys of your own and register them at Interactive Brokers. They open everything your "
+        "login may do through its Web API; the hub calls the portfolio's routes and no others, and does not disturb "
+        "your trading session.",
+        after_disconnect="The hub has deleted its keys. Also revoke the access token on Interactive Brokers' page for "
+        "API keys, which ends it everywhere.",
+        fields=ibkr_registration.FIELDS,
+        steps=ibkr_registration.STEPS,
+        history_by=AuthMethod.IBKR_FLEX,
     ),
     AuthMethod.IBKR_FLEX: BrokerEntry(
         broker=Broker.IBKR,

@@ -352,7 +352,6 @@ class BrokerSession:
     sign: Callable[[Grant], AuthBase] = BearerAuth
     judge: Judge = judge
     headers: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
 
     def get(
         self,

@@ -1,5 +1,7 @@
 """Whose registration at the broker a sign-in uses: the person's own, an administrator's, the environment's."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
 from brokerhub.kernel.errors import NotAllowed
@@ -7,7 +9,7 @@ from connections import app_keys, connection_manager
 from connections.brokers import BROKERS, NotConfigured
 from connections.brokers.base import KeysRefused
 from connections.brokers.records import AuthMethod
-from connections.models import AppCredentials
+from connections.models import AppCredentials, Connection
 
 SCHWAB = BROKERS[AuthMethod.SCHWAB_OAUTH]
 CALLBACK = "https://127.0.0.1:8182"
@@ -89,6 +91,25 @@ def test_a_connection_goes_on_with_the_app_it_was_given_to(connect, person):
     connection_manager.refresh_credentials(connection)
     assert connection.app is None
     assert connection_manager.connector_for(connection).accounts()
+
+
+@pytest.mark.parametrize("by_a_new_connect", [True, False])
+def test_the_same_login_by_another_app_stays_the_same_connection_and_accounts(
+    connect, person, sandbox, by_a_new_connect
+):
+    before = connect(person)
+    accounts = list(before.accounts.values_list("pk", "mask"))
+    app = enter(person)
+    if by_a_new_connect:
+        after = connect(person)
+    else:
+        landed = sandbox.sign_in(connection_manager.start_oauth(connection=before))
+        answer = {name: values[0] for name, values in parse_qs(urlsplit(landed).query).items()}
+        after = connection_manager.complete_oauth(user=person, answer=answer)
+    assert (after.pk, after.app) == (before.pk, app)
+    assert list(after.accounts.values_list("pk", "mask")) == accounts
+    assert Connection.objects.count() == 1
+    assert connection_manager.connector_for(after).holdings(after.accounts.first().external_id).balances
 
 
 def test_another_login_by_another_app_is_another_connection(connect, person):

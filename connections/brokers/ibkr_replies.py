@@ -52,8 +52,9 @@ def judge_reply(broker: Broker, reply: Reply) -> Verdict:
     name, (status, text) = broker.label, complaint(reply)
     if status == 204 or (status == 200 and reply.is_json and not text):
         return Outcome.OK, Attribution.NONE, None
-    if status in (500, 502, 503, 504) and (status == 503 or "maintenance" in reply.text.lower()):
-        return _away(name, reply)
+    if status == 503 and (until := maintenance_until(timezone.now())):
+        away = UnderMaintenance(f"{name} is being maintained.", retry_at=reply.retry_at or until)
+        return Outcome.SERVER_ERROR, Attribution.BROKER, away
     if status == 429 and reply.retry_at is None:
         limited = RateLimited(f"{name} allows only so many requests.", retry_at=timezone.now() + SHUT_OUT)
         return Outcome.RATE_LIMITED, Attribution.OURS, limited
@@ -63,12 +64,3 @@ def judge_reply(broker: Broker, reply: Reply) -> Verdict:
         busy = BrokerUnavailable(f"{name} reports an error on its side, without saying which.")
         return Outcome.SERVER_ERROR, Attribution.BROKER, busy
     return judge(broker, replace(reply, status=status))
-
-
-def _away(name: str, reply: Reply) -> Verdict:
-    until = reply.retry_at or maintenance_until(timezone.now())
-    if maintenance_until(timezone.now()) or "maintenance" in reply.text.lower():
-        error: BrokerError = UnderMaintenance(f"{name} is being maintained.", retry_at=until)
-    else:
-        error = BrokerUnavailable(f"{name} is not available at the moment.", retry_at=until)
-    return Outcome.SERVER_ERROR, Attribution.BROKER, error

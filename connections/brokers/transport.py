@@ -228,7 +228,7 @@ class Wire:
             attempt.reply = reply
             attempt.outcome, attempt.attribution, error = judge(self.broker, reply)
             if isinstance(error, BrokerUnavailable) and reply.says_maintenance:
-                raise UnderMaintenance(f"{self.broker.label} is under maintenance.", retry_at=reply.retry_at) from error
+                raise UnderMaintenance(f"{self.broker.label} is under maintenance.", retry_at=error.retry_at) from error
             if error is not None:
                 raise error
             return reply

@@ -39,6 +39,7 @@ _SECTIONS = (
     ("Password", "account_change_password"),
     ("Two-factor sign-in", "mfa_index"),
     ("Signed-in devices", "usersessions_list"),
+    ("Developer keys", "app-keys"),
 )
 _SETTINGS_PATHS = ("/settings/", "/accounts/")
 

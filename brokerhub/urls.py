@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from brokerhub import overview, preference_views, settings_pages, views
+from connections import app_pages
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -18,6 +19,9 @@ urlpatterns = [
     path("preferences/amounts", preference_views.amounts, name="preference-amounts"),
     path("readyz", views.readyz, name="readyz"),
     path("settings/", settings_pages.profile, name="settings"),
+    path("settings/app-keys/", app_pages.app_keys_list, name="app-keys"),
+    path("settings/app-keys/<slug:method>/", app_pages.app_keys_method, name="app-keys-method"),
+    path("settings/app-keys/<slug:method>/remove/", app_pages.app_keys_remove, name="app-keys-remove"),
     path("sync/", include("sync.urls")),
 ]
 

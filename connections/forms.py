@@ -1,12 +1,18 @@
 """What a person types or ticks about connections."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
 
-from connections.brokers import BrokerEntry, offered
+from brokerhub.kernel.errors import HubError
+from connections.audit import WHO
+from connections.brokers import offered
+from connections.brokers.base import KeyField, KeysRefused
 from connections.brokers.records import AuthMethod
+
+CODES = {"code", "mfa_code"}
 
 
 class ConnectForm(forms.Form):
@@ -16,17 +22,60 @@ class ConnectForm(forms.Form):
         return AuthMethod(self.cleaned_data["method"])
 
 
-class KeysForm(forms.Form):
-    """The keys of one way to connect; what is secret is never written back into the page."""
+class SecretArea(forms.Textarea):
+    """Several lines that are secret: never written back into the page."""
 
-    def __init__(self, entry: BrokerEntry, data: Any = None) -> None:
-        super().__init__(data)
-        for field in entry.fields:
-            look = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
-            kind = forms.Textarea if field.is_long else forms.PasswordInput if field.is_secret else forms.TextInput
+    def format_value(self, value: Any) -> None:
+        return None
+
+
+def _widget(field: KeyField) -> forms.Widget:
+    """`new-password` keeps browsers from filling in the hub's own password, `one-time-code` offers a code just sent."""
+    look = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
+    if field.is_long:
+        area = SecretArea if field.is_secret else forms.Textarea
+        return area(attrs=look | {"rows": 5, "class": "key-text"})
+    if field.is_secret:
+        return forms.PasswordInput(attrs=look | {"autocomplete": "new-password"})
+    if field.name in CODES:
+        return forms.TextInput(attrs=look | {"autocomplete": "one-time-code", "inputmode": "numeric"})
+    return forms.TextInput(attrs=look)
+
+
+class KeysForm(forms.Form):
+    """What a broker's way of connecting asks to be typed in; what is secret is never written back into the page."""
+
+    def __init__(
+        self, fields: Sequence[KeyField], data: Any = None, *, initial: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(data, initial=dict(initial or {}))
+        for field in fields:
             self.fields[field.name] = forms.CharField(
-                label=field.label, help_text=field.help, max_length=8000, widget=kind(attrs=look)
+                label=field.label,
+                help_text=field.help,
+                max_length=8000,
+                strip=field.name != "password",
+                widget=_widget(field),
             )
+
+    def refuse(self, error: HubError) -> None:
+        """Say what was wrong beside the field that the error names, or above them all."""
+        field = error.field if isinstance(error, KeysRefused) else ""
+        self.add_error(field if field in self.fields else None, str(error))
+
+
+class HistoryFilter(forms.Form):
+    """Narrows what happened to a connection."""
+
+    who = forms.ChoiceField(required=False, label="Who", choices=[("", "Everybody"), *WHO.items()])
+    what = forms.ChoiceField(required=False, label="What")
+    before = forms.IntegerField(required=False, min_value=1, max_value=2**62, widget=forms.HiddenInput)
+
+    def __init__(self, data: Any, kinds: list[tuple[str, str]]) -> None:
+        super().__init__(data)
+        what = self.fields["what"]
+        assert isinstance(what, forms.ChoiceField)
+        what.choices = [("", "Everything"), *kinds]
 
 
 class LabelForm(forms.Form):
@@ -53,6 +102,8 @@ class PastedAddressForm(forms.Form):
 
 
 class DisconnectForm(forms.Form):
+    """`only_erase` is for a connection that is left already: the one thing that can still happen to its history."""
+
     KEEP, ERASE = "keep", "erase"
     history = forms.ChoiceField(
         choices=[(KEEP, "Keep my history, read-only"), (ERASE, "Erase everything from this connection")],
@@ -60,3 +111,9 @@ class DisconnectForm(forms.Form):
         initial=KEEP,
         label="What happens to its history?",
     )
+
+    def __init__(self, data: Any = None, *, only_erase: bool = False) -> None:
+        super().__init__(data)
+        if only_erase:
+            self.fields["history"].widget = forms.HiddenInput()
+            self.initial["history"] = self.ERASE

@@ -5,6 +5,15 @@ from dataclasses import dataclass
 from django.db.models import TextChoices
 
 
+class Group(TextChoices):
+    """What a state asks of the person: the headings of the page, in this order."""
+
+    NEEDS_YOU = "needs_you", "Needs you"
+    WAITING = "waiting", "Waiting"
+    WORKING = "working", "Working"
+    DISCONNECTED = "disconnected", "Disconnected"
+
+
 class ConnectionState(TextChoices):
     PENDING_AUTH = "pending_auth", "Waiting for sign-in"
     CONNECTED = "connected", "Connected"
@@ -31,6 +40,11 @@ class ConnectionState(TextChoices):
         """The colour family of its badge: good, warn, bad, wait or quiet."""
         return _TONES[self]
 
+    @property
+    def group(self) -> "Group":
+        """Under which heading the person finds a connection in this state."""
+        return _GROUPS[self]
+
     def may_become(self, target: "ConnectionState") -> bool:
         return target in TRANSITIONS[self]
 
@@ -48,6 +62,18 @@ _TONES = {
     S.DISCONNECTING: "wait",
     S.DISCONNECTED: "quiet",
     S.ERROR: "bad",
+}
+_GROUPS = {
+    S.PENDING_AUTH: Group.NEEDS_YOU,
+    S.NEEDS_REAUTH: Group.NEEDS_YOU,
+    S.EXPIRING: Group.NEEDS_YOU,
+    S.RATE_LIMITED: Group.WAITING,
+    S.MAINTENANCE: Group.WAITING,
+    S.ERROR: Group.WAITING,  # the hub tries again by itself, or it is noted for us to mend
+    S.DISCONNECTING: Group.WAITING,
+    S.CONNECTED: Group.WORKING,
+    S.DEGRADED: Group.WORKING,
+    S.DISCONNECTED: Group.DISCONNECTED,
 }
 _WORKING = {S.CONNECTED, S.EXPIRING, S.RATE_LIMITED, S.MAINTENANCE, S.DEGRADED, S.NEEDS_REAUTH, S.ERROR}
 
@@ -82,6 +108,7 @@ REASONS: dict[str, Reason] = {
         "The hub was interrupted while it renewed this sign-in, and {broker} accepts each renewal once.",
         "Sign in again",
     ),
+    "by_admin": Reason("An administrator asks you to sign in at {broker} once more.", "Sign in again"),
     "credentials_unreadable": Reason("The stored sign-in can no longer be read.", "Sign in again"),
     "app_credentials_refused": Reason("{broker} refused the hub's own app key. An administrator has to mend it."),
     "rate_limit": Reason("{broker} allows only so many requests. The hub waits and goes on by itself."),

@@ -1,13 +1,14 @@
 """Pages to connect, renew and leave brokers."""
 
 import secrets
+from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -18,12 +19,15 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
-from connections import connection_manager
-from connections.brokers import BROKERS, offered
-from connections.brokers.base import BrokerError, KeysRefused
+from connections import account_list, audit, cards, connection_manager, offers
+from connections.brokers import BROKERS
+from connections.brokers.base import BrokerError
+from connections.brokers.deliveries import deliveries
 from connections.brokers.records import Broker
-from connections.forms import ConnectForm, DisconnectForm, KeysForm, LabelForm, PastedAddressForm
-from connections.models import Connection
+from connections.forms import ConnectForm, DisconnectForm, HistoryFilter, LabelForm, PastedAddressForm
+from connections.key_pages import welcome
+from connections.models import Connection, UnfinishedRevocation
+from connections.states import ConnectionState
 
 NONCE_KEY = "sign_in_nonce"
 
@@ -35,16 +39,27 @@ def _own(request: HtmxRequest, connection_id: UUID) -> Connection:
 @login_required
 @require_GET
 def connection_list(request: HtmxRequest) -> HttpResponse:
-    context = {"connections": connection_manager.list_connections(request.user), "entries": BROKERS.values()}
-    return TemplateResponse(request, "connections/connection_list.html", context)
+    """What works, what needs the person, and what waits until when."""
+    return TemplateResponse(request, "connections/connection_list.html", _cards(request))
 
 
 @login_required
 @require_GET
 def connection_cards(request: HtmxRequest) -> HttpResponse:
-    """The cards alone, fetched again every few seconds so that states change before the user's eyes."""
-    context = {"connections": connection_manager.list_connections(request.user)}
+    """The cards alone, asked for every few seconds; nothing to send while they are as the page `seen` last shows."""
+    context = _cards(request)
+    if request.GET.get("seen") == context["seen"]:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
     return TemplateResponse(request, "connections/_connection_cards.html", context)
+
+
+def _cards(request: HtmxRequest) -> dict[str, Any]:
+    """The fingerprint is taken first: what changes between it and the cards is shown by the next answer."""
+    return {
+        "seen": cards.fingerprint(request.user),
+        "sections": lambda: list(cards.sections(connection_manager.list_connections(request.user))),
+        "unfinished": UnfinishedRevocation.objects.for_user(request.user),
+    }
 
 
 @login_required
@@ -52,14 +67,13 @@ def connection_cards(request: HtmxRequest) -> HttpResponse:
 def connection_new(request: HtmxRequest) -> HttpResponse:
     form = ConnectForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        method = form.cleaned_data["method"]
-        if BROKERS[method].fields:
-            return _go(request, reverse("connections:keys_new", args=[method]))
-        connection = connection_manager.create_connection(
-            user=request.user, broker=BROKERS[method].broker, method=method
-        )
+        entry = BROKERS[form.cleaned_data["method"]]
+        if entry.fields and not offers.waits_in_between(entry):
+            return _go(request, reverse("connections:keys_new", args=[entry.method]))
+        connection = connection_manager.create_connection(user=request.user, broker=entry.broker, method=entry.method)
         return _to_broker(request, connection)
-    return TemplateResponse(request, "connections/connection_new.html", {"entries": offered(), "form": form})
+    context = {"choices": list(offers.choices(request.user)), "form": form}
+    return TemplateResponse(request, "connections/connection_new.html", context)
 
 
 @login_required
@@ -84,37 +98,6 @@ def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
 
 def _go(request: HtmxRequest, url: str) -> HttpResponse:
     return HttpResponseClientRedirect(url) if request.htmx else redirect(url)
-
-
-@login_required
-@never_cache
-@require_http_methods(["GET", "POST"])
-def keys(request: HtmxRequest, method: str = "", connection_id: UUID | None = None) -> HttpResponse:
-    """The form for a broker's keys: for a new connection by `method`, or anew for an old one."""
-    connection = _own(request, connection_id) if connection_id else None
-    entry = next(
-        (entry for entry in BROKERS.values() if entry.method == (connection.method if connection else method)), None
-    )
-    if entry is None and connection is None:
-        raise Http404
-    if entry is None or not entry.fields:
-        return redirect(
-            reverse("connections:detail", args=[connection.pk]) if connection else reverse("connections:new")
-        )
-    form = KeysForm(entry, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        try:
-            connected = connection_manager.connect_with_keys(
-                user=request.user, method=entry.method, keys=form.cleaned_data, connection=connection
-            )
-        except KeysRefused as error:
-            form.add_error(error.field or None, str(error))
-        except HubError as error:
-            form.add_error(None, str(error))
-        else:
-            messages.success(request, f"{connected.label} is connected. Its history is being fetched now.")
-            return redirect(reverse("connections:list") + f"#connection-{connected.pk}")
-    return TemplateResponse(request, "connections/keys.html", {"form": form, "entry": entry, "connection": connection})
 
 
 @login_required
@@ -151,22 +134,53 @@ def _finish(request: HtmxRequest, broker: str, answer: dict[str, Any]) -> HttpRe
             session_nonce=request.session.get(NONCE_KEY, ""),
         )
     except HubError as error:
-        context = {"error": error, "is_denied": error.code == "consent_denied", "entries": BROKERS.values()}
+        context = {"error": error, "is_denied": error.code == "consent_denied"}
         return TemplateResponse(request, "connections/sign_in_failed.html", context, status=error.status)
-    messages.success(request, f"{connection.label} is connected. Its history is being fetched now.")
-    return redirect(reverse("connections:list") + f"#connection-{connection.pk}")
+    return welcome(request, connection)
 
 
 @login_required
 @require_GET
 def connection_detail(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     connection = _own(request, connection_id)
+    card = cards.card_of(connection)
     context = {
+        "card": card,
         "connection": connection,
-        "events": connection.events.select_related("actor")[:50],
+        "deliveries": list(deliveries(card.entry.method)) if card.entry else [],
+        "left_out": [account for account in connection.offered_accounts.all() if account.declined_at],
         "label_form": LabelForm(initial={"label": connection.label}),
     }
-    return TemplateResponse(request, "connections/connection_detail.html", context)
+    return TemplateResponse(request, "connections/connection_detail.html", context | _history(request, connection))
+
+
+def _history(request: HtmxRequest, connection: Connection) -> dict[str, Any]:
+    form = HistoryFilter(request.GET, audit.kinds(connection))
+    wish = form.cleaned_data if form.is_valid() else {}
+    events = audit.narrowed(connection, by=wish.get("who", ""), action=wish.get("what", ""))
+    newest, older = audit.page(events, before=wish.get("before"))
+    kept = {name: wish[name] for name in ("who", "what") if wish.get(name)}
+    return {
+        "filter": form,
+        "is_narrowed": bool(kept or wish.get("before")),
+        "happened": [audit.Happened(event, connection) for event in newest],
+        "older": urlencode(kept | {"before": older}) if older else "",
+    }
+
+
+@login_required
+@require_POST
+def offered_account(request: HtmxRequest, connection_id: UUID, offered_id: int) -> HttpResponse:
+    """Add an account that the broker lists and the hub does not read yet, or leave it out from now on."""
+    connection = _own(request, connection_id)
+    offered = get_object_or_404(connection.offered_accounts, pk=offered_id)
+    if request.POST.get("add") == "no":
+        account_list.decline_offered(offered, actor=request.user)
+        messages.success(request, f"{offered} is left out. You can add it later on the connection's page.")
+    else:
+        account = account_list.add_offered(offered, actor=request.user)
+        messages.success(request, f"{account} is added. Its history is being fetched now.")
+    return redirect("connections:detail", connection_id=connection.pk)
 
 
 @login_required
@@ -203,14 +217,16 @@ def in_words(counts: dict[str, int]) -> str:
 @login_required
 @require_http_methods(["GET", "POST"])
 def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
+    """Asks with the counts of what is there, and answers with a receipt. What is gone already can still be erased."""
     connection = _own(request, connection_id)
-    form = DisconnectForm(request.POST or None)
+    is_gone = connection.status is ConnectionState.DISCONNECTED
+    form = DisconnectForm(request.POST or None, only_erase=is_gone)
+    left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
+    context: dict[str, Any] = {"connection": connection, "left_to_do": left, "is_gone": is_gone}
     if request.method == "POST" and form.is_valid():
         keep = form.cleaned_data["history"] == DisconnectForm.KEEP
         receipt = connection_manager.disconnect(connection=connection, actor=request.user, keep_history=keep)
-        left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
-        context = {"connection": connection, "receipt": receipt, "kept": keep, "left_to_do": left}
+        context |= {"receipt": receipt, "kept": keep}
         return TemplateResponse(request, "connections/disconnected.html", context)
-    held = in_words(connection_manager.disconnect_counts(connection))
-    context = {"connection": connection, "form": form, "held": held}
+    context |= {"form": form, "held": in_words(connection_manager.disconnect_counts(connection))}
     return TemplateResponse(request, "connections/disconnect.html", context)

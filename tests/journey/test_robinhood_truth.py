@@ -13,7 +13,7 @@ from sync.models import ParkedRow, RunState
 from tests.journey.books import differences, number, sync
 
 TOLD = {"order_buy", "order_sell", "reinvestment"}  # the rest of a history is in none of the tools
-QUOTED = {"stock", "etf"}  # the sandbox's server has no quotes of options and coins
+SHARES = {"stock", "etf"}
 CENT = Decimal("0.01")
 
 
@@ -83,7 +83,7 @@ def hold_the_same(account, truth):
     assert held == {
         position["symbol"]: (
             number(position["quantity"]),
-            number(position["market_value"]) if position["asset_class"] in QUOTED else None,
+            number(position["market_value"]),
         )
         for position in truth["positions"]
     }
@@ -106,7 +106,7 @@ def test_costs_are_what_was_paid_and_shares_settle_by_the_markets_rule(connect_r
     connection = connect_robinhood(person)
     sync(connection)
     [truth] = sandbox.truth("james", broker="robinhood")["accounts"]
-    costs = {p["symbol"]: number(p["average_cost"]) for p in truth["positions"] if p["asset_class"] in QUOTED}
+    costs = {p["symbol"]: number(p["average_cost"]) for p in truth["positions"] if p["asset_class"] in SHARES}
     for position in Position.objects.filter(instrument__symbol__in=costs).select_related("instrument"):
         assert position.average_cost == costs[position.instrument.symbol]
     settled = {

@@ -11,7 +11,8 @@ from django.http import HttpRequest, HttpResponse
 from connections.sandbox.faults import DISTORTIONS, distort
 from connections.sandbox.gate import Exchange, View, operation
 from connections.sandbox.robinhood.side import MCP, ROBINHOOD, bearer
-from connections.sandbox.robinhood.tools import GUIDES, READ_TOOLS, TOOLS, ToolError
+from connections.sandbox.robinhood.tool import ToolError
+from connections.sandbox.robinhood.tools import GUIDES, READ_TOOLS, TOOLS
 from connections.sandbox.robinhood.vault import AGENTIC
 from connections.sandbox.robinhood.wire import address
 from connections.sandbox.world import WORLD
@@ -161,7 +162,7 @@ def _call(exchange: Exchange, message: dict[str, Any], login: str) -> HttpRespon
     if not SESSIONS.allows(login):
         return _result(message, _failed("RATE_LIMITED: too many requests, try again in a few seconds"))
     try:
-        data = tool.answer(login, params.get("arguments") or {})
+        data = tool.ask(login, params.get("arguments") or {})
     except ToolError as error:
         return _result(message, _failed(str(error)))
     data = _distorted(data, exchange)

@@ -95,6 +95,12 @@ class Robinhood:
             response["Retry-After"] = str(RETRY_AFTER)
         return response
 
+    def maintenance(self, operation: str, text: str) -> HttpResponse:
+        """The crypto API has a shape of its own; everything else may be HTML at any time."""
+        if operation.startswith(CRYPTO_API):
+            return self.encode(crypto_errors(503, text), 503)
+        return HttpResponse(HTML_PAGE.format(title="Robinhood", text=text), status=503)
+
     def route_missing(self, operation: str) -> HttpResponse:
         return HttpResponse(HTML_PAGE.format(title="Not Found", text="404"), status=404)
 

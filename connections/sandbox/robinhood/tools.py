@@ -1,18 +1,24 @@
 """Tools of the MCP server: those that read, and those that trade, which are listed and refuse."""
 
-import base64
-import binascii
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from connections.sandbox.book import ZERO, Account
 from connections.sandbox.market import AssetClass
-from connections.sandbox.robinhood.coins import held_coins
+from connections.sandbox.robinhood.coins import STATES as COIN_STATES
+from connections.sandbox.robinhood.coins import crypto_account_id, held_coins
 from connections.sandbox.robinhood.holdings import OPTION, positions_of
-from connections.sandbox.robinhood.listing import SHARES, is_coin, is_option, is_share, option_id, pair_id
+from connections.sandbox.robinhood.listing import (
+    SHARES,
+    chain_id,
+    is_coin,
+    is_option,
+    is_share,
+    option_id,
+    pair_id,
+)
 from connections.sandbox.robinhood.orders import (
     AGENTS,
     Order,
@@ -24,61 +30,27 @@ from connections.sandbox.robinhood.orders import (
     orders_of,
     state_of,
 )
+from connections.sandbox.robinhood.prices import (
+    get_crypto_quotes,
+    get_equity_quotes,
+    get_option_instruments,
+    get_option_quotes,
+)
 from connections.sandbox.robinhood.side import accounts_of
+from connections.sandbox.robinhood.tool import Arguments, Tool, ToolError, page
 from connections.sandbox.robinhood.wire import day, instant, number, uid
 from connections.sandbox.valuation import total
 from connections.sandbox.world import WORLD
 
-GUIDES = "Amounts are US dollars as text. Follow next until it is null."
-PAGE_SIZE = 50
-Arguments = Mapping[str, Any]
-
-
-class ToolError(Exception):
-    """What the tool says instead of an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """`answer` takes login and arguments and returns the data."""
-
-    name: str
-    description: str
-    answer: Callable[[str, Arguments], dict[str, Any]]
-    needs: tuple[str, ...] = ()
-    takes: tuple[str, ...] = ()
-    reads: bool = True
-
-    def described(self) -> dict[str, Any]:
-        properties = {name: {"type": "string"} for name in (*self.needs, *self.takes)}
-        return {
-            "name": self.name,
-            "description": self.description,
-            "inputSchema": {"type": "object", "properties": properties, "required": list(self.needs)},
-            "annotations": {"readOnlyHint": self.reads, "destructiveHint": not self.reads},
-        }
+GUIDES = "Amounts are US dollars as text. Follow next until it is empty."
 
 
 def _account(login: str, arguments: Arguments, name: str = "account_number") -> Account:
-    wanted = arguments.get(name)
-    if not wanted:
-        raise ToolError(f"INVALID_ARGUMENT: {name} is required")
+    wanted = arguments[name]
     for account in accounts_of(login):
         if account.number == wanted:
             return account
     raise ToolError("NOT_FOUND: no such account")
-
-
-def _page(name: str, rows: list[dict[str, Any]], arguments: Arguments) -> dict[str, Any]:
-    """So many rows from `cursor` on; `next` is the cursor that follows, or null."""
-    cursor = arguments.get("cursor")
-    try:
-        start = int(base64.b64decode(cursor, validate=True)) if cursor else 0
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise ToolError("INVALID_ARGUMENT: cursor") from error
-    end = start + PAGE_SIZE
-    following = base64.b64encode(str(end).encode()).decode() if end < len(rows) else None
-    return {name: rows[start:end], "next": following}
 
 
 # Accounts
@@ -92,7 +64,7 @@ def get_accounts(login: str, arguments: Arguments) -> dict[str, Any]:
                 "rhc_account_number": f"C{account.number}", "type": "margin" if account.margin else "cash",
                 "brokerage_account_type": "individual", "nickname": "", "is_default": True, "agentic_allowed": False,
                 "option_level": "option_level_3" if account.margin else "option_level_0", "affiliate": "RHF",
-                "state": "active", "deactivated": False, "permanently_deactivated": False,
+                "state": "active", "deactivated": account.is_closed, "permanently_deactivated": account.is_closed,
                 "unsettled_funds": "0.0000",
             }
             for account in accounts_of(login)
@@ -132,37 +104,46 @@ def get_equity_positions(login: str, arguments: Arguments) -> dict[str, Any]:
         for symbol, holding in account.holdings.items()
         if is_share(symbol)
     ]  # fmt: skip
-    return _page("positions", rows, arguments)
+    return page("positions", rows, arguments)
 
 
 def get_option_positions(login: str, arguments: Arguments) -> dict[str, Any]:
+    """Without `nonzero` also those that are over. Strike and right are told by the contract only."""
     account = _account(login, arguments)
-    rows = []
-    for symbol, holding in account.holdings.items():
-        if is_option(symbol):
-            terms, is_short = WORLD.market.known(symbol).terms, holding.quantity < 0
-            average = holding.average_price * 100 * (-1 if is_short else 1)
-            rows.append({
-                "id": uid(account.number, "option position", symbol), "chain_symbol": terms.underlying,
-                "option_id": option_id(symbol), "option_type": terms.right.lower(),
-                "strike_price": number(terms.strike), "expiration_date": day(terms.expires_on),
-                "type": "short" if is_short else "long", "quantity": number(abs(holding.quantity)),
-                "average_price": number(average), "trade_value_multiplier": "100.0000",
-            })  # fmt: skip
-    return _page("positions", rows, arguments)
+    known = {event.symbol for event in account.events if event.symbol and is_option(event.symbol)}
+    symbols = sorted(symbol for symbol in known if symbol in account.holdings or not arguments.get("nonzero"))
+    return page("positions", [_option_position(account, symbol) for symbol in symbols], arguments)
+
+
+def _option_position(account: Account, symbol: str) -> dict[str, Any]:
+    terms, holding = WORLD.market.known(symbol).terms, account.holdings.get(symbol)
+    quantity, paid = (holding.quantity, holding.average_price) if holding else (ZERO, ZERO)
+    pending = ("buy", "sell", "exercise", "assignment", "expiration")
+    return {
+        "option_id": option_id(symbol), "chain_id": chain_id(terms.underlying), "chain_symbol": terms.underlying,
+        "type": "short" if quantity < 0 else "long", "quantity": number(abs(quantity)),
+        "average_price": number(paid * 100 * (-1 if quantity < 0 else 1)), "expiration_date": day(terms.expires_on),
+        "trade_value_multiplier": "100.0000", "intraday_average_open_price": "0.0000", "intraday_quantity": "0.0000",
+        **{f"pending_{name}_quantity": "0.0000" for name in pending},
+    }  # fmt: skip
 
 
 def get_crypto_positions(login: str, arguments: Arguments) -> dict[str, Any]:
     account = _account(login, arguments, "rhs_account_number")
     rows = []
     for held in held_coins(account):
-        cost = held.quantity * held.holding.average_price
+        coin, size, nothing = held.instrument, number(held.quantity, 18), number(ZERO, 18)
+        bought = {
+            "direct_quantity": size, "direct_cost_basis": number(held.quantity * held.holding.average_price, 18),
+            "intraday_quantity": nothing, "intraday_cost_basis": nothing,
+        }  # fmt: skip
         rows.append({
-            "symbol": held.instrument.symbol, "currency_code": held.instrument.symbol,
-            "currency_pair_id": pair_id(held.instrument.symbol), "quantity": number(held.quantity, 18),
-            "quantity_available": number(held.quantity, 18), "cost_basis": number(cost, 18),
+            "account_id": crypto_account_id(account),
+            "currency": {"code": coin.symbol, "name": coin.name, "type": "cryptocurrency"},
+            "currency_pair_id": pair_id(coin.symbol), "quantity": size, "quantity_transferable": size,
+            "quantity_held_for_sell": nothing, "cost_bases": [bought],
         })  # fmt: skip
-    return _page("positions", rows, arguments)
+    return page("results", rows, arguments)
 
 
 # Orders
@@ -173,6 +154,7 @@ def _orders(
     arguments: Arguments,
     belongs: Callable[[str | None], bool],
     write: Callable[[Account, Order], dict[str, Any]],
+    name: str = "orders",
 ) -> dict[str, Any]:
     start = _since(arguments)
     rows = [
@@ -182,7 +164,7 @@ def _orders(
         and arguments.get("state") in (None, state_of(order))
         and arguments.get("symbol") in (None, order[0].symbol)
     ]
-    return _page("orders", rows, arguments)
+    return page(name, rows, arguments)
 
 
 def _since(arguments: Arguments) -> datetime | None:
@@ -204,7 +186,9 @@ def get_option_orders(login: str, arguments: Arguments) -> dict[str, Any]:
 
 
 def get_crypto_orders(login: str, arguments: Arguments) -> dict[str, Any]:
-    return _orders(_account(login, arguments, "rhs_account_number"), arguments, is_coin, _crypto_order)
+    account = _account(login, arguments, "rhs_account_number")
+    told = {"rhs_account_number": account.number, "crypto_account_number": f"C{account.number}"}
+    return told | _orders(account, arguments, is_coin, _crypto_order, "results")
 
 
 def _common(account: Account, order: Order, places: int) -> dict[str, Any]:
@@ -236,8 +220,21 @@ def _equity_order(account: Account, order: Order) -> dict[str, Any]:
 
 
 def _crypto_order(account: Account, order: Order) -> dict[str, Any]:
-    moved = sum((notional(event) for event in order), ZERO)
-    return _common(account, order, 18) | {"rounded_executed_notional": number(moved, 2)}
+    """As a list has it: the executions are left out, and a fee is there only where one was charged."""
+    first, identity, moved = order[0], order_id(account, order), sum((notional(event) for event in order), ZERO)
+    size, paid = number(sum((abs(event.quantity) for event in order), ZERO), 18), fee(order)
+    state = COIN_STATES.get(state_of(order), "filled")
+    row = {
+        "id": identity, "ref_id": uid("ref", identity), "account_id": crypto_account_id(account),
+        "currency_pair_id": pair_id(first.symbol or ""), "currency_code": first.symbol,
+        "side": "sell" if first.quantity < 0 else "buy", "type": "market", "state": state, "derived_state": state,
+        "state_group": "closed", "time_in_force": "gtc", "quantity": size, "cumulative_quantity": size,
+        "average_price": number(first.price or ZERO, 8), "limit_price": None, "stop_price": None,
+        "rounded_executed_notional": number(moved, 2),
+        "net_rounded_executed_notional": number(abs(sum((event.cash for event in order), ZERO)), 2),
+        "created_at": instant(first.at), "updated_at": instant(order[-1].posted_at), "canceled_at": None,
+    }  # fmt: skip
+    return row | ({"fee": number(paid, 2), "fee_rate": "0.60%"} if paid else {})
 
 
 def _option_order(account: Account, order: Order) -> dict[str, Any]:
@@ -276,16 +273,6 @@ def _leg(account: Account, order: Order, place: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def get_equity_quotes(login: str, arguments: Arguments) -> dict[str, Any]:
-    """`symbols` with commas; what is not listed is left out."""
-    today = WORLD.clock.today()
-    symbols = [symbol for symbol in str(arguments.get("symbols", "")).split(",") if is_share(symbol)]
-    quotes = [
-        {"symbol": symbol, "last_trade_price": number(WORLD.market.price(symbol, today), 6)} for symbol in symbols
-    ]
-    return {"quotes": quotes}
-
-
 def refuse_to_trade(login: str, arguments: Arguments) -> dict[str, Any]:
     raise ToolError("FORBIDDEN: trading is allowed only in an Agentic account, and there is none")
 
@@ -297,12 +284,18 @@ READING = (
     Tool("get_portfolio", "Value of one account.", get_portfolio, ACCOUNT),
     Tool("get_equity_positions", "Shares held.", get_equity_positions, ACCOUNT, ("cursor",)),
     Tool("get_equity_orders", "Orders of shares.", get_equity_orders, ACCOUNT, FILTERS),
-    Tool("get_option_positions", "Options held.", get_option_positions, ACCOUNT, ("cursor",)),
+    Tool("get_equity_quotes", "Last prices.", get_equity_quotes, ("symbols",)),
+    Tool("get_option_positions", "Options held.", get_option_positions, ACCOUNT, ("nonzero", "cursor")),
     Tool("get_option_orders", "Orders of options.", get_option_orders, ACCOUNT, FILTERS),
+    Tool(
+        "get_option_instruments", "Option contracts.", get_option_instruments, (),
+        ("ids", "chain_symbol", "state", "cursor"),
+    ),
+    Tool("get_option_quotes", "Prices of options.", get_option_quotes, ("instrument_ids",)),
     Tool("get_crypto_positions", "Coins held.", get_crypto_positions, RHS_ACCOUNT, ("cursor",)),
     Tool("get_crypto_orders", "Orders of coins.", get_crypto_orders, RHS_ACCOUNT, FILTERS),
-    Tool("get_equity_quotes", "Last prices.", get_equity_quotes, ("symbols",)),
-)
+    Tool("get_crypto_quotes", "Prices of coins.", get_crypto_quotes, ("symbols",), RHS_ACCOUNT),
+)  # fmt: skip
 TRADING = tuple(
     Tool(name, text, refuse_to_trade, ACCOUNT, ("symbol", "side", "quantity"), reads=False)
     for name, text in (

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
@@ -52,11 +53,12 @@ class Mcp:
         assert json.loads(result["content"][0]["text"])["data"] == data
         return data
 
-    def all(self, tool: str, rows: str, **arguments: str) -> list[dict[str, Any]]:
+    def all(self, tool: str, rows: str, **arguments: Any) -> list[dict[str, Any]]:
         data = self.data(tool, **arguments)
         found: list[dict[str, Any]] = data[rows]
         while data["next"]:
-            data = self.data(tool, cursor=data["next"], **arguments)
+            [cursor] = parse_qs(urlsplit(data["next"]).query)["cursor"]
+            data = self.data(tool, cursor=cursor, **arguments)
             found += data[rows]
         return found
 
@@ -121,24 +123,66 @@ def test_what_the_tools_tell_is_the_truth(sandbox: Sandbox, mcp: Mcp) -> None:
     assert Decimal(portfolio["total_value"]) == Decimal(truth["value"])
     assert Decimal(portfolio["cash"]) == Decimal(truth["cash"])
     shares = mcp.all("get_equity_positions", "positions", account_number=MARIA)
-    coins = mcp.all("get_crypto_positions", "positions", rhs_account_number=MARIA)
-    held = {row["symbol"]: row["quantity"] for row in (*shares, *coins)}
+    coins = mcp.all("get_crypto_positions", "results", rhs_account_number=MARIA)
+    held = {row["symbol"]: row["quantity"] for row in shares}
+    held |= {row["currency"]["code"]: row["quantity"] for row in coins}
     expected = {row["symbol"]: row["quantity"] for row in truth["positions"] if row["asset_class"] != "option"}
     assert {symbol: Decimal(size) for symbol, size in held.items()} == {
         symbol: Decimal(size) for symbol, size in expected.items()
     }
-    options = mcp.all("get_option_positions", "positions", account_number=MARIA)
+    options = mcp.all("get_option_positions", "positions", account_number=MARIA, nonzero=True)
     assert len(options) == len(truth["positions"]) - len(held)
+    ever = mcp.all("get_option_positions", "positions", account_number=MARIA)
+    assert {Decimal(row["quantity"]) for row in ever[len(options) :]} >= {Decimal(0)}
+
+
+def test_contracts_and_prices_are_the_truth(sandbox: Sandbox, mcp: Mcp) -> None:
+    truth = {row["symbol"]: row for row in sandbox.truth("maria", "robinhood")["accounts"][0]["positions"]}
+    positions = mcp.all("get_option_positions", "positions", account_number=MARIA, nonzero=True)
+    ids = [row["option_id"] for row in positions]
+    contracts = mcp.data("get_option_instruments", ids=",".join(ids))["instruments"]
+    assert {row["id"] for row in contracts} == set(ids)
+    symbols = {
+        row["id"]: f"{row['chain_symbol']:<6}{row['expiration_date'][2:].replace('-', '')}"
+        f"{row['type'][0].upper()}{int(Decimal(row['strike_price']) * 1000):08d}"
+        for row in contracts
+    }
+    told = {
+        row["quote"]["instrument_id"]: row["quote"]
+        for row in mcp.data("get_option_quotes", instrument_ids=ids)["results"]
+    }
+    for identity, symbol in symbols.items():
+        assert Decimal(told[identity]["mark_price"]) == Decimal(truth[symbol]["price"])
+    coins = mcp.data("get_crypto_quotes", symbols=["BTC-USD", "ETHUSD", "NONE-USD"])["results"]
+    assert {row["symbol"] for row in coins} == {"BTCUSD", "ETHUSD"}
+    for row in coins:
+        assert Decimal(row["mark_price"]) == Decimal(truth[row["symbol"].removesuffix("USD")]["price"])
+    expired = mcp.data("get_option_instruments", chain_symbol=contracts[0]["chain_symbol"], state="expired")
+    assert {row["state"] for row in expired["instruments"]} <= {"expired"}
+
+
+def test_a_tool_takes_only_what_it_describes(mcp: Mcp) -> None:
+    def refusal(tool: str, **arguments: Any) -> str:
+        result = mcp.call(tool, **arguments)
+        assert result["isError"]
+        text: str = result["content"][0]["text"]
+        return text
+
+    assert "unexpected color" in refusal("get_accounts", color="red")
+    assert "symbols must be of type array" in refusal("get_crypto_quotes", symbols="BTC-USD")
+    assert "symbols is required" in refusal("get_equity_quotes")
+    assert "one of chain_symbol" in refusal("get_option_instruments")
+    assert "nonzero must be of type boolean" in refusal("get_option_positions", account_number=MARIA, nonzero="yes")
 
 
 def test_orders_are_paged_and_the_same_as_in_the_private_api(sandbox: Sandbox, mcp: Mcp) -> None:
     app = sign_in(sandbox)
-    for tool, path, host, account in (
-        ("get_equity_orders", "/orders/", "api", "account_number"),
-        ("get_option_orders", "/options/orders/", "api", "account_number"),
-        ("get_crypto_orders", "/orders/", "nummus", "rhs_account_number"),
+    for tool, rows, path, host, account in (
+        ("get_equity_orders", "orders", "/orders/", "api", "account_number"),
+        ("get_option_orders", "orders", "/options/orders/", "api", "account_number"),
+        ("get_crypto_orders", "results", "/orders/", "nummus", "rhs_account_number"),
     ):
-        told = [row["id"] for row in mcp.all(tool, "orders", **{account: MARIA})]
+        told = [row["id"] for row in mcp.all(tool, rows, **{account: MARIA})]
         assert len(told) > 50
         assert told == [row["id"] for row in app.all(path, host)]
     since = mcp.data("get_equity_orders", account_number=MARIA, created_at_gte="2026-06-01T00:00:00Z")["orders"]

@@ -1,6 +1,7 @@
 """What every broker's connector looks like from outside, and the errors it may raise."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -218,3 +219,22 @@ class Connector(Protocol):
     def transactions(self, account_id: str, *, since: date, until: date) -> Iterator[TransactionPage]:
         """Pages covering `since`..`until` (market dates, both included), oldest window first."""
         ...
+
+
+@runtime_checkable
+class Closes(Protocol):
+    """A connector whose broker holds something open for it as long as it is used."""
+
+    def close(self) -> None:
+        """Let go of it. Raises nothing: what was read is good, whatever becomes of this."""
+        ...
+
+
+@contextmanager
+def closing(connector: Connector) -> Iterator[Connector]:
+    """The connector for as long as it is used, closed at the end where its broker wants that."""
+    try:
+        yield connector
+    finally:
+        if isinstance(connector, Closes):
+            connector.close()

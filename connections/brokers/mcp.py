@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 import requests
+import structlog
 from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
@@ -24,10 +25,13 @@ from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import Broker
 from connections.brokers.transport import CONNECT_TIMEOUT, BearerAuth, Judge, Reply, Wire, judge, patiently
 
+log = structlog.get_logger(__name__)
+
 VERSIONS = ("2025-06-18", "2025-03-26")  # the first is offered; sessions, streams and tools are alike in both
 CLIENT = {"name": "Broker Integration Hub", "version": "1.0"}
 INTERNAL_ERROR = -32603  # JSON-RPC: the server's own fault
 MAX_PAGES = 50  # of the list of tools
+CLOSING_SECONDS = 5.0  # for the whole of it: nobody waits for an end
 LINE_END = re.compile(r"\r\n|\n|\r")  # JSON may hold what Python also takes for the end of a line
 
 Verdict = tuple[Outcome, Attribution, BrokerError | None]
@@ -83,6 +87,12 @@ def _content(result: Mapping[str, Any], tool: str) -> Any:
         raise UnexpectedReply(f"The answer of {tool} is not data.") from error
 
 
+def _judge_end(broker: Broker, reply: Reply) -> Verdict:
+    """A session may have ended before (404), and a server need not let its clients end one (405)."""
+    is_over = 200 <= reply.status < 300 or reply.status in (404, 405)
+    return (Outcome.OK, Attribution.NONE, None) if is_over else judge(broker, reply)
+
+
 @dataclass(slots=True, kw_only=True)
 class McpSession:
     """Calls tools of one server for one connection, and only those on the list `tools`.
@@ -97,6 +107,7 @@ class McpSession:
     tools: frozenset[str]
     refusal: Callable[[str], Verdict]
     _session_id: str = field(default="", repr=False)
+    _opened_with: Grant | None = field(default=None, repr=False)
     _version: str = ""  # agreed upon; "" before the session has begun
     _is_announced: bool = False  # the server has been told that the hub is ready
     _offered: dict[str, Any] | None = None
@@ -128,6 +139,28 @@ class McpSession:
                     break
             self._offered = {name: schema for name, schema in found.items() if name in self.tools}
         return self._offered
+
+    def close(self) -> None:
+        """End the session at the server ("Session Management"). A server may refuse that, or be away: so be it."""
+        session_id, version, grant = self._session_id, self._version, self._opened_with
+        self._session_id = self._version = ""
+        if not session_id or grant is None:
+            return
+
+        def send() -> requests.Response:
+            return self.wire.session.delete(
+                self.url,
+                headers={"Mcp-Session-Id": session_id, "MCP-Protocol-Version": version},
+                auth=BearerAuth(grant),
+                timeout=CLOSING_SECONDS,
+                allow_redirects=False,
+                stream=True,
+            )
+
+        try:
+            self.wire.exchange(Operation.HOLDINGS, send, deadline=time.monotonic() + CLOSING_SECONDS, judge=_judge_end)
+        except BrokerError as error:
+            log.info("session_left_open", broker=self.wire.broker.value, why=error.code)
 
     def _ask(self, method: str, params: Message, operation: Operation) -> Message:
         """The result of one request."""
@@ -166,7 +199,7 @@ class McpSession:
         version = result.get("protocolVersion")
         if version not in VERSIONS:
             raise UnexpectedReply(f"{self.wire.broker.label} speaks a version of the protocol the hub does not know.")
-        self._session_id = reply.headers.get("Mcp-Session-Id", "")
+        self._session_id, self._opened_with = reply.headers.get("Mcp-Session-Id", ""), grant
         self._version, self._is_announced = version, False
 
     def _announce(self, grant: Grant, operation: Operation, deadline: float) -> None:

@@ -88,6 +88,9 @@ class Robinhood:
         with understood("accounts"):
             return [robinhood_rows.account(row) for row in self._account_rows(Operation.ACCOUNTS)]
 
+    def close(self) -> None:
+        self.mcp.close()
+
     def _account_rows(self, operation: Operation) -> list[Row]:
         if not self._listed:
             self._listed.extend(self._list("get_accounts", operation, "accounts"))
@@ -127,7 +130,9 @@ class Robinhood:
         return (robinhood_rows.share_position(row, prices) for row in found)
 
     def _options(self, account_id: str) -> Iterator[PositionRecord | None]:
-        found = self._list("get_option_positions", Operation.HOLDINGS, "positions", account_number=account_id)
+        found = self._list(
+            "get_option_positions", Operation.HOLDINGS, "positions", account_number=account_id, nonzero=True
+        )
         held = [row for row in found if robinhood_rows.number(row["quantity"])]
         ids = [row["option_id"] for row in held]
         bare = [row["option_id"] for row in held if "strike_price" not in row]

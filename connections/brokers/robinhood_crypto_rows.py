@@ -19,7 +19,7 @@ from connections.brokers.records import (
     TransactionKind,
     TransactionRecord,
 )
-from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, cents, coin, maybe, number, rows
+from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, cents, coin, maybe, number, rows, spellings
 
 NEW_YORK = ZoneInfo("America/New_York")
 SIDES = {"buy": (TransactionKind.BUY, 1), "sell": (TransactionKind.SELL, -1)}
@@ -33,7 +33,14 @@ def account(row: Row) -> AccountRecord:
     own = str(row["account_number"])
     if not own:
         raise ValueError("an account without number")
-    return AccountRecord(external_id=own, number_mask=own[-4:], name="Crypto", kind=AccountKind.UNKNOWN, currency="USD")
+    return AccountRecord(
+        external_id=own,
+        number_mask=own[-4:],
+        name="Crypto",
+        kind=AccountKind.UNKNOWN,
+        currency="USD",
+        aliases=tuple(sorted(spellings(own) - {own})),
+    )
 
 
 def balance(row: Row, positions: Iterable[PositionRecord]) -> BalanceRecord:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from string import ascii_uppercase
 from typing import Any
 
 from connections.brokers.base import UnexpectedReply
@@ -142,6 +143,18 @@ def owner(numbers: Iterable[str]) -> str:
     return smallest
 
 
+def spellings(coin_account: str) -> set[str]:
+    """The number of an account of coins with its letters (RHC1234567) and without: both are about."""
+    return {coin_account, coin_account.lstrip(ascii_uppercase)} - {""}
+
+
+def _other_numbers(row: Row, own: str) -> tuple[str, ...]:
+    """Other numbers by which Robinhood knows the same account: at its clearing house, and for its coins."""
+    clearing, coins = row.get("rhs_account_number"), row.get("rhc_account_number")
+    found = ({str(clearing)} if clearing else set()) | (spellings(str(coins)) if coins else set())
+    return tuple(sorted(found - {own}))
+
+
 def account(row: Row) -> AccountRecord:
     own, word = str(row["account_number"]), row["brokerage_account_type"]
     if not own:
@@ -152,6 +165,8 @@ def account(row: Row) -> AccountRecord:
         name=row.get("nickname") or NAMES.get(word) or word.replace("_", " ").capitalize(),
         kind=KINDS.get(row["type"], AccountKind.UNKNOWN),
         currency="USD",  # accounts name none; their portfolio does
+        aliases=_other_numbers(row, own),
+        closed=row.get("permanently_deactivated") is True,
     )
 
 

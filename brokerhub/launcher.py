@@ -92,7 +92,7 @@ def children_environment(given: Mapping[str, str], port: int, sandbox_port: int)
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{given.get('PATH', os.defpath)}",
         "PYTHONUNBUFFERED": "1",
     }
-    is_live = given.get("MODE") == "production" or given.get("SCHWAB_APP_KEY")
+    is_live = given.get("MODE") == "production" or any(given.get(name) for name in SANDBOX_APP)
     environment.setdefault("BROKERS_SANDBOX_URL", "" if is_live else f"http://127.0.0.1:{sandbox_port}")
     if environment["BROKERS_SANDBOX_URL"]:
         back = f"{base_url.rstrip('/')}/connections/callback"

@@ -65,6 +65,7 @@ def test_a_person_connects_by_the_pages_for_good(web, person, sandbox):
     connection = Connection.objects.get(user=person)
     assert (connection.broker, connection.state) == (Broker.ALPACA, "connected")
     assert connection.authorization_expires_at is None
+    assert connection.access_expires_at is not None
     assert connection.access_expires_at > timezone.now() + timedelta(days=30_000)
     [truth] = sandbox.truth("james", broker="alpaca")["accounts"]
     [account] = connection.accounts.all()
@@ -144,8 +145,12 @@ def test_a_limit_ends_when_its_own_header_says_so():
     assert isinstance(error, RateLimited)
     assert error.retry_at == datetime.fromtimestamp(ends, UTC)
     _, _, error = alpaca.judge_data(Broker.ALPACA, reply(429, {}, **{"X-RateLimit-Reset": "99999999999"}))
+    assert isinstance(error, RateLimited)
+    assert error.retry_at is not None
     assert error.retry_at < timezone.now() + timedelta(minutes=6)
     _, _, error = alpaca.judge_data(Broker.ALPACA, reply(429, {}, **{"Retry-After": "7", "X-RateLimit-Reset": "soon"}))
+    assert isinstance(error, RateLimited)
+    assert error.retry_at is not None
     assert timedelta(0) < error.retry_at - timezone.now() <= timedelta(seconds=7)
 
 

@@ -1,18 +1,21 @@
 """Leaving a broker: what would go, what goes, and the receipt."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import structlog
 from django.db import transaction
 
-from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections import signals
-from connections.models import Connection
+from connections.credentials import CredentialsUnreadable
+from connections.models import Connection, UnfinishedRevocation
 from connections.moves import move
-from connections.revocation import Revocation, revoke
+from connections.revocation import Revocation, ends_trying_at, owe, settle
 from connections.states import ConnectionState
+from connections.tokens import HISTORY
 
 log = structlog.get_logger(__name__)
 S = ConnectionState
@@ -37,6 +40,7 @@ class Receipt:
 
     rows: dict[str, int]
     revocation: Revocation
+    retry_until: datetime | None = None  # how long the hub goes on trying, if it has to
 
 
 def disconnect(*, connection: Connection, actor: User, keep_history: bool = True) -> Receipt:
@@ -44,18 +48,37 @@ def disconnect(*, connection: Connection, actor: User, keep_history: bool = True
 
     Idempotent. What is left to do where a broker has no revocation, or it failed, is in `after_disconnect`.
     """
-    revocation = revoke(connection)  # before the transaction: no row is held while the broker answers
-    return Receipt(rows=_leave(connection, actor=actor, keep_history=keep_history), revocation=revocation)
+    rows, owed = _leave(connection, actor=actor, keep_history=keep_history)
+    if isinstance(owed, Revocation):
+        return Receipt(rows=rows, revocation=owed)
+    outcome = settle(owed)  # after the transaction: no row is held while the broker answers
+    retry_until = ends_trying_at(owed) if outcome is Revocation.RETRYING else None
+    return Receipt(rows=rows, revocation=outcome, retry_until=retry_until)
+
+
+def _owed(connection: Connection) -> UnfinishedRevocation | Revocation:
+    """The access that is now to be ended, stored; or why there is none."""
+    if connection.is_file or not connection.sealed_credentials:
+        return Revocation.NOT_OFFERED
+    try:
+        secrets = connection.read_credentials()
+        secrets.pop(HISTORY, None)
+        return owe(connection, secrets) or Revocation.NOT_OFFERED
+    except (CredentialsUnreadable, HubError) as error:
+        log.warning("revocation_impossible", connection_id=str(connection.pk), error=type(error).__name__)
+        return Revocation.FAILED
 
 
 @transaction.atomic
-def _leave(connection: Connection, *, actor: User, keep_history: bool) -> dict[str, int]:
+def _leave(
+    connection: Connection, *, actor: User, keep_history: bool
+) -> tuple[dict[str, int], UnfinishedRevocation | Revocation]:
     signals.leaving.send(sender=Connection, connection=connection)
     try:  # a second click waits here and finds what the first has done
         connection.refresh_from_db(from_queryset=Connection.objects.select_for_update())
     except Connection.DoesNotExist:
         raise NotAllowed("This connection has been removed already.") from None
-    counts = disconnect_counts(connection)
+    counts, owed = disconnect_counts(connection), _owed(connection)
     if connection.state != S.DISCONNECTED:
         move(connection, S.DISCONNECTING, reason_code="by_user", action="disconnecting", actor=actor)
         connection.seal_credentials({})
@@ -76,4 +99,4 @@ def _leave(connection: Connection, *, actor: User, keep_history: bool) -> dict[s
         _erase_rows(connection, dry_run=False)
         log.info("connection_erased", connection_id=str(connection.pk), **counts)
         connection.delete()
-    return counts
+    return counts, owed

@@ -25,7 +25,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from brokerhub.kernel.errors import NotAllowed
-from connections import app_keys
+from connections import app_keys, revocation
 from connections.brokers import BROKERS
 from connections.brokers.base import AppCredentialsRefused, BrokerUnavailable, Grant, NeedsReauth, RateLimited, Refused
 from connections.brokers.records import AuthMethod
@@ -139,8 +139,11 @@ class StoredGrants:
             if lease.is_in_doubt and error.reason_code == "refresh_refused":
                 raise NeedsReauth(str(error), reason_code="renewal_interrupted") from error
             raise
-        saved = self._save(fresh, over=grant)
-        log.info("access_renewed", connection_id=str(self.connection_id), saved=saved)
+        if self._save(fresh, over=grant):
+            log.info("access_renewed", connection_id=str(self.connection_id))
+        else:
+            log.info("access_renewed_in_vain", connection_id=str(self.connection_id))
+            self._hand_back(fresh, connection)
         return EPOCH
 
     @transaction.atomic
@@ -153,6 +156,14 @@ class StoredGrants:
         connection.access_expires_at = fresh.access_expires_at
         connection.save(update_fields=["sealed_credentials", "access_expires_at"])
         return True
+
+    def _hand_back(self, fresh: Grant, connection: Connection) -> None:
+        """The person has left meanwhile: nobody has use for what the broker has given. A new sign-in is left alone."""
+        if Connection.objects.filter(pk=self.connection_id).exclude(sealed_credentials=b"").exists():
+            return
+        owed = revocation.owe(connection, fresh.secrets)
+        if owed is not None:
+            revocation.settle(owed)
 
 
 @dataclass(slots=True)

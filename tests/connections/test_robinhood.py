@@ -271,7 +271,7 @@ def test_leaving_goes_on_when_robinhood_does_not_answer_and_says_what_is_left(co
     connection = connect_robinhood(person)
     sandbox.fault("500", "revoke", broker="robinhood")
     shown = disconnect(web, connection)
-    assert "Could not be ended from here" in shown
+    assert "Not ended yet" in shown
     assert "page of the Agentic account" in shown
     connection.refresh_from_db()
     assert (connection.state, connection.sealed_credentials) == ("disconnected", b"")

@@ -15,7 +15,9 @@ from connections.brokers import (
     ibkr_web,
     robinhood,
     robinhood_crypto,
+    robinhood_login,
     robinhood_oauth,
+    robinhood_private,
     schwab,
 )
 from connections.brokers.base import AppKeys, Connector, Grants, KeyField, SignIn
@@ -194,6 +196,18 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         after_disconnect=robinhood_crypto.AFTER_DISCONNECT,
         fields=robinhood_crypto.FIELDS,
         steps=robinhood_crypto.STEPS,
+    ),
+    AuthMethod.ROBINHOOD_LOGIN: BrokerEntry(
+        broker=Broker.ROBINHOOD,
+        method=AuthMethod.ROBINHOOD_LOGIN,
+        sign_in=lambda app: robinhood_login.RobinhoodLogin(),
+        connector=lambda connection_id, grants, app: robinhood_private.connector(connection_id, grants),
+        delivers=robinhood_private.DELIVERS,
+        before=robinhood_private.BEFORE,
+        warnings=robinhood_private.WARNINGS,
+        after_disconnect=robinhood_private.AFTER_DISCONNECT,
+        fields=robinhood_login.FIELDS,
+        is_offered=lambda: settings.ROBINHOOD_PRIVATE_LOGIN,
     ),
     AuthMethod.ALPACA_OAUTH: BrokerEntry(
         broker=Broker.ALPACA,

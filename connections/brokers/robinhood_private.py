@@ -185,3 +185,27 @@ def _balance(account: Row, portfolio: Row, coins: list[PositionRecord]) -> Balan
         margin_used=abs(min(cash, ZERO)) if borrowed is None and cash is not None else borrowed,
         raw={"account": account, "portfolio": portfolio},
     )
+
+
+# --- Words for people -------------------------------------------------------------------------------------------------
+
+DELIVERS = (
+    "Positions, balances and the whole history, read-only: orders of shares, options and coins, dividends, transfers, "
+    "interest, fees, splits and what became of options at their end."
+)
+BEFORE = (
+    "You type your Robinhood e-mail and password into the hub, which signs in for you as Robinhood's own app would. "
+    "Robinhood then asks you to approve a new device, in its app or by a code. The hub does not store your password: "
+    "it keeps the keys it gets for it, encrypted, and asks with them for your data only."
+)
+WARNINGS = (
+    "This is not an offer of Robinhood's. It does not endorse such logins, and using one may break its terms.",
+    "The key the hub gets opens your whole account, trading and withdrawals included. The hub only ever reads, by a "
+    "list of addresses it may ask, and uses a second key that can only read wherever Robinhood takes it.",
+    "Two or three failed sign-ins lock your Robinhood login, also in its app, for minutes and at worst for hours.",
+    "Robinhood may change or close this way on any day; then this connection stops working.",
+)
+AFTER_DISCONNECT = (
+    "The hub has deleted its keys. To be sure, also sign the device out at Robinhood: in its app under Account, then "
+    "Security and privacy, then Devices."
+)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     """Interactive Brokers and Robinhood allow any number of calls, and the hub knows it."""
-    from connections.brokers import ibkr_flex, ibkr_oauth, ibkr_web, robinhood_app, robinhood_oauth, schwab
+    from connections.brokers import ibkr_flex, ibkr_oauth, ibkr_web, robinhood_app, robinhood_oauth
 
     for broker in ("ibkr", "robinhood"):
         sandbox.limit(None, broker=broker)

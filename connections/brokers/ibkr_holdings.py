@@ -90,6 +90,7 @@ def account(statement: Statement) -> AccountRecord:
         name=info.maybe("acctAlias") or info.maybe("name") or "Brokerage",
         kind=kinds.get(info.maybe("accountCapabilities"), AccountKind.UNKNOWN),
         currency=info.text("currency"),
+        closed=bool(info.maybe("dateClosed")),
     )
 
 

@@ -212,6 +212,8 @@ class Account:
         self.margin = margin
         self.currency = currency  # the base, in which totals are told
         self.plain_names = plain_names  # dividends name the security in words instead of its symbol
+        self.is_closed = False
+        self.renumbered = 0  # how often its broker has changed the id by which the API knows it
         self.events: list[Event] = []
 
     def enter(self, event: Event) -> None:

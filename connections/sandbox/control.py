@@ -133,9 +133,12 @@ def _fault(fault: Fault) -> dict[str, Any]:
 
 @lever("GET", "POST")
 def maintenance(method: str, body: Body) -> Any:
-    """`on` (true or false) for a `broker`: all its answers become a 503 page."""
+    """`on` (true or false) for a `broker`: all its answers become a 503, with `retry_after` seconds if told."""
     if method == "POST":
-        (WORLD.maintenance.add if body.get("on", True) else WORLD.maintenance.discard)(_broker(body))
+        broker, after = _broker(body), body.get("retry_after")
+        WORLD.maintenance.pop(broker, None)
+        if body.get("on", True):
+            WORLD.maintenance[broker] = None if after is None else int(after)
     return {"maintenance": sorted(WORLD.maintenance)}
 
 

@@ -111,8 +111,19 @@ def _of_rows(payload: Any, change: Callable[[list[Any]], list[Any]]) -> Any:
 
 
 def _empty_page(payload: Any, params: Mapping[str, Any]) -> Any:
+    """No rows; with a `field`, none in the list of that name wherever it stands, and all else as it is."""
+    if name := params.get("field"):
+        return _without_rows(payload, str(name))
     emptied = _of_rows(payload, lambda rows: [])
     return {} if emptied is payload else emptied
+
+
+def _without_rows(node: Any, name: str) -> Any:
+    if isinstance(node, list):
+        return [_without_rows(item, name) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {key: [] if key == name else _without_rows(value, name) for key, value in node.items()}
 
 
 def _duplicate_page(payload: Any, params: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec
 from django.http import HttpRequest, HttpResponse
 
 from connections.sandbox.faults import Fault, FaultKind, distort
-from connections.sandbox.world import WORLD, BrokerSide, Call
+from connections.sandbox.world import WORLD, BrokerSide, Call, SaysMaintenance
 
 Arguments = ParamSpec("Arguments")
 DEFAULT_LATENCY, DEFAULT_HANG, DEFAULT_RETRY_AFTER = 2.0, 300.0, 30
@@ -83,6 +83,21 @@ def operation(side: BrokerSide, name: str) -> Callable[[Answer[Arguments]], View
     return decorate
 
 
+MAINTENANCE = "This service is under scheduled maintenance. Please come back later."
+
+
+def _maintenance(exchange: Exchange) -> HttpResponse:
+    """In the broker's own shape where its API has one for outages, else a page."""
+    side, after = exchange.side, WORLD.maintenance.get(exchange.side.name)
+    if isinstance(side, SaysMaintenance):
+        response = side.maintenance(exchange.call.operation, MAINTENANCE)
+    else:
+        response = html("Scheduled maintenance", MAINTENANCE, 503)
+    if after is not None:
+        response["Retry-After"] = str(after)
+    return response
+
+
 def _begin(request: HttpRequest, side: BrokerSide, name: str) -> Exchange:
     faults = WORLD.faults.strike(side.name, name)
     call = Call(
@@ -103,7 +118,7 @@ def _begin(request: HttpRequest, side: BrokerSide, name: str) -> Exchange:
 def _answer(request: HttpRequest, exchange: Exchange, answer: Callable[[], Any]) -> HttpResponse:
     side, name = exchange.side, exchange.call.operation
     if side.name in WORLD.maintenance:
-        return html("Scheduled maintenance", "This service is being maintained. Please come back later.", 503)
+        return _maintenance(exchange)
     for fault in exchange.faults:
         if early := _before(request, fault, side, name):
             return early

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from connections.sandbox import control
+from connections.sandbox import account_levers, control
 from connections.sandbox.ibkr import levers
 from connections.sandbox.robinhood import control as robinhood_control
 from connections.sandbox.robinhood import oauth
@@ -21,6 +21,7 @@ urlpatterns = [
     path("_control/tokens", control.tokens),
     path("_control/calls", control.calls),
     path("_control/people", control.people),
+    path("_control/accounts", account_levers.accounts),
     path("_control/robinhood/logins", robinhood_control.logins),
     path("_control/robinhood/phone", robinhood_control.phone),
     path("_control/robinhood/keys", robinhood_control.keys),

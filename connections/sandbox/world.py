@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from django.http import HttpRequest, HttpResponse
 
@@ -79,6 +79,13 @@ class BrokerSide(Protocol):
     def dress(self, response: HttpResponse, correlation_id: str) -> None: ...
 
 
+@runtime_checkable
+class SaysMaintenance(Protocol):
+    """A broker whose API tells an outage in a shape of its own; the others answer with a page."""
+
+    def maintenance(self, operation: str, text: str) -> HttpResponse: ...
+
+
 class World:
     """One lock guards it all: a request is worked out while holding it, and never waits with it in hand."""
 
@@ -89,7 +96,7 @@ class World:
         self.people = People(self.market)
         self.faults = FaultBox()
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
-        self.maintenance: set[str] = set()
+        self.maintenance: dict[str, int | None] = {}  # broker: seconds of its Retry-After
         self.sides: dict[str, BrokerSide] = {}
         self.people.tell(self.clock.today())
 

@@ -80,8 +80,14 @@ class Sandbox:
         """Let Schwab's app come back to `url` too, until the next reset."""
         self.control("callbacks", broker="schwab", add=url)
 
-    def maintenance(self, on: bool = True) -> None:
-        self.control("maintenance", broker="schwab", on=on)
+    def maintenance(self, on: bool = True, broker: str = "schwab", retry_after: int | None = None) -> None:
+        self.control("maintenance", broker=broker, on=on, retry_after=retry_after)
+
+    def accounts(self, login: str = "maria", broker: str = "schwab", **act: Any) -> list[dict[str, Any]]:
+        """A person's accounts there, after `open` (facts), `close`, `reopen` or `renumber` (a number or "all")."""
+        method = "POST" if act else "GET"
+        listed: list[dict[str, Any]] = self.control("accounts", method, login=login, broker=broker, **act)
+        return listed
 
     def correct(
         self, account: str, activity_id: str | int, change: str, value: Any = None, login: str = "maria"

@@ -89,7 +89,7 @@ def _account(account: Account) -> dict[str, Any]:
         "category": "",
         "ibEntity": "IB-IE",
         "faclient": False,
-        "clearingStatus": "O",
+        "clearingStatus": "C" if account.is_closed else "O",
         "covestor": False,
         "noClientTrading": False,
         "trackVirtualFXPortfolio": False,

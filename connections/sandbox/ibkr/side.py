@@ -106,6 +106,12 @@ class InteractiveBrokers:
             return HttpResponse(HTML_PAGE.format(title=title, text=""), status=status)
         return self.encode(error(status), status)
 
+    def maintenance(self, operation: str, text: str) -> HttpResponse:
+        """The Web API's 503 has its usual body; what it says there is told nowhere. Pages and Flex answer with HTML."""
+        if operation == "authorize" or operation.startswith("flex"):
+            return HttpResponse(HTML_PAGE.format(title="Scheduled maintenance", text=text), status=503)
+        return self.encode(error(503, text), 503)
+
     def route_missing(self, operation: str) -> HttpResponse:
         return HttpResponse(HTML_PAGE.format(title="404 Not Found", text=""), status=404)
 

@@ -118,6 +118,6 @@ def _information(account: Account) -> Row:
         "accountCapabilities": "Margin" if account.margin else "Cash",
         "dateOpened": day(account.events[0].traded_on),
         "dateFunded": day(account.events[0].traded_on),
-        "dateClosed": "",
+        "dateClosed": day(WORLD.clock.today()) if account.is_closed else "",
         "ibEntity": "IB-IE",
     }

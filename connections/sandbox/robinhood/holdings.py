@@ -87,8 +87,9 @@ def _account(request: HttpRequest, account: Account) -> dict[str, Any]:
         "cash_balances": None if account.margin else {"cash": cash, "buying_power": power, **balances},
         "margin_balances": margin if account.margin else None,
         "option_level": "option_level_3" if account.margin else "option_level_0", "drip_enabled": True,
-        "sweep_enabled": True, "sweep_enrolled": True, "cash_management_enabled": True, "deactivated": account.is_closed,
-        "permanently_deactivated": account.is_closed, "withdrawal_halted": False, "deposit_halted": False,
+        "sweep_enabled": True, "sweep_enrolled": True, "cash_management_enabled": True,
+        "deactivated": account.is_closed, "permanently_deactivated": account.is_closed, "withdrawal_halted": False,
+        "deposit_halted": False,
         "only_position_closing_trades": False, "locked": False, "created_at": opened_at(account),
         "updated_at": instant(account.events[-1].posted_at) if account.events else opened_at(account),
     }  # fmt: skip

@@ -115,7 +115,7 @@ def _consent_page(
 
 def _accounts_of(sign_in: SignIn) -> list[Any]:
     person = WORLD.people.get(sign_in.login or "")
-    return person.at(SCHWAB.name) if person else []
+    return [account for account in person.at(SCHWAB.name) if not account.is_closed] if person else []
 
 
 def _back(sign_in: SignIn, query: str) -> HttpResponse:

@@ -40,8 +40,8 @@ class Schwab:
         self.limit.reset()
 
     def external_id(self, account: Account) -> str:
-        """The hash the API knows the account by: the same for ever per app and account."""
-        return account_hash(APP_KEY, account.number)
+        """The hash the API knows the account by: the same for ever per app and account, unless it was renumbered."""
+        return hash_of(APP_KEY, account)
 
     def expire_access(self, login: str) -> int:
         return self.authority.expire_access(login)
@@ -104,6 +104,11 @@ class Schwab:
 
 SCHWAB = Schwab()
 WORLD.add(SCHWAB)
+
+
+def hash_of(app_key: str, account: Account) -> str:
+    suffix = f"/{account.renumbered}" if account.renumbered else ""
+    return account_hash(app_key, account.number + suffix)
 
 
 def account_hash(app_key: str, number: str) -> str:

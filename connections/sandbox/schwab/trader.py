@@ -13,7 +13,7 @@ from connections.sandbox.book import Account, Event
 from connections.sandbox.gate import Exchange, Refusal, operation
 from connections.sandbox.schwab.accounts import account_body
 from connections.sandbox.schwab.authority import Access, Grant
-from connections.sandbox.schwab.side import SCHWAB, account_hash, bearer, errors
+from connections.sandbox.schwab.side import SCHWAB, account_hash, bearer, errors, hash_of
 from connections.sandbox.schwab.transactions import ALL_TYPES, row, type_of
 from connections.sandbox.valuation import valued
 from connections.sandbox.world import WORLD
@@ -43,14 +43,16 @@ def permitted(request: HttpRequest) -> Grant:
 
 
 def ticked(grant: Grant) -> list[Account]:
+    """A closed account is not told any more."""
     person = WORLD.people.get(grant.login)
-    return [account for account in person.at(SCHWAB.name) if account.number in grant.accounts] if person else []
+    own = person.at(SCHWAB.name) if person else []
+    return [account for account in own if account.number in grant.accounts and not account.is_closed]
 
 
 def by_hash(grant: Grant, hash_value: str) -> Account:
     """Raises Refusal for a plain account number and for every account that was not ticked."""
     for account in ticked(grant):
-        if account_hash(grant.app_key, account.number) == hash_value:
+        if hash_of(grant.app_key, account) == hash_value:
             return account
     raise Refusal(400, {"message": "Invalid account number"})
 
@@ -59,7 +61,7 @@ def by_hash(grant: Grant, hash_value: str) -> Account:
 def account_numbers(request: HttpRequest, exchange: Exchange) -> Any:
     grant = permitted(request)
     return [
-        {"accountNumber": account.number, "hashValue": account_hash(grant.app_key, account.number)}
+        {"accountNumber": account.number, "hashValue": hash_of(grant.app_key, account)}
         for account in ticked(grant)
     ]
 

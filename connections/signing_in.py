@@ -16,7 +16,17 @@ from brokerhub.kernel.models import User
 from connections import app_keys, authorizations, credentials, signals
 from connections.account_list import refuse_double, save_accounts
 from connections.brokers import BROKERS, BrokerEntry
-from connections.brokers.base import AppKeys, Dialogue, Grant, KeysRefused, NeedsReauth, PreparesKeys, Question, Shown
+from connections.brokers.base import (
+    AppKeys,
+    Dialogue,
+    Grant,
+    KeysRefused,
+    NeedsReauth,
+    PreparesKeys,
+    Question,
+    Shown,
+    closing,
+)
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
 from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
 from connections.models import EPOCH, AppCredentials, Connection
@@ -96,8 +106,8 @@ class _Signed:
 
 
 def _finish(connection: Connection, signed: _Signed, *, actor: User) -> Connection:
-    connector = signed.entry.connector(connection.pk, FreshGrant(signed.grant), signed.keys)
-    identity, accounts = connector.identity(), connector.accounts()
+    with closing(signed.entry.connector(connection.pk, FreshGrant(signed.grant), signed.keys)) as connector:
+        identity, accounts = connector.identity(), connector.accounts()
     if not accounts:
         name = connection.get_broker_display()
         raise SignInFailed(f"No account was ticked on {name}'s page. Please connect once more and tick at least one.")

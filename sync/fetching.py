@@ -25,6 +25,7 @@ from connections.brokers.base import (
     Refused,
     UnderMaintenance,
     UnexpectedReply,
+    closing,
 )
 from connections.brokers.records import TransactionPage
 from connections.models import Account, Connection
@@ -76,7 +77,8 @@ class _Troubles:
             raise error
         if self.is_grant_good is None:
             try:
-                connection_manager.connector_for(self.connection).accounts()
+                with closing(connection_manager.connector_for(self.connection)) as connector:
+                    connector.accounts()
                 self.is_grant_good = True
             except NeedsReauth:
                 self.is_grant_good = False
@@ -95,8 +97,11 @@ def fetch(hold: Hold) -> None:
     connection = hold.run.connection
     if not connection.status.may_sync:
         raise NotAllowed(f"{connection.label} is not signed in any more. Sign in again, then sync.")
-    connector = connection_manager.connector_for(connection)
-    troubles = _Troubles(connection)
+    with closing(connection_manager.connector_for(connection)) as connector:
+        _fetch(hold, connector, _Troubles(connection))
+
+
+def _fetch(hold: Hold, connector: Connector, troubles: _Troubles) -> None:
     accounts = _read_accounts(hold, connector, troubles)
     left = dict(zip(accounts, range(len(accounts), 0, -1), strict=True))
     parts = [

@@ -423,6 +423,12 @@ def test_an_answer_of_another_form_is_never_an_empty_list(robinhood_says, body):
         connector().accounts()
 
 
+def test_an_account_is_known_by_its_number_with_and_without_letters(robinhood_says):
+    robinhood_says(listed(ACCOUNT | {"account_number": "RHC1234567"}))
+    [account] = connector().accounts()
+    assert (account.external_id, account.aliases, account.number_mask) == ("RHC1234567", ("1234567",), "4567")
+
+
 def test_a_key_without_accounts_is_nobodys(robinhood_says):
     robinhood_says(listed())
     with pytest.raises(UnexpectedReply, match="whose key"):

@@ -376,3 +376,25 @@ def test_the_portfolio_tells_cash_and_the_value_of_everything():
 def test_an_account_shows_four_digits_and_a_name(row, name, kind):
     told = robinhood_rows.account(row | {"account_number": "512904417"})
     assert (told.external_id, told.number_mask, told.name, told.kind) == ("512904417", "4417", name, kind)
+
+
+ACCOUNT = {"type": "cash", "brokerage_account_type": "individual", "account_number": "5QR12345"}
+
+
+@pytest.mark.parametrize(
+    ("numbers", "aliases"),
+    [
+        ({}, ()),
+        ({"rhs_account_number": "5QR12345", "rhc_account_number": None}, ()),
+        ({"rhs_account_number": 512904417}, ("512904417",)),
+        ({"rhc_account_number": "RHC1234567"}, ("1234567", "RHC1234567")),
+    ],
+)
+def test_an_account_tells_its_other_numbers_in_every_spelling(numbers, aliases):
+    assert robinhood_rows.account(ACCOUNT | numbers).aliases == aliases
+
+
+@pytest.mark.parametrize(("said", "closed"), [({}, False), ({"deactivated": True}, False)])
+def test_an_account_that_may_open_again_is_not_closed(said, closed):
+    assert robinhood_rows.account(ACCOUNT | said).closed is closed
+    assert robinhood_rows.account(ACCOUNT | said | {"permanently_deactivated": True}).closed

@@ -8,6 +8,7 @@ import pytest
 from django.core.cache import cache
 
 from aggregation.models import Balance, Position, Transaction
+from connections.brokers import robinhood
 from connections.states import ConnectionState
 from sync.models import ParkedRow, RunState
 from tests.journey.books import differences, number, sync
@@ -128,6 +129,31 @@ def test_the_second_sync_changes_nothing(connect_robinhood, person, sandbox):
     run = sync(connection)
     assert (run.state, run.inserted, run.superseded) == (RunState.SUCCEEDED, 0, 0)
     assert list(Transaction.objects.order_by("pk").values()) == before
+
+
+def tools_called(sandbox):
+    return {call["operation"].removeprefix("mcp_") for call in sandbox.calls() if call["operation"].startswith("mcp_")}
+
+
+@pytest.mark.usefixtures("unpaced")
+def test_a_whole_sync_calls_reading_tools_only_and_ends_its_session(connect_robinhood, person, sandbox):
+    connection = connect_robinhood(person, "maria")
+    sync(connection)
+    assert tools_called(sandbox) == robinhood.TOOLS
+    methods = [call["method"] for call in sandbox.calls("mcp")]
+    opened = sum(1 for call in sandbox.calls("mcp") if call["method"] == "POST" and call["status"] == 202)
+    assert methods.count("DELETE") == opened == 2, "one session of the sign-in, one of the run"
+
+
+@pytest.mark.usefixtures("unpaced")
+@pytest.mark.parametrize("kind", ["500", "reset", "401"])
+def test_a_session_that_cannot_be_ended_spoils_no_run(connect_robinhood, person, sandbox, kind):
+    connection = connect_robinhood(person)
+    sandbox.fault(kind, "mcp", broker="robinhood", after=3)  # initialize, its notice, the list of tools
+    run = sync(connection)
+    assert (run.state, run.warnings) == (RunState.SUCCEEDED, [])
+    assert [call["method"] for call in sandbox.calls("mcp")][-1] == "DELETE"
+    agree(connection, sandbox, "james")
 
 
 PASSING_FAULTS = [

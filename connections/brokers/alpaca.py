@@ -1,8 +1,7 @@
 """Alpaca, Trading API v2: sign-in (OAuth 2.0, code), account, positions, activities, and what its rows mean.
 
-Facts: docs.alpaca.markets; what is known and what is not stands in `docs/brokers-alpaca.md`. Reads only: no scope is
-asked for, which Alpaca takes as permission to read. Numbers come as text; amounts and quantities of activities are
-signed, those of executions are not. An execution is told without its fees, which follow as rows of their own.
+Facts, and what nobody knows: `docs/brokers-alpaca.md`. A token asked for without a scope only reads. Amounts and
+quantities are signed, but not those of executions, which are told without fees: these follow as rows of their own.
 """
 
 import re
@@ -28,7 +27,6 @@ from connections.brokers.settlement import us_settlement_date
 from connections.brokers.transport import BrokerSession, Budget, Reply, Wire, judge
 
 LIVE_URL, LIVE_SIGN_IN = "https://api.alpaca.markets", "https://app.alpaca.markets"
-NEW_YORK = ZoneInfo("America/New_York")
 CALLS_PER_MINUTE = 180  # Alpaca allows 200 per account
 PAGE_SIZE = 100  # the most there is
 Verdict = tuple[Outcome, Attribution, base.BrokerError | None]
@@ -106,7 +104,6 @@ class AlpacaSignIn:
         raise base.NeedsReauth("Alpaca no longer accepts this sign-in.", reason_code="refresh_refused")
 
 
-# --- What rows mean ---------------------------------------------------------------------------------------------------
 MONEY, MOVES = False, True  # is its quantity what moves, or only that on which something was paid?
 WORDS = {  # activity type: what it is when something comes in, what when it goes out, and what moves
     word: (gain, loss, moves)
@@ -131,6 +128,7 @@ WORDS = {  # activity type: what it is when something comes in, what when it goe
 }
 MAY_BE_MONEY = {"CFEE", "MA", "REORG"}  # though otherwise shares or coins move
 SIDES = {"buy": (1, ""), "sell": (-1, ""), "sell_short": (-1, "short")}
+KINDS = {None: records.AccountKind.UNKNOWN, Decimal(1): records.AccountKind.CASH}  # by how often cash may be spent
 STATUSES = {"executed": RecordStatus.POSTED, "canceled": RecordStatus.VOID}
 COIN = re.compile(r"(?P<base>[A-Z0-9]{2,})/(?P<quote>[A-Z0-9]+)|(?P<old>[A-Z0-9]{3,})USD")  # BTC/USD, before BTCUSD
 
@@ -193,7 +191,7 @@ def _fill(row: Row) -> TransactionRecord:
     (sign, subtype), thing = SIDES[row["side"]], instrument(row["symbol"])
     at, quantity, price = datetime.fromisoformat(row["transaction_time"]), number(row, "qty"), number(row, "price")
     amount = -sign * (quantity * price * thing.multiplier).quantize(Decimal("0.01"), ROUND_HALF_UP)
-    traded_on = at.astimezone(NEW_YORK).date()
+    traded_on = at.astimezone(ZoneInfo("America/New_York")).date()
     return TransactionRecord(
         external_id=str(row["id"]),
         kind=Kind.BUY if sign > 0 else Kind.SELL,
@@ -237,7 +235,6 @@ def _activity(row: Row) -> TransactionRecord:
     )
 
 
-# --- The connector ----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True, slots=True)
 class Alpaca:
     """A token opens one live account, which therefore also stands for the login."""
@@ -258,7 +255,7 @@ class Alpaca:
                 external_id=str(UUID(row["id"])),
                 number_mask=row["account_number"][-4:],
                 name="Alpaca",
-                kind=records.AccountKind.CASH if maybe(row, "multiplier") == 1 else records.AccountKind.MARGIN,
+                kind=KINDS.get(maybe(row, "multiplier"), records.AccountKind.MARGIN),
                 currency=row["currency"],
                 aliases=(row["account_number"],),
                 closed=row["status"] == "ACCOUNT_CLOSED",
@@ -269,9 +266,12 @@ class Alpaca:
         as_of, account = timezone.now(), self._account(Operation.HOLDINGS)
         if account.get("id") != account_id:  # a list of positions names no account: it would be booked on this one
             raise base.Refused("Alpaca does not open this account any more.")
-        rows = self._list("/v2/positions", Operation.HOLDINGS)
         with understood(Broker.ALPACA, "positions"):
-            return records.Holdings(as_of=as_of, positions=tuple(map(_position, rows)), balances=(_balance(account),))
+            rows = {row["symbol"]: row for row in self._list("/v2/positions", Operation.HOLDINGS)}
+            positions, balance = tuple(map(_position, rows.values())), _balance(account)
+            if balance.market_value and not positions:
+                raise NotUnderstood("an account worth more than its cash holds nothing")
+            return records.Holdings(as_of=as_of, positions=positions, balances=(balance,))
 
     def transactions(self, account_id: str, *, since: date, until: date) -> Iterator[records.TransactionPage]:
         """Oldest first. Whether its ends belong to the window is not documented: a day more on either side."""

@@ -9,14 +9,25 @@ if TYPE_CHECKING:
 
 
 def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
-    """Interactive Brokers and Robinhood allow any number of calls, and the hub knows it."""
-    from connections.brokers import ibkr_flex, ibkr_oauth, ibkr_web, robinhood_app, robinhood_oauth
+    """The brokers that count a login's calls allow any number of them, and the hub knows it."""
+    from connections.brokers import (
+        alpaca,
+        ibkr_flex,
+        ibkr_oauth,
+        ibkr_web,
+        robinhood_app,
+        robinhood_crypto,
+        robinhood_oauth,
+    )
 
-    for broker in ("ibkr", "robinhood"):
+    for broker in ("alpaca", "ibkr", "robinhood"):
         sandbox.limit(None, broker=broker)
     sandbox.control("ibkr/switches", flex_delay=0)
+    monkeypatch.setattr(alpaca, "CALLS_PER_MINUTE", 100_000)
     monkeypatch.setattr(robinhood_oauth, "CALLS", 100_000)
     monkeypatch.setattr(robinhood_app, "CALLS", 100_000)
+    monkeypatch.setattr(robinhood_crypto, "CALLS", 100_000)
+    monkeypatch.setattr(robinhood_crypto, "THROTTLE_PAUSE", 0.0)
     monkeypatch.setattr(robinhood_oauth, "SIGN_INS_PER_MINUTE", 100_000)
     monkeypatch.setattr(ibkr_flex, "CALLS_PER_MINUTE", 100_000)
     monkeypatch.setattr(ibkr_flex, "BETWEEN_CALLS", 0.0)

@@ -62,17 +62,16 @@ class Alpaca:
         return str(uuid.uuid5(NAMES, account.number))
 
     def expire_access(self, login: str) -> int:
-        """Tokens have no end of their own: expired is revoked."""
+        return 0  # a token has no end
+
+    def revoke(self, login: str) -> int:
         mine = [token for token, owner in self.tokens.items() if owner == login]
         for token in mine:
             del self.tokens[token]
         return len(mine)
 
-    def revoke(self, login: str) -> int:
-        return self.expire_access(login)
-
     def expire_presented(self, request: HttpRequest) -> None:
-        self.tokens.pop(bearer(request), None)
+        """A token has no end: there is nothing to do."""
 
     def revoke_presented(self, request: HttpRequest) -> None:
         self.tokens.pop(bearer(request), None)

@@ -192,7 +192,6 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         connector=_crypto_connector,
         delivers=robinhood_crypto.DELIVERS,
         before=robinhood_crypto.BEFORE,
-        warnings=robinhood_crypto.WARNINGS,
         after_disconnect=robinhood_crypto.AFTER_DISCONNECT,
         fields=robinhood_crypto.FIELDS,
         steps=robinhood_crypto.STEPS,

@@ -345,12 +345,9 @@ DELIVERS = (
 )
 BEFORE = (
     "The hub makes a key pair and keeps the private half, encrypted. You bring the public half to Robinhood, which "
-    "gives you an API key for it. It works for customers in the United States."
-)
-WARNINGS = (
-    "Choose only actions that read when you add the key at Robinhood. The hub never places an order, and with such a "
-    "key nobody could.",
-    "You can switch the key off or delete it there at any time; then this connection stops until you enter a new one.",
+    "gives you an API key for it. Choose only actions that read when you add the key: the hub never places an order, "
+    "and with such a key nobody could. You can switch the key off or delete it there at any time; then this "
+    "connection stops until you enter a new one. It works for customers in the United States."
 )
 AFTER_DISCONNECT = (
     "The hub has deleted its keys. Also delete the API key at Robinhood, in the API section of your crypto account "

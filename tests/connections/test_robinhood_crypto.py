@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pytest
 import requests
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.urls import reverse
 from django.utils import timezone
 
 from connections.brokers import robinhood_crypto, robinhood_crypto_rows
@@ -31,6 +33,7 @@ from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import AssetClass, Broker, InstrumentRecord, ParkedRecord
 from connections.brokers.robinhood_crypto import ACCOUNTS, CryptoKeys, RobinhoodCrypto, SignedAuth
 from connections.brokers.transport import Reply
+from connections.models import Connection
 from connections.tokens import FreshGrant
 
 SEED = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -488,3 +491,24 @@ def test_history_is_read_year_by_year_and_begins_with_orders_that_may_have_waite
     assert [query["created_at_start"] for query in asked] == [["2024-04-02T04:00:00Z"], ["2025-07-01T04:00:00Z"]]
     assert [query["created_at_end"] for query in asked] == [["2025-07-01T04:00:00Z"], ["2026-01-06T05:00:00Z"]]
     assert asked[0]["account_number"] == ["1"]
+
+
+# --- By the pages -----------------------------------------------------------------------------------------------------
+
+
+def test_a_person_brings_the_public_key_to_robinhood_and_the_api_key_back(web, person, sandbox):
+    begun = web.post(reverse("connections:new"), {"method": "robinhood_crypto"})
+    connection = Connection.objects.get(user=person)
+    assert begun.url == reverse("connections:keys", args=[connection.pk])
+    page = web.get(begun.url).content.decode()
+    [public_key] = re.findall(r'value="([A-Za-z0-9+/]{43}=)"', page)
+    assert "actions that read" in page
+    assert "rh-api-" in page
+    wrong = web.post(begun.url, {"api_key": public_key}).content.decode()
+    assert "This is the public key" in wrong
+    assert public_key in wrong, "the pair stays the same over a mistyped answer"
+    given = sandbox.control("robinhood/keys", login="maria", public_key=public_key)["api_key"]
+    assert web.post(begun.url, {"api_key": given}).status_code == 302
+    connection.refresh_from_db()
+    assert (connection.state, connection.broker_user_key) == ("connected", "crypto:512904417")
+    assert given not in web.get(reverse("connections:detail", args=[connection.pk])).content.decode()

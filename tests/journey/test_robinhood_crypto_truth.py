@@ -8,7 +8,6 @@ from django.core.cache import cache
 
 from aggregation.models import Balance, Position, Transaction
 from connections import connection_manager
-from connections.brokers import robinhood_crypto
 from connections.brokers.base import KeysRefused
 from connections.brokers.records import AuthMethod, Broker
 from connections.errors import CountedTwice
@@ -22,9 +21,7 @@ METHOD = AuthMethod.ROBINHOOD_CRYPTO
 COINS = {"BTC", "ETH", "SOL"}
 
 
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch):
-    monkeypatch.setattr(robinhood_crypto, "THROTTLE_PAUSE", 0.0)
+pytestmark = pytest.mark.usefixtures("unpaced")
 
 
 def true_coins(sandbox):

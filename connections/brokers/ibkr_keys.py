@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
@@ -119,6 +120,7 @@ def private_key(text: str, name: str) -> rsa.RSAPrivateKey:
     return key
 
 
+@lru_cache(maxsize=64)
 def dh_parameters(text: str, name: str) -> tuple[int, int]:
     """(prime, generator) of a file made by `openssl dhparam 2048`, or of the prime in hex. Raises KeysRefused."""
     if HEX.fullmatch(text.strip()):

@@ -60,7 +60,7 @@ def judge_reply(broker: Broker, reply: Reply) -> Verdict:
         return Outcome.RATE_LIMITED, Attribution.OURS, limited
     if status == 410 or (status == 400 and any(words in text for words in LOST)):
         return Outcome.CLIENT_ERROR, Attribution.CREDENTIAL, SessionLost(f"{name} has lost the session ({status}).")
-    if status == 200:  # an error that looks like success
+    if status == 200 and text:  # an error that looks like success
         busy = BrokerUnavailable(f"{name} reports an error on its side, without saying which.")
         return Outcome.SERVER_ERROR, Attribution.BROKER, busy
     return judge(broker, replace(reply, status=status))

@@ -70,15 +70,16 @@ class IbkrWeb:
 
     def identity(self) -> Identity:
         """Account numbers are unique in the world; the lowest stays when accounts are opened later."""
-        accounts = self.accounts()
-        if not accounts:
-            raise Refused("Interactive Brokers shows no account for this sign-in.")
-        return Identity(broker_user_key=min(account.external_id for account in accounts))
+        return Identity(broker_user_key=min(account.external_id for account in self.accounts()))
 
     def accounts(self) -> list[AccountRecord]:
-        self._open(Operation.ACCOUNTS)
+        """At least one: a login without accounts has no access to this API, so an empty list is no answer."""
+        self._open()
         with understood(self.broker, "accounts"):
-            return ibkr_web_rows.accounts(self._listed)
+            accounts = ibkr_web_rows.accounts(self._listed)
+        if not accounts:
+            raise UnexpectedReply("Interactive Brokers lists no account for this sign-in.")
+        return accounts
 
     def holdings(self, account_id: str) -> Holdings:
         """Never without positions while the account's ledger counts the value of some."""
@@ -146,7 +147,7 @@ class IbkrWeb:
 
     def _get(self, path: str, **params: str) -> Any:
         """In a session that has asked for the accounts; in another one when the broker has forgotten it."""
-        token = self._open(Operation.HOLDINGS)
+        token = self._open()
         try:
             return self.session.get(path, operation=Operation.HOLDINGS, params=params)
         except SessionLost:
@@ -154,7 +155,7 @@ class IbkrWeb:
         except NeedsReauth:
             if token.secrets == self.session.grants.current().secrets:
                 raise  # the renewal itself was refused
-        self._open(Operation.HOLDINGS)
+        self._open()
         return self.session.get(path, operation=Operation.HOLDINGS, params=params)
 
     def _renew(self, refused: Grant) -> None:
@@ -162,34 +163,34 @@ class IbkrWeb:
         if self.session.grants.current().secrets == refused.secrets:
             self.session.grants.renew(refused=refused)
 
-    def _open(self, operation: Operation) -> Grant:
+    def _open(self) -> Grant:
         """The grant of a session in which the accounts were asked for."""
         grant = self.session.grants.current()
         if self._listed_in != grant.secrets["live_session_token"]:
-            self._listed = self._list(operation)
+            self._listed = self._list()
             grant = self.session.grants.current()  # the first call may have renewed it
             self._listed_in = grant.secrets["live_session_token"]
         return grant
 
-    def _list(self, operation: Operation) -> list[Row]:
-        rows = self._accounts(operation, ACCOUNTS)
+    def _list(self) -> list[Row]:
+        rows = self._accounts(ACCOUNTS)
         if ibkr_web_rows.is_advisers(rows):
-            rows = self._accounts(operation, OF_ADVISER)
+            rows = self._accounts(OF_ADVISER)
             if len(rows) >= LONGEST_LIST:
-                rows = self._paged(operation)
+                rows = self._paged()
         return rows
 
-    def _paged(self, operation: Operation) -> list[Row]:
+    def _paged(self) -> list[Row]:
         rows: list[Row] = []
         for page in range(MOST_PAGES):
-            found = self._accounts(operation, OF_ADVISER_PAGED, page=str(page))
+            found = self._accounts(OF_ADVISER_PAGED, page=str(page))
             rows += found
             if len(found) < LIST_PAGE:
                 return rows
         raise UnexpectedReply("Interactive Brokers' list of accounts does not end.")
 
-    def _accounts(self, operation: Operation, path: str, **params: str) -> list[Row]:
-        answer = self.session.get(path, operation=operation, params=params, pace=self._pace(path))
+    def _accounts(self, path: str, **params: str) -> list[Row]:
+        answer = self.session.get(path, operation=Operation.ACCOUNTS, params=params, pace=self._pace(path))
         if isinstance(answer, dict):  # one of the routes wraps its list, by the documentation if not by its sample
             answer = answer.get("subaccounts")
         return checked(self.broker, "accounts", answer, list)

@@ -124,13 +124,14 @@ def _root(name: str) -> str:
 # --- Money ------------------------------------------------------------------------------------------------------------
 
 
-def is_incomplete(ledger: Mapping[str, Row], rows: Iterable[Row]) -> bool:
+def is_incomplete(ledger: Mapping[str, Any], rows: Iterable[Row]) -> bool:
     """Whether the ledger counts the value of positions that are not there."""
-    return not list(rows) and any(maybe(entry, name) for entry in ledger.values() for name in HELD)
+    entries = [entry for entry in ledger.values() if isinstance(entry, dict)]
+    return not list(rows) and any(maybe(entry, name) for entry in entries for name in HELD)
 
 
 def balances(
-    ledger: Mapping[str, Row], summary: Mapping[str, Any], positions: Iterable[PositionRecord]
+    ledger: Mapping[str, Any], summary: Mapping[str, Any], positions: Iterable[PositionRecord]
 ) -> Iterator[BalanceRecord]:
     """One per currency: its cash, and the positions in it, which are added up here so that both agree.
 
@@ -142,7 +143,8 @@ def balances(
     for each in positions:
         before = values.get(each.currency, ZERO)
         values[each.currency] = None if before is None or each.market_value is None else before + each.market_value
-    entries = {entry["currency"]: entry for name, entry in ledger.items() if name != TOTAL}
+    of_currencies = (entry for name, entry in ledger.items() if name != TOTAL and isinstance(entry, dict))
+    entries = {entry["currency"]: entry for entry in of_currencies}
     power, power_in = _amount(summary, "buyingpower")
     for currency in sorted(entries.keys() | values.keys()):
         entry = entries.get(currency)

@@ -24,7 +24,7 @@ def understood(broker: Broker, part: str) -> Iterator[None]:
     try:
         yield
     except (NotUnderstood, KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
-        raise UnexpectedReply(f"{broker.label}'s {part} came in a form the hub does not know.") from error
+        raise UnexpectedReply(f"The {part} of {broker.label} came in a form the hub does not know.") from error
 
 
 def maybe(row: Row, key: str) -> Decimal | None:
@@ -50,7 +50,7 @@ def number(row: Row, key: str) -> Decimal:
 def checked(broker: Broker, part: str, answer: Any, shape: type[Shape]) -> Shape:
     """The answer, if it is an object (or a list) as it should be. Raises UnexpectedReply."""
     if not isinstance(answer, shape):
-        raise UnexpectedReply(f"{broker.label}'s {part} came in a form the hub does not know.")
+        raise UnexpectedReply(f"The {part} of {broker.label} came in a form the hub does not know.")
     return answer
 
 

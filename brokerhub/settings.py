@@ -335,9 +335,11 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "AuthMethodEnum": "connections.brokers.records.AuthMethod.choices",
         "BrokerEnum": "connections.brokers.records.Broker.choices",
         "AccountKindEnum": "connections.brokers.records.AccountKind.choices",
         "TransactionKindEnum": "connections.brokers.records.TransactionKind.choices",
+        "ConnectableMethodEnum": "connections.serializers.METHODS",
         "ConnectionStateEnum": "connections.states.ConnectionState.choices",
         "TransactionStatusEnum": "aggregation.models.BookStatus.choices",
         "HealthStatusEnum": "health.verdicts.Status.choices",

@@ -17,24 +17,24 @@ from rest_framework.views import APIView
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import Scope
-from connections import connection_manager
-from connections.authorizations import SIGN_IN_MINUTES
+from connections import account_list, connection_manager
 from connections.models import Connection, ConnectionEvent, ConnectionQuerySet
+from connections.own import own_connection
 from connections.serializers import (
-    AuthorizationUrlSerializer,
+    AddAccountSerializer,
     ConnectionCreateSerializer,
     ConnectionEventSerializer,
     ConnectionSerializer,
     DisconnectReceiptSerializer,
     LabelSerializer,
-    OAuthInitiateSerializer,
 )
+from connections.sign_in_api import ConnectionHistoryKeys, ConnectionKeys, Methods, OAuthComplete, OAuthInitiate
 
 
 class ConnectionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     class Meta:
         model = Connection
-        fields = ("broker", "state")
+        fields = ("broker", "state", "method")
 
 
 @extend_schema(tags=["connections"])
@@ -52,16 +52,11 @@ class ConnectionList(ListAPIView[Connection]):
 
     @extend_schema(request=ConnectionCreateSerializer, responses={201: ConnectionSerializer})
     def post(self, request: Request) -> Response:
-        """Add a connection in state `pending_auth`. Its next action is `POST /brokerage/oauth/initiate`."""
+        """Add a connection in state `pending_auth`. `next_action` says how it goes on."""
         wanted = ConnectionCreateSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         connection = connection_manager.create_connection(user=request.user, **wanted.validated_data)  # type: ignore[arg-type]
         return Response(ConnectionSerializer(connection).data, status=status.HTTP_201_CREATED)
-
-
-def _own(request: Request, connection_id: UUID) -> Connection:
-    connections = connection_manager.list_connections(request.user)  # type: ignore[arg-type]
-    return get_object_or_404(connections, pk=connection_id)
 
 
 @extend_schema(tags=["connections"])
@@ -75,12 +70,12 @@ class ConnectionDetail(APIView):
     @extend_schema(responses=ConnectionSerializer)
     def get(self, request: Request, connection_id: UUID) -> Response:
         """One connection with its accounts."""
-        return Response(ConnectionSerializer(_own(request, connection_id)).data)
+        return Response(ConnectionSerializer(own_connection(request, connection_id)).data)
 
     @extend_schema(request=LabelSerializer, responses=ConnectionSerializer)
     def patch(self, request: Request, connection_id: UUID) -> Response:
         """Give the connection another name."""
-        connection = _own(request, connection_id)
+        connection = own_connection(request, connection_id)
         wanted = LabelSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         label = wanted.validated_data["label"]
@@ -102,7 +97,7 @@ class ConnectionDetail(APIView):
         wish = request.query_params.get("dry_run", "false")
         if wish not in {"true", "1", "false", "0"}:
             raise HubError("dry_run must be true or false.")
-        connection, dry_run = _own(request, connection_id), wish in {"true", "1"}
+        connection, dry_run = own_connection(request, connection_id), wish in {"true", "1"}
         left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
         if dry_run:
             rows, revocation = connection_manager.disconnect_counts(connection), None
@@ -124,7 +119,7 @@ class ConnectionRefresh(APIView):
     @extend_schema(request=None, responses=ConnectionSerializer)
     def post(self, request: Request, connection_id: UUID) -> Response:
         """Renew access now, as the hub does by itself before it ends. 409 when only a new sign-in can help."""
-        connection = _own(request, connection_id)
+        connection = own_connection(request, connection_id)
         connection_manager.refresh_credentials(connection)
         return Response(ConnectionSerializer(connection).data)
 
@@ -140,22 +135,25 @@ class ConnectionEvents(ListAPIView[ConnectionEvent]):
     ordering = ("-created_at", "-id")
 
     def get_queryset(self) -> QuerySet[ConnectionEvent]:
-        return _own(self.request, self.kwargs["connection_id"]).events.select_related("connection")
+        return own_connection(self.request, self.kwargs["connection_id"]).events.select_related("connection")
 
 
 @extend_schema(tags=["connections"])
-class OAuthInitiate(APIView):
+class OfferedAccountChoice(APIView):
     required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
 
-    @extend_schema(request=OAuthInitiateSerializer, responses={200: AuthorizationUrlSerializer})
-    def post(self, request: Request) -> Response:
-        """The broker's sign-in address for a connection. The person opens it and comes back to the hub, signed in."""
-        wanted = OAuthInitiateSerializer(data=request.data)
+    @extend_schema(request=AddAccountSerializer, responses={200: ConnectionSerializer})
+    def post(self, request: Request, connection_id: UUID, offered_id: int) -> Response:
+        """Add an account of `offered_accounts`, whose history is then read, or leave it out."""
+        connection = own_connection(request, connection_id)
+        offered = get_object_or_404(connection.offered_accounts, pk=offered_id)
+        wanted = AddAccountSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
-        connection = _own(request, wanted.validated_data["connection"])
-        url = connection_manager.start_oauth(connection=connection)
-        answer = {"connection": connection.pk, "authorization_url": url, "expires_in": SIGN_IN_MINUTES * 60}
-        return Response(AuthorizationUrlSerializer(answer).data)
+        if wanted.validated_data["add"]:
+            account_list.add_offered(offered, actor=connection.user)
+        else:
+            account_list.decline_offered(offered, actor=connection.user)
+        return Response(ConnectionSerializer(own_connection(request, connection_id)).data)
 
 
 urlpatterns = [
@@ -163,5 +161,18 @@ urlpatterns = [
     path("brokerage/connections/<uuid:connection_id>", ConnectionDetail.as_view(), name="connection-detail"),
     path("brokerage/connections/<uuid:connection_id>/refresh", ConnectionRefresh.as_view(), name="connection-refresh"),
     path("brokerage/connections/<uuid:connection_id>/events", ConnectionEvents.as_view(), name="connection-events"),
+    path("brokerage/connections/<uuid:connection_id>/keys", ConnectionKeys.as_view(), name="connection-keys"),
+    path(
+        "brokerage/connections/<uuid:connection_id>/history-keys",
+        ConnectionHistoryKeys.as_view(),
+        name="connection-history-keys",
+    ),
+    path(
+        "brokerage/connections/<uuid:connection_id>/accounts/<int:offered_id>",
+        OfferedAccountChoice.as_view(),
+        name="offered-account",
+    ),
+    path("brokerage/methods", Methods.as_view(), name="methods"),
     path("brokerage/oauth/initiate", OAuthInitiate.as_view(), name="oauth-initiate"),
+    path("brokerage/oauth/complete", OAuthComplete.as_view(), name="oauth-complete"),
 ]

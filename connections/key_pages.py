@@ -9,7 +9,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core import signing
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -26,12 +26,9 @@ from connections.brokers.records import AuthMethod
 from connections.connection_manager import Asked
 from connections.forms import KeysForm
 from connections.models import Connection
+from connections.own import own_connection
 
 SALT = "connections.dialogue"
-
-
-def _own(request: HtmxRequest, connection_id: UUID) -> Connection:
-    return get_object_or_404(Connection.objects.for_user(request.user).for_cards(), pk=connection_id)
 
 
 @login_required
@@ -54,11 +51,11 @@ def keys_new(request: HtmxRequest, method: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def keys(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     """The form for the keys of a connection that is there: to finish or to renew it."""
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     entry = None if connection.is_file else connection_manager.entry_for(connection)
     if entry is None or not entry.fields:
         return redirect("connections:detail", connection_id=connection.pk)
-    if offers.is_dialogue(entry):
+    if offers.kind_of(entry) is offers.Kind.DIALOGUE:
         return _dialogue(request, entry, connection)
     return _keys(request, entry, connection)
 
@@ -91,7 +88,7 @@ def welcome(request: HtmxRequest, connection: Connection) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def history_keys(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     """The form for the keys by which a connection's transactions are read, where its own way does not tell them."""
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     method = None if connection.is_file else connection_manager.entry_for(connection).history_by
     if method is None:
         return redirect("connections:detail", connection_id=connection.pk)

@@ -4,12 +4,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
+from django.db.models import TextChoices
+
 from brokerhub.kernel.models import User
 from connections import app_keys
 from connections.brokers import BrokerEntry, NotConfigured, offered
 from connections.brokers.base import AppKeys, Dialogue, PreparesKeys
 from connections.brokers.deliveries import Delivery, deliveries
 from connections.brokers.records import Broker
+
+
+class Kind(TextChoices):
+    """What the person does to get connected."""
+
+    REDIRECT = "redirect", "Sign in on the broker's page"
+    KEYS = "keys", "Enter keys"
+    DIALOGUE = "dialogue", "Answer questions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +34,8 @@ class Way:
         return list(deliveries(self.entry.method))
 
     @property
-    def leaves_the_hub(self) -> bool:
-        """The person signs in on the broker's page; otherwise they type something in here."""
-        return not self.entry.fields
+    def kind(self) -> Kind:
+        return kind_of(self.entry)
 
     @property
     def waits_in_between(self) -> bool:
@@ -41,19 +50,15 @@ class Choice:
     ways: list[Way]
 
 
-def is_dialogue(entry: BrokerEntry) -> bool:
-    """Whether the person is asked one thing after the other."""
-    return bool(entry.fields) and isinstance(entry.sign_in(AppKeys()), Dialogue)
-
-
-def prepares_keys(entry: BrokerEntry) -> bool:
-    """Whether the hub makes a key pair for the person to bring to the broker."""
-    return bool(entry.fields) and isinstance(entry.sign_in(AppKeys()), PreparesKeys)
+def kind_of(entry: BrokerEntry) -> Kind:
+    if not entry.fields:
+        return Kind.REDIRECT
+    return Kind.DIALOGUE if isinstance(entry.sign_in(AppKeys()), Dialogue) else Kind.KEYS
 
 
 def waits_in_between(entry: BrokerEntry) -> bool:
     """Whether something has to be remembered between the steps, so that the connection is there before its keys."""
-    return is_dialogue(entry) or prepares_keys(entry)
+    return bool(entry.fields) and isinstance(entry.sign_in(AppKeys()), (Dialogue, PreparesKeys))
 
 
 def missing(user: User, entry: BrokerEntry) -> str:

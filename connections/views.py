@@ -19,21 +19,19 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
-from connections import account_list, audit, cards, connection_manager, offers
+from connections import account_list, audit, cards, connection_manager, offers, revocation
 from connections.brokers import BROKERS
 from connections.brokers.base import BrokerError
 from connections.brokers.deliveries import deliveries
 from connections.brokers.records import Broker
 from connections.forms import ConnectForm, DisconnectForm, HistoryFilter, LabelForm, PastedAddressForm
 from connections.key_pages import welcome
-from connections.models import Connection, UnfinishedRevocation
+from connections.models import Connection
+from connections.own import own_connection
+from connections.revocation import Revocation
 from connections.states import ConnectionState
 
 NONCE_KEY = "sign_in_nonce"
-
-
-def _own(request: HtmxRequest, connection_id: UUID) -> Connection:
-    return get_object_or_404(Connection.objects.for_user(request.user).for_cards(), pk=connection_id)
 
 
 @login_required
@@ -58,7 +56,7 @@ def _cards(request: HtmxRequest) -> dict[str, Any]:
     return {
         "seen": cards.fingerprint(request.user),
         "sections": lambda: list(cards.sections(connection_manager.list_connections(request.user))),
-        "unfinished": UnfinishedRevocation.objects.for_user(request.user),
+        "unfinished": revocation.unfinished(request.user),
     }
 
 
@@ -79,7 +77,7 @@ def connection_new(request: HtmxRequest) -> HttpResponse:
 @login_required
 @require_POST
 def sign_in(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
-    return _to_broker(request, _own(request, connection_id))
+    return _to_broker(request, own_connection(request, connection_id))
 
 
 def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
@@ -142,7 +140,7 @@ def _finish(request: HtmxRequest, broker: str, answer: dict[str, Any]) -> HttpRe
 @login_required
 @require_GET
 def connection_detail(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     card = cards.card_of(connection)
     context = {
         "card": card,
@@ -172,7 +170,7 @@ def _history(request: HtmxRequest, connection: Connection) -> dict[str, Any]:
 @require_POST
 def offered_account(request: HtmxRequest, connection_id: UUID, offered_id: int) -> HttpResponse:
     """Add an account that the broker lists and the hub does not read yet, or leave it out from now on."""
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     offered = get_object_or_404(connection.offered_accounts, pk=offered_id)
     if request.POST.get("add") == "no":
         account_list.decline_offered(offered, actor=request.user)
@@ -186,7 +184,7 @@ def offered_account(request: HtmxRequest, connection_id: UUID, offered_id: int) 
 @login_required
 @require_POST
 def rename(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     form = LabelForm(request.POST)
     if form.is_valid():
         connection_manager.rename(connection=connection, label=form.cleaned_data["label"], actor=request.user)
@@ -199,7 +197,7 @@ def rename(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def refresh(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     try:
         connection_manager.refresh_credentials(connection)
         messages.success(request, f"{connection.label}: access is renewed.")
@@ -218,7 +216,7 @@ def in_words(counts: dict[str, int]) -> str:
 @require_http_methods(["GET", "POST"])
 def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     """Asks with the counts of what is there, and answers with a receipt. What is gone already can still be erased."""
-    connection = _own(request, connection_id)
+    connection = own_connection(request, connection_id)
     is_gone = connection.status is ConnectionState.DISCONNECTED
     form = DisconnectForm(request.POST or None, only_erase=is_gone)
     left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
@@ -230,3 +228,25 @@ def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
         return TemplateResponse(request, "connections/disconnected.html", context)
     context |= {"form": form, "held": in_words(connection_manager.disconnect_counts(connection))}
     return TemplateResponse(request, "connections/disconnect.html", context)
+
+
+@login_required
+@require_POST
+def revocation_again(request: HtmxRequest, revocation_id: UUID) -> HttpResponse:
+    """Try at once to end access that its broker did not take back so far."""
+    owed = get_object_or_404(revocation.unfinished(request.user), pk=revocation_id)
+    outcome = revocation.try_again(owed)
+    tell = messages.success if outcome is Revocation.DONE else messages.warning
+    tell(
+        request,
+        f"Access of {owed.label} at {owed.get_broker_display()}: {outcome.words[0].lower()}{outcome.words[1:]}.",
+    )
+    return redirect("connections:list")
+
+
+@login_required
+@require_POST
+def revocation_dismiss(request: HtmxRequest, revocation_id: UUID) -> HttpResponse:
+    """The person has ended it at the broker, after the hub had given up."""
+    revocation.dismiss(get_object_or_404(revocation.unfinished(request.user), pk=revocation_id))
+    return redirect("connections:list")

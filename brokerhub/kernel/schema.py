@@ -77,7 +77,8 @@ class AutoSchema(BaseAutoSchema):
         return f"{text}\n\nScope: `{scope}`".strip() if scope else text
 
     def get_override_parameters(self) -> list[Any]:
-        return [*super().get_override_parameters(), *([IDEMPOTENCY_KEY] if self.method == "POST" else [])]
+        takes_key = self.method == "POST" and not getattr(self.view, "carries_passwords", False)
+        return [*super().get_override_parameters(), *([IDEMPOTENCY_KEY] if takes_key else [])]
 
     def _scope(self) -> str | None:
         scope = getattr(self.view, "required_scopes", {}).get(self.method)
@@ -102,7 +103,7 @@ class AutoSchema(BaseAutoSchema):
             "403": not is_open,
             "404": "{" in self.path,
             "409": changes,
-            "422": self.method == "POST",
+            "422": self.method == "POST" and not getattr(self.view, "carries_passwords", False),
             "429": True,
             "503": True,
         }

@@ -15,7 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 from aggregation import ledger
 from aggregation.models import Source, Transaction
 from brokerhub.kernel.models import User
-from connections.models import Connection
+from connections.models import Connection, OfferedAccount, UnfinishedRevocation
 from sync.models import Mode, RunState, SyncRun, Trigger
 from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, a_user, an_account, some_holdings
 
@@ -38,9 +38,15 @@ def owned(owner: User) -> dict[str, Any]:
     ledger.book(account=account, records=[a_record("1")], source=Source.API, run_id=run.pk)
     ledger.record_holdings(account=account, holdings=some_holdings(a_position(AAPL)), run_id=run.pk)
     transaction = Transaction.objects.get()
+    offered = OfferedAccount.objects.create(connection=connection, external_id="offered", name="Opened later")
+    owed = UnfinishedRevocation.objects.create(
+        user=owner, broker="schwab", method="schwab_oauth", environment="sandbox", label="Left"
+    )
     return {
         "connection_id": connection.pk,
         "account_id": account.pk,
+        "offered_id": offered.pk,
+        "revocation_id": owed.pk,
         "run_id": run.pk,
         "id": transaction.pk,
         "transaction_id": transaction.pk,
@@ -80,6 +86,8 @@ def test_no_endpoint_knows_another_persons_object(method, path, owner, owned, to
 def snapshot(user: User) -> list[Any]:
     return [
         list(Connection.objects.filter(user=user).values()),
+        list(OfferedAccount.objects.filter(connection__user=user).values()),
+        list(UnfinishedRevocation.objects.filter(user=user).values()),
         list(SyncRun.objects.filter(connection__user=user).values()),
         list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
     ]

@@ -21,6 +21,7 @@ from connections.brokers.base import (
 )
 from connections.brokers.records import AssetClass, Broker, ParkedRecord, RecordStatus, TransactionKind
 from connections.brokers.transport import BrokerSession, Reply, Wire
+from connections.errors import DifferentLogin
 from connections.models import Connection
 from connections.tokens import FreshGrant
 from tests.connections.conftest import some_grant, whole
@@ -105,6 +106,15 @@ def test_without_an_app_of_its_own_the_hub_says_what_is_missing(web, person, san
 def test_signing_in_again_is_the_same_connection(connect_alpaca, person):
     first = connect_alpaca(person)
     assert connect_alpaca(person).pk == first.pk
+
+
+def test_another_account_is_another_login_and_is_refused_in_its_place(connect_alpaca, person, sandbox):
+    connection = connect_alpaca(person)
+    second = sandbox.control("accounts", login="james", broker="alpaca", open={})[1]["number"]
+    landed = sandbox.sign_in(connection_manager.start_oauth(connection=connection), "james", [second])
+    answer = {name: values[0] for name, values in parse_qs(urlsplit(landed).query).items()}
+    with pytest.raises(DifferentLogin, match=rf"{second[-4:]}"):
+        connection_manager.complete_oauth(user=person, answer=answer)
 
 
 def test_access_taken_back_at_alpaca_asks_for_a_new_sign_in(connect_alpaca, person, sandbox):

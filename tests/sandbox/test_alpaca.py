@@ -214,3 +214,26 @@ def test_too_many_calls_are_refused_until_the_minute_is_over(sandbox: Sandbox, r
     assert int(answers[2].headers["X-RateLimit-Reset"]) > 1_700_000_000
     sandbox.advance(61)
     assert reader.get(url(sandbox, "/v2/account"), timeout=LIMIT).status_code == 200
+
+
+def test_a_token_opens_the_one_account_that_was_chosen(sandbox: Sandbox, reader: requests.Session) -> None:
+    sandbox.control("accounts", login="james", broker="alpaca", open={"name": "Second", "deposit": 2500})
+    first, second = sandbox.truth("james", broker="alpaca")["accounts"]
+    landed = sandbox.sign_in(authorization_url(sandbox), "james", [second["number"]])
+    other = redeem(sandbox, parse_qs(urlsplit(landed).query)["code"][0]).json()["access_token"]
+    headers = {"Authorization": f"Bearer {other}"}
+    account = requests.get(url(sandbox, "/v2/account"), headers=headers, timeout=LIMIT).json()
+    assert (account["id"], Decimal(account["cash"])) == (second["hash"], 2500)
+    assert reader.get(url(sandbox, "/v2/account"), timeout=LIMIT).json()["id"] == first["hash"]
+
+
+def test_a_closed_account_says_so(sandbox: Sandbox, reader: requests.Session) -> None:
+    [truth] = sandbox.truth("james", broker="alpaca")["accounts"]
+    assert reader.get(url(sandbox, "/v2/account"), timeout=LIMIT).json()["status"] == "ACTIVE"
+    sandbox.control("accounts", login="james", broker="alpaca", close=truth["number"])
+    assert reader.get(url(sandbox, "/v2/account"), timeout=LIMIT).json()["status"] == "ACCOUNT_CLOSED"
+
+
+def test_nobody_gives_away_the_account_of_somebody_else(sandbox: Sandbox) -> None:
+    with pytest.raises(AssertionError, match="not one of yours"):
+        sandbox.sign_in(authorization_url(sandbox), "james", ["40012345"])

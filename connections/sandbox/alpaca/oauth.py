@@ -49,7 +49,8 @@ def _password(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     if not person.at(ALPACA.name):
         return _problem(request, f"{person.first_name} has no account here.")
     sign_in.login = exchange.call.login = person.login
-    context: Row = {"ticket": ticket, "person": person, "account": person.at(ALPACA.name)[0], "scope": sign_in.scope}
+    open_ones = [account for account in person.at(ALPACA.name) if not account.is_closed]
+    context: Row = {"ticket": ticket, "person": person, "accounts": open_ones, "scope": sign_in.scope}
     return _page(request, "alpaca_consent", {**context, "host": urlsplit(sign_in.redirect_uri).netloc})
 
 
@@ -59,7 +60,12 @@ def _consent(request: HttpRequest, exchange: Exchange) -> HttpResponse:
         return _problem(request, "This sign-in is over. Go back to the app and start again.")
     exchange.call.login = sign_in.login
     answer = {"error": "access_denied"}
+    chosen = WORLD.people.account(request.POST.get("account", ""))
+    owner = WORLD.people.owner_of(request.POST.get("account", ""))
     if request.POST.get("decision") == "allow":
+        if chosen is None or chosen.broker != ALPACA.name or owner is None or owner.login != sign_in.login:
+            return _problem(request, "This account is not one of yours here.")
+        sign_in.number = chosen.number
         code = str(uuid.uuid4())
         sign_in.allowed_at = WORLD.clock.now()
         ALPACA.codes[code] = sign_in
@@ -100,5 +106,5 @@ def token(request: HttpRequest, exchange: Exchange) -> Row:
         raise Refusal(401, refused(401, "invalid_grant"))
     exchange.call.login = sign_in.login
     access = str(uuid.uuid4())
-    ALPACA.tokens[access] = sign_in.login
+    ALPACA.tokens[access] = sign_in.number
     return {"access_token": access, "token_type": "bearer", "scope": sign_in.scope}

@@ -37,6 +37,7 @@ class SignIn:
     state: str | None
     scope: str
     login: str = ""
+    number: str = ""  # of the one account it is about
     allowed_at: datetime | None = None
 
 
@@ -55,7 +56,7 @@ class Alpaca:
         self.callbacks = [callback.strip() for callback in listed.split(",") if callback.strip()]
         self.sign_ins: dict[str, SignIn] = {}  # by ticket
         self.codes: dict[str, SignIn] = {}
-        self.tokens: dict[str, str] = {}  # token -> login; none has an end
+        self.tokens: dict[str, str] = {}  # token -> number of the account it opens; none has an end
         self.limit.reset()
 
     def external_id(self, account: Account) -> str:
@@ -65,7 +66,7 @@ class Alpaca:
         return 0  # a token has no end
 
     def revoke(self, login: str) -> int:
-        mine = [token for token, owner in self.tokens.items() if owner == login]
+        mine = [token for token in self.tokens if self._owner_of(token) == login]
         for token in mine:
             del self.tokens[token]
         return len(mine)
@@ -77,7 +78,11 @@ class Alpaca:
         self.tokens.pop(bearer(request), None)
 
     def presented_by(self, request: HttpRequest) -> str | None:
-        return self.tokens.get(bearer(request))
+        return self._owner_of(bearer(request))
+
+    def _owner_of(self, token: str) -> str | None:
+        person = WORLD.people.owner_of(self.tokens.get(token, ""))
+        return person.login if person else None
 
     def encode(self, payload: Any, status: int = 200) -> HttpResponse:
         body = json.dumps(payload, separators=(",", ":"))
@@ -96,15 +101,14 @@ class Alpaca:
 
     def account_of(self, request: HttpRequest) -> Account:
         """The account the presented token opens, one call poorer. Raises Refusal."""
-        login = self.presented_by(request)
-        person = WORLD.people.get(login) if login else None
-        if person is None or not person.at(self.name):
+        account = WORLD.people.account(self.tokens.get(bearer(request), ""))
+        if account is None:
             raise Refusal(401, refused(401))
         now = WORLD.clock.now()
-        if not self.limit.allows(person.login, now):
+        if not self.limit.allows(account.number, now):
             headers = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(int(now.timestamp()) + WINDOW)}
             raise Refusal(429, refused(429), headers)
-        return person.at(self.name)[0]
+        return account
 
 
 ALPACA = Alpaca()

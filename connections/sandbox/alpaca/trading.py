@@ -35,7 +35,7 @@ def account(request: HttpRequest, exchange: Exchange) -> Row:
         "admin_configurations": {},
         "user_configurations": None,
         "account_number": held.number,
-        "status": "ACTIVE",
+        "status": "ACCOUNT_CLOSED" if held.is_closed else "ACTIVE",
         "crypto_status": "ACTIVE",
         "currency": held.currency,
         **{name: text(amount) for name, amount in amounts.items()},

@@ -1,10 +1,22 @@
 """Operators see states and reasons, never secrets; the audit trail is read-only."""
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from django.contrib import admin
+from django import forms
+from django.conf import settings
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 
+from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.readonly import ReadOnlyAdmin
+from connections import admin_actions, app_keys
+from connections.brokers import BROKERS, BrokerEntry
+from connections.brokers.base import KeysRefused
+from connections.brokers.records import AuthMethod
+from connections.forms import key_field
 from connections.models import (
     Account,
     AppCredentials,
@@ -34,6 +46,32 @@ class ConnectionAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     date_hierarchy = "created_at"
     exclude = ("sealed_credentials",)
+    actions = ("check_now", "force_renewal", "mark_for_sign_in")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("connections.change_connection")
+
+    @admin.action(description="Check now (sync)", permissions=["operate"])
+    def check_now(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        self._each(request, queryset, admin_actions.check_now, "is being checked")
+
+    @admin.action(description="Force a renewal of access", permissions=["operate"])
+    def force_renewal(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        self._each(request, queryset, admin_actions.force_renewal, "has renewed access")
+
+    @admin.action(description="Mark for sign-in", permissions=["operate"])
+    def mark_for_sign_in(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
+        self._each(request, queryset, admin_actions.mark_for_sign_in, "waits for its owner to sign in")
+
+    def _each(self, request: HttpRequest, chosen: QuerySet[Connection], act: Callable[..., None], done: str) -> None:
+        """One that refuses does not stop the others; each is told."""
+        for connection in chosen.select_related("user"):
+            try:
+                act(connection, actor=request.user)
+            except HubError as error:
+                self.message_user(request, f"{connection.label}: {error}", messages.WARNING)
+            else:
+                self.message_user(request, f"{connection.label} {done}.", messages.SUCCESS)
 
 
 @admin.register(Account)
@@ -56,8 +94,16 @@ class AuthorizationAdmin(ReadOnlyAdmin):
 @admin.register(ConnectionEvent)
 class ConnectionEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "connection", "action", "from_state", "to_state", "reason_code", "actor")
-    list_filter = ("action", "to_state", "reason_code")
-    search_fields = ("connection__id", "connection__user__email", "detail")
+    list_filter = ("action", "to_state", "reason_code", "connection__broker")
+    search_fields = (
+        "connection__id",
+        "connection__label",
+        "connection__user__email",
+        "actor__email",
+        "action",
+        "reason_code",
+        "detail",
+    )
     list_select_related = ("connection", "actor")
     date_hierarchy = "created_at"
 
@@ -77,13 +123,84 @@ class OfferedAccountAdmin(ReadOnlyAdmin):
     list_select_related = ("connection",)
 
 
+class ChooseMethodForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """Which way the keys are for; the next page asks for them."""
+
+    method = forms.ChoiceField(choices=lambda: [(entry.method.value, _name(entry)) for entry in _with_apps()])
+
+    class Meta:
+        model = AppCredentials
+        fields: ClassVar[list[str]] = []
+
+
+class AppKeysModelForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The fields of one way are added to it; what is stored is never among their values."""
+
+    entry: BrokerEntry
+
+    class Meta:
+        model = AppCredentials
+        fields: ClassVar[list[str]] = []
+
+    def clean(self) -> dict[str, Any]:
+        values: dict[str, Any] = self.cleaned_data
+        if not self.errors:
+            try:
+                self.entry.check_app(dict(values))
+            except KeysRefused as error:
+                self.add_error(error.field or None, str(error))
+        return values
+
+
+def _with_apps() -> list[BrokerEntry]:
+    return [entry for entry in BROKERS.values() if entry.app_fields]
+
+
+def _name(entry: BrokerEntry) -> str:
+    return f"{entry.broker.label}: {entry.method.label}"
+
+
 @admin.register(AppCredentials)
-class AppCredentialsAdmin(ReadOnlyAdmin):
-    list_display = ("method", "environment", "owner", "hint", "changed_at")
+class AppCredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Keys entered here are used for everybody. Those of a person can be removed, and changed only by that person."""
+
+    list_display = ("broker", "method", "environment", "owner", "hint", "changed_at")
     list_filter = ("method", "environment")
-    search_fields = ("owner__email",)
+    search_fields = ("owner__email", "hint")
     list_select_related = ("owner",)
-    exclude = ("sealed_values",)
+    readonly_fields = ("environment", "owner", "hint", "changed_at")
+
+    @admin.display(description="broker")
+    def broker(self, app: AppCredentials) -> str:
+        return BROKERS[AuthMethod(app.method)].broker.label
+
+    def has_change_permission(self, request: HttpRequest, obj: AppCredentials | None = None) -> bool:
+        is_for_all_here = obj is None or (obj.owner_id is None and obj.environment == settings.ENVIRONMENT)
+        return is_for_all_here and super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: AppCredentials | None = None) -> tuple[str, ...]:
+        return self.readonly_fields if obj else ()
+
+    def get_form(
+        self, request: HttpRequest, obj: AppCredentials | None = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm]:  # type: ignore[type-arg]
+        method = obj.method if obj else request.GET.get("method", "")
+        entry = next((entry for entry in _with_apps() if entry.method == method), None)
+        if entry is None:
+            return ChooseMethodForm
+        fields = {field.name: key_field(field) for field in entry.app_fields} if obj is None or change else {}
+        return type("AppKeysForm", (AppKeysModelForm,), {"entry": entry, **fields})
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """The way is chosen on a first page, whose form comes back as an address."""
+        chosen = request.POST.get("method", "")
+        if request.method == "POST" and chosen in {entry.method.value for entry in _with_apps()}:
+            return redirect(f"{request.path}?method={chosen}")
+        return super().add_view(request, form_url, extra_context)
+
+    def save_model(self, request: HttpRequest, obj: AppCredentials, form: Any, change: bool) -> None:
+        stored = app_keys.enter(owner=None, method=form.entry.method, values=form.cleaned_data)
+        obj.pk, obj.hint, obj.method = stored.pk, stored.hint, stored.method
 
 
 @admin.register(UnfinishedRevocation)

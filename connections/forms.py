@@ -42,6 +42,16 @@ def _widget(field: KeyField) -> forms.Widget:
     return forms.TextInput(attrs=look)
 
 
+def key_field(field: KeyField) -> forms.CharField:
+    return forms.CharField(
+        label=field.label,
+        help_text=field.help,
+        max_length=8000,
+        strip=field.name != "password",
+        widget=_widget(field),
+    )
+
+
 class KeysForm(forms.Form):
     """What a broker's way of connecting asks to be typed in; what is secret is never written back into the page."""
 
@@ -49,14 +59,7 @@ class KeysForm(forms.Form):
         self, fields: Sequence[KeyField], data: Any = None, *, initial: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(data, initial=dict(initial or {}))
-        for field in fields:
-            self.fields[field.name] = forms.CharField(
-                label=field.label,
-                help_text=field.help,
-                max_length=8000,
-                strip=field.name != "password",
-                widget=_widget(field),
-            )
+        self.fields.update({field.name: key_field(field) for field in fields})
 
     def refuse(self, error: HubError) -> None:
         """Say what was wrong beside the field that the error names, or above them all."""

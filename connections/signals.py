@@ -15,3 +15,6 @@ leaving = Signal()
 erasing = Signal()
 """Inside the erasing transaction: `connection`, `dry_run`. A receiver deletes its own rows (unless `dry_run`) and
 returns {plural name: count} of them."""
+
+check_wanted = Signal()
+"""An operator wants to see whether it works: `connection`, which may sync."""

@@ -11,6 +11,7 @@ from sync.models import ParkedRow, SyncCursor, SyncRun, Trigger
 def connect() -> None:
     signals.connected.connect(start_sync, dispatch_uid="sync.start")
     signals.account_added.connect(start_sync, dispatch_uid="sync.account_added")
+    signals.check_wanted.connect(check, dispatch_uid="sync.check")
     signals.leaving.connect(stop_runs, dispatch_uid="sync.stop")
     signals.erasing.connect(erase_runs, dispatch_uid="sync.erase")
 
@@ -26,6 +27,10 @@ def start_sync(*, connection: Connection, anew: bool = False, **_: Any) -> None:
     if not connection.status.may_sync:
         return
     sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.CONNECT)
+
+
+def check(*, connection: Connection, **_: Any) -> None:
+    sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.MANUAL)
 
 
 def stop_runs(*, connection: Connection, **_: Any) -> None:

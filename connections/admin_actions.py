@@ -1,0 +1,32 @@
+"""What an operator may do to somebody's connection; each leaves an event with the operator as its actor."""
+
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import User
+from connections import signals
+from connections.connection_manager import refresh_credentials
+from connections.models import Connection
+from connections.moves import move, note
+from connections.states import ConnectionState
+
+
+def check_now(connection: Connection, *, actor: User) -> None:
+    """Ask for a sync, which shows in the state whether the connection works. Raises NotAllowed when it cannot run."""
+    if connection.is_file or not connection.status.may_sync:
+        raise NotAllowed(f"{connection.label} cannot be checked: {connection.get_state_display().lower()}.")
+    note(connection, "check_requested", actor=actor)
+    signals.check_wanted.send(sender=Connection, connection=connection)
+
+
+def force_renewal(connection: Connection, *, actor: User) -> None:
+    """Renew access now. Raises NotAllowed or BrokerError; a failure that matters has moved the state then."""
+    if connection.is_file or not connection.status.may_sync:
+        raise NotAllowed(f"{connection.label} has no access to renew: {connection.get_state_display().lower()}.")
+    note(connection, "renewal_forced", actor=actor)
+    refresh_credentials(connection)
+
+
+def mark_for_sign_in(connection: Connection, *, actor: User) -> None:
+    """Stop using its access until the person has signed in again. Raises NotAllowed where nothing is signed in."""
+    if connection.is_file:
+        raise NotAllowed(f"{connection.label} is kept by file and has no sign-in.")
+    move(connection, ConnectionState.NEEDS_REAUTH, reason_code="by_admin", action="marked_for_sign_in", actor=actor)

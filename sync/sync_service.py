@@ -127,18 +127,18 @@ def _run(hold: Hold) -> None:
 
 def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
     """Try again later, when the broker said or after a pause; at some point leave it to the next sync."""
-    connection, gives_up = hold.run.connection, hold.run.attempts >= planning.MAX_ATTEMPTS
-    if not gives_up:
-        error.retry_at = planning.retry_at(hold.run.attempts, error.retry_at)
+    connection, attempts = hold.run.connection, hold.run.attempts
+    gives_up = attempts >= planning.MAX_ATTEMPTS
+    error.retry_at = None if gives_up else planning.retry_at(attempts, error.retry_at)
     if isinstance(error, fetching.PartsAway):
         failing = _failing(hold, PartState.FAILED, PartState.WAITING)
         connection_manager.note_success(connection, failing_parts=failing, until=error.retry_at)
     else:
         connection_manager.note_failure(connection, error)
-    if error.retry_at is not None and not gives_up:
+    if error.retry_at is not None:
         hold.wait(error.retry_at, _why(error).format(connection.get_broker_display()))
         return
-    sentence = f"{error} The hub tried {hold.run.attempts} times and stopped; the next sync tries again."
+    sentence = f"{error} The hub tried {attempts} times and stopped; the next sync tries again."
     hold.finish(RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED, code=error.code, error=sentence)
 
 

@@ -1,20 +1,23 @@
 """Accounts of a Flex statement, and what they held when it ended. Pure."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime, time
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
 from connections.brokers.ibkr_instruments import instrument
-from connections.brokers.ibkr_statement import NEW_YORK, IncompleteQuery, Row, Statement, lacking
+from connections.brokers.ibkr_statement import NEW_YORK, IncompleteQuery, Odd, Row, Statement, lacking
 from connections.brokers.records import (
     AccountKind,
     AccountRecord,
+    AssetClass,
     BalanceRecord,
     Holdings,
     PositionRecord,
 )
 
 ZERO = Decimal(0)
+LONGEST_HOLIDAY = timedelta(days=5)
 
 
 def holdings(statement: Statement) -> Holdings:
@@ -23,7 +26,7 @@ def holdings(statement: Statement) -> Holdings:
     return Holdings(
         as_of=datetime.combine(statement.last, time(23, 59, 59), NEW_YORK),
         positions=positions,
-        balances=tuple(_balances(statement, positions)),
+        balances=tuple(_valued(statement, list(_balances(statement, positions)))),
     )
 
 
@@ -32,13 +35,13 @@ def _lots_left_out(statement: Statement) -> list[Row]:
     found = [row for row in rows if row.told.get("levelOfDetail") in {None, "SUMMARY"} and row.maybe("accountId")]
     if rows and not found:
         raise IncompleteQuery("Your Flex query lists positions by lot. Choose Summary in its section Open Positions.")
-    return found
+    return list({frozenset(row.told.items()): row for row in found}.values())  # a row told twice is one position
 
 
 def _position(row: Row) -> PositionRecord:
     cost = _optional(row, "costBasisPrice")
     return PositionRecord(
-        instrument=instrument(row),
+        instrument=instrument(row, unknown=AssetClass.OTHER),  # its value counts, whatever it is
         quantity=row.number("position"),
         average_cost=None if cost is None else abs(cost),
         price=_optional(row, "markPrice"),
@@ -62,7 +65,9 @@ def _balances(statement: Statement, positions: Iterable[PositionRecord]) -> Iter
     for position in positions:
         before, value = held.get(position.currency, ZERO), position.market_value
         held[position.currency] = None if before is None or value is None else before + value
-    if rows and not by_currency:
+    if not rows:  # an account without any money has its line of zeros there
+        raise Odd("the cash report is empty")
+    if not by_currency:
         raise IncompleteQuery("Your Flex query gives cash in total only. Tick Currency Breakout in its Cash Report.")
     for currency in sorted(by_currency.keys() | held.keys()):
         row = by_currency.get(currency)
@@ -76,6 +81,23 @@ def _balances(statement: Statement, positions: Iterable[PositionRecord]) -> Iter
             net_asset_value=None if cash is None or value is None else cash + value,
             raw={} if row is None else row.told,
         )
+
+
+def _valued(statement: Statement, balances: list[BalanceRecord]) -> list[BalanceRecord]:
+    """With the account's whole value, where the parts do not tell it and it cannot be but in the one currency."""
+    total = _equity(statement)
+    base = statement.info.maybe("currency") if statement.info else ""
+    if len(balances) == 1 and balances[0].net_asset_value is None and balances[0].currency == base:
+        return [replace(balances[0], net_asset_value=total)]
+    return balances
+
+
+def _equity(statement: Statement) -> Decimal | None:
+    """The whole value in the account's currency at the end, by the summary of each day; None when it is not told."""
+    rows = [row for row in statement.sections.get("EquitySummaryInBase", ()) if row.maybe("accountId")]
+    by_day = {row.dates.day(row.text("reportDate")): row.number("total") for row in rows}
+    last = max(by_day, default=date.min)  # a statement may end on a holiday
+    return by_day[last] if last > statement.last - LONGEST_HOLIDAY else None
 
 
 def account(statement: Statement) -> AccountRecord:

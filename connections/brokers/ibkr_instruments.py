@@ -31,12 +31,15 @@ OSI = re.compile(r"[A-Z0-9. ]{6}\d{6}[CP]\d{8}")
 RENAMED = re.compile(r"\.(OLD|NEW)$")  # how a row of a corporate action marks the contract before and after
 
 
-def instrument(row: Row) -> InstrumentRecord:
-    """The instrument a row names by itself. Raises Odd or IncompleteQuery."""
+def instrument(row: Row, *, unknown: AssetClass | None = None) -> InstrumentRecord:
+    """The instrument a row names by itself; of a category not in the table it is `unknown`, if that is given.
+
+    Raises Odd or IncompleteQuery.
+    """
     word = row.text("assetCategory")
-    if word not in ASSET_CLASSES:
+    asset_class = ASSET_CLASSES.get(word, unknown)
+    if asset_class is None:
         raise Odd(f"unknown asset category {word!r}")
-    asset_class = ASSET_CLASSES[word]
     if word == "STK" and row.maybe("subCategory") == "ETF":
         asset_class = AssetClass.ETF
     symbol = RENAMED.sub("", row.text("symbol"))

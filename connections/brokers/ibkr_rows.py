@@ -13,6 +13,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from connections.brokers import ibkr_taxes
 from connections.brokers.ibkr_instruments import Known, instrument
 from connections.brokers.ibkr_statement import IncompleteQuery, Odd, Row, Statement
 from connections.brokers.records import (
@@ -107,6 +108,9 @@ def transactions(statement: Statement, known: Known) -> Iterator[Record]:
         yield from _careful(row, ids, lambda row, key: _transfer(row, key, known, told_as_deposit))
     for row in statement.details("CorporateActions"):
         yield from _careful(row, ids, lambda row, key: _action(row, key, known))
+    trade_ids = {row.maybe("tradeID") for row in executions}
+    for row in ibkr_taxes.rows(statement, executions):
+        yield from _careful(row, ids, lambda row, key: ibkr_taxes.tax(row, key, known, trade_ids))
 
 
 def confirmations(statement: Statement) -> Iterator[Record]:

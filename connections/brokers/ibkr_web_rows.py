@@ -16,6 +16,7 @@ from connections.brokers.parsing import Row, maybe, number
 from connections.brokers.records import (
     AccountKind,
     AccountRecord,
+    AssetClass,
     BalanceRecord,
     InstrumentRecord,
     PositionRecord,
@@ -106,7 +107,7 @@ def named(row: Row) -> InstrumentRecord:
         "underlyingSymbol": row.get("undSym") or row.get("ticker") or _root(name),
     }
     try:
-        return instrument(FlexRow("positions", "position", told, Dates(None)))
+        return instrument(FlexRow("positions", "position", told, Dates(None)), unknown=AssetClass.OTHER)
     except Odd as odd:
         raise UnexpectedReply(f"Interactive Brokers lists a position the hub does not know: {odd}.") from odd
 

@@ -127,6 +127,34 @@ POSITION = {
     "levelOfDetail": "SUMMARY",
 }
 MONEY = {"accountId": "U7700001", "currency": "USD", "endingCash": "250.5", "endingSettledCash": "200"}
+TRANSACTION_TAX = {
+    "accountId": "U7700001",
+    "currency": "USD",
+    "assetCategory": "STK",
+    "symbol": "ACME",
+    "conid": "990001",
+    "multiplier": "1",
+    "date": "20260903",
+    "taxDescription": "French Transaction Tax",
+    "taxAmount": "-3",
+    "tradeId": "5000001",
+}
+SALES_TAX = {
+    "accountId": "U7700001",
+    "currency": "USD",
+    "symbol": "",
+    "date": "20260905",
+    "taxableDescription": "Data fee",
+    "salesTax": "-0.76",
+    "taxableTransactionID": "36000001",
+    "transactionID": "36000002",
+}
+EQUITY = {"accountId": "U7700001", "reportDate": "20260930", "total": "12345.67"}
+OPTIONAL = {
+    "TransactionTaxes": "TransactionTax",
+    "SalesTaxes": "SalesTax",
+    "EquitySummaryInBase": "EquitySummaryByReportDateInBase",
+}
 ROWS = {
     "Trades": "Trade",
     "CashTransactions": "CashTransaction",
@@ -141,11 +169,11 @@ def element(tag, told):
     return f"<{tag} {' '.join(f'{name}={quoteattr(value)}' for name, value in told.items())} />"
 
 
-def statement(without=(), **rows):
+def statement(without=(), info=None, **rows):
     """A statement with these rows by section; a row may be (tag, attributes) where it is not the usual one."""
-    parts = []
-    for section, tag in ROWS.items():
-        if section in without:
+    parts = [element("AccountInformation", info)] if info else []
+    for section, tag in (ROWS | OPTIONAL).items():
+        if section in without or (section in OPTIONAL and section not in rows):
             continue
         told = [row if isinstance(row, tuple) else (tag, row) for row in rows.get(section, [])]
         parts.append(f"<{section}>{''.join(element(*row) for row in told)}</{section}>")

@@ -11,7 +11,9 @@ from tests.connections.flex_statements import (
     CASH,
     EURUSD,
     OPTION,
+    SALES_TAX,
     TRADE,
+    TRANSACTION_TAX,
     TRANSFER,
     one,
     read,
@@ -239,3 +241,41 @@ def test_rows_without_an_id_are_known_by_what_they_say_and_equal_ones_stay_two()
     again = read(CashTransactions=[row, row, row | {"amount": "25"}])
     assert len({first.external_id, second.external_id, other.external_id}) == 3
     assert [record.external_id for record in again] == [first.external_id, second.external_id, other.external_id]
+
+
+# --- Taxes told in sections of their own ------------------------------------------------------------------------------
+
+
+def test_a_tax_its_trade_has_not_told_is_booked():
+    trade, tax = read(Trades=[TRADE], TransactionTaxes=[TRANSACTION_TAX])
+    assert told(tax) == ("tax", "transaction", "ACME", None, D(-3), "USD")
+    assert (tax.traded_on, tax.group_id, tax.description) == (date(2026, 9, 3), "5000001", "French Transaction Tax")
+    assert trade.taxes == 0
+    assert read(Trades=[TRADE], TransactionTaxes=[TRANSACTION_TAX])[1].external_id == tax.external_id
+
+
+def test_a_tax_its_trade_has_told_is_not_booked_again():
+    taxed = TRADE | {"taxes": "-3", "netCash": "-1004"}
+    (trade,) = read(Trades=[taxed], TransactionTaxes=[TRANSACTION_TAX, ("TransactionTaxDetail", TRANSACTION_TAX)])
+    assert (trade.taxes, trade.net_amount) == (D(3), D(-1004))
+    assert len(read(Trades=[taxed], SalesTaxes=[SALES_TAX | {"taxableTransactionID": "31000001"}])) == 1
+
+
+def test_a_tax_of_nothing_is_no_row():
+    assert len(read(Trades=[TRADE], TransactionTaxes=[TRANSACTION_TAX | {"taxAmount": "0"}])) == 1
+
+
+def test_a_tax_whose_trade_is_elsewhere_waits_to_be_looked_at():
+    (tax,) = read(TransactionTaxes=[TRANSACTION_TAX])
+    assert isinstance(tax, ParkedRecord)
+    assert "another statement" in tax.reason
+
+
+def test_a_sales_tax_is_booked_unless_it_was_charged_as_a_fee():
+    (tax,) = read(SalesTaxes=[SALES_TAX])
+    assert (told(tax), tax.external_id) == (("tax", "sales", None, None, D("-0.76"), "USD"), "36000002")
+    fee = CASH | {"type": "Other Fees", "symbol": "", "conid": "", "amount": "-0.76", "transactionID": "36000002"}
+    (charged,) = read(CashTransactions=[fee], SalesTaxes=[SALES_TAX])
+    assert charged.kind == "fee"
+    taxed_fee = fee | {"transactionID": "36000001", "amount": "-10"}
+    assert len(read(CashTransactions=[taxed_fee], SalesTaxes=[SALES_TAX])) == 2, "the fee itself is not its tax"

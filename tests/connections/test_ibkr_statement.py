@@ -8,10 +8,12 @@ import pytest
 from connections.brokers import ibkr_holdings, ibkr_rows, ibkr_statement
 from connections.brokers.base import UnexpectedReply
 from connections.brokers.ibkr_instruments import Known
-from connections.brokers.ibkr_statement import IncompleteQuery
+from connections.brokers.ibkr_statement import IncompleteQuery, Odd
+from connections.brokers.records import AssetClass
 from tests.connections.flex_statements import (
     ACTION,
     CASH,
+    EQUITY,
     MONEY,
     POSITION,
     TRADE,
@@ -155,3 +157,35 @@ def test_a_value_the_broker_does_not_tell_stays_unknown():
         statement(OpenPositions=[POSITION | {"positionValue": ""}], CashReport=[MONEY])
     ).balances
     assert (usd.cash, usd.market_value, usd.net_asset_value) == (D("250.5"), None, None)
+
+
+def test_the_daily_summary_tells_what_the_parts_leave_open():
+    unvalued = [POSITION | {"positionValue": ""}]
+    info = {"accountId": "U7700001", "currency": "USD"}
+
+    def value(**rows):
+        (usd,) = ibkr_holdings.holdings(statement(OpenPositions=unvalued, CashReport=[MONEY], **rows)).balances
+        return usd.net_asset_value
+
+    days = [EQUITY | {"reportDate": "20260929", "total": "1"}, EQUITY]
+    assert value(info=info, EquitySummaryInBase=days) == D("12345.67")
+    assert value(info=info) is None
+    assert value(info=info | {"currency": "CHF"}, EquitySummaryInBase=days) is None, "it is in another currency"
+    assert value(info=info, EquitySummaryInBase=days[:0]) is None
+    old = [EQUITY | {"reportDate": "20260902"}]
+    assert value(info=info, EquitySummaryInBase=old) is None
+
+
+def test_the_daily_summary_does_not_overrule_the_parts():
+    info = {"accountId": "U7700001", "currency": "USD"}
+    (usd,) = ibkr_holdings.holdings(statement(info=info, CashReport=[MONEY], EquitySummaryInBase=[EQUITY])).balances
+    assert usd.net_asset_value == D("250.5")
+    with pytest.raises(Odd):
+        ibkr_holdings.holdings(statement(CashReport=[MONEY], EquitySummaryInBase=[EQUITY | {"total": "much"}]))
+
+
+def test_a_position_of_an_unknown_category_counts_by_its_value():
+    (held,) = ibkr_holdings.holdings(
+        statement(OpenPositions=[POSITION | {"assetCategory": "EC"}], CashReport=[MONEY])
+    ).positions
+    assert (held.instrument.asset_class, held.market_value) == (AssetClass.OTHER, D(-1500))

@@ -373,9 +373,15 @@ def test_what_was_sold_today_and_currencies_are_no_positions():
     assert ibkr_web_rows.held([POSITION, sold | {"conid": 3}, euros]) == [POSITION]
 
 
-def test_an_unknown_kind_of_instrument_is_named_and_not_guessed():
-    with pytest.raises(UnexpectedReply, match="EC"):
-        ibkr_web_rows.named(POSITION | {"assetClass": "EC"})
+def test_an_unknown_kind_of_instrument_counts_by_its_value():
+    record = ibkr_web_rows.position(POSITION | {"assetClass": "EC"})
+    assert (record.instrument.asset_class, record.instrument.symbol) == (AssetClass.OTHER, "ACME")
+    assert record.market_value == D(9100)
+
+
+def test_an_option_that_cannot_be_named_is_not_guessed():
+    with pytest.raises(UnexpectedReply, match="cannot be named"):
+        ibkr_web_rows.named(OPTION | {"contractDesc": "P ACM 20270115 330 M", "undSym": "ACMEACME"})
 
 
 LEDGER = {

@@ -39,6 +39,7 @@ WORDS = {
     Nature.DELIVERY_BUY: "OPTRD",
     Nature.DELIVERY_SELL: "OPTRD",
 }
+DESCRIPTIONS = {"CFEE": "Fee of a coin", "INT": "Interest {}", "DIVNRA": "Tax withheld at the source"}
 EXECUTIONS = {Nature.ORDER_BUY: "buy", Nature.ORDER_SELL: "sell"}
 
 
@@ -147,7 +148,7 @@ def _entry(event: Event, name: str, leg: int, **more: str) -> Row:
         "activity_type": name,
         "date": str(event.traded_on),
         "net_amount": "0",
-        "description": event.note,
+        "description": DESCRIPTIONS.get(name, "{}").format(event.note),
         "status": "executed" if event.status is Status.POSTED else "canceled",
         "created_at": instant(event.posted_at),
     }

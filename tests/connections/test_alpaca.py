@@ -1,5 +1,6 @@
 """Alpaca: the sign-in by the pages, what its refusals mean, and what the hub makes of each shape of row."""
 
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal as D
 from urllib.parse import parse_qs, urlsplit
@@ -185,6 +186,15 @@ def test_an_account_without_a_name_is_nobodys(answering, answer):
     session = BrokerSession(wire=Wire(broker=Broker.ALPACA), base_url=address, grants=FreshGrant(some_grant()))
     with pytest.raises(UnexpectedReply, match="does not know"):
         alpaca.Alpaca(session).identity()
+
+
+@pytest.mark.django_db
+def test_a_list_that_begins_anew_for_ever_is_given_up(answering, monkeypatch):
+    monkeypatch.setattr(alpaca, "PAGE_SIZE", 1)
+    address = answering(whole(json.dumps([FILL]).encode(), b"Content-Type: application/json\r\n"))
+    session = BrokerSession(wire=Wire(broker=Broker.ALPACA), base_url=address, grants=FreshGrant(some_grant()))
+    with pytest.raises(UnexpectedReply, match="does not come to an end"):
+        list(alpaca.Alpaca(session).transactions("any", since=date(2025, 6, 1), until=date(2025, 6, 30)))
 
 
 # --- What rows mean ---------------------------------------------------------------------------------------------------

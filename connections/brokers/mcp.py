@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -147,8 +147,10 @@ class McpSession:
         if not session_id or grant is None:
             return
 
+        way = replace(self.wire, budget=None)  # what counts is calls of tools, and this is the last of a session
+
         def send() -> requests.Response:
-            return self.wire.session.delete(
+            return way.session.delete(
                 self.url,
                 headers={"Mcp-Session-Id": session_id, "MCP-Protocol-Version": version},
                 auth=BearerAuth(grant),
@@ -158,7 +160,7 @@ class McpSession:
             )
 
         try:
-            self.wire.exchange(Operation.HOLDINGS, send, deadline=time.monotonic() + CLOSING_SECONDS, judge=_judge_end)
+            way.exchange(Operation.HOLDINGS, send, deadline=time.monotonic() + CLOSING_SECONDS, judge=_judge_end)
         except BrokerError as error:
             log.info("session_left_open", broker=self.wire.broker.value, why=error.code)
 

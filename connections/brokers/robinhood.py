@@ -28,7 +28,7 @@ from connections.brokers.records import (
     TransactionPage,
 )
 from connections.brokers.robinhood_oauth import resource, wire
-from connections.brokers.robinhood_rows import Row, understood
+from connections.brokers.robinhood_rows import Row, identifier, understood
 
 TOOL_LIMIT_WAIT = timedelta(seconds=5)  # after which the measured refusals had always ended
 GOOD_TILL_CANCELLED = timedelta(days=90)  # Robinhood lets no order wait for longer
@@ -81,7 +81,7 @@ class Robinhood:
 
     def identity(self) -> Identity:
         with understood("accounts"):
-            numbers = [str(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
+            numbers = [identifier(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
         return Identity(broker_user_key=robinhood_rows.owner(numbers))
 
     def accounts(self) -> list[AccountRecord]:
@@ -100,7 +100,7 @@ class Robinhood:
         """The number that coins of this account are asked for by; accounts may have another one for people."""
         with understood("accounts"):
             listed = self._account_rows(Operation.ACCOUNTS)
-            numbers = {str(row["account_number"]): str(row["rhs_account_number"]) for row in listed}
+            numbers = {identifier(row["account_number"]): identifier(row["rhs_account_number"]) for row in listed}
         if account_id not in numbers:
             raise Refused("Robinhood does not list this account any more.")
         return numbers[account_id]
@@ -219,4 +219,6 @@ class Robinhood:
             some = names[number : number + QUOTES_AT_ONCE]
             data = self._data(tool, Operation.HOLDINGS, **{argument: ",".join(some) if as_text else some})
             found += robinhood_rows.rows(data, "results", "quotes")
+        if names and not found:  # one thing may have no price, but not all that Robinhood holds for somebody
+            raise UnexpectedReply("Robinhood told no prices.")
         return found

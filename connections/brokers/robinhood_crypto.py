@@ -37,7 +37,7 @@ from connections.brokers.base import (
 )
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
-from connections.brokers.robinhood_rows import Row, rows, understood
+from connections.brokers.robinhood_rows import Row, identifier, rows, understood
 from connections.brokers.transport import BrokerSession, Budget, Reply, Wire, judge
 
 LIVE_URL = "https://trading.robinhood.com"
@@ -225,7 +225,7 @@ class RobinhoodCrypto:
     def identity(self) -> Identity:
         """A key opens the coins of one person only, and is no sign-in of that person: the name says so."""
         with understood("accounts"):
-            numbers = [str(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
+            numbers = [identifier(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
         if not numbers:
             raise UnexpectedReply("Robinhood did not say whose key this is.")
         return Identity(broker_user_key=f"crypto:{min(numbers, key=lambda number: (len(number), number))}")
@@ -238,13 +238,13 @@ class RobinhoodCrypto:
         if not self._listed:
             found = self._list(ACCOUNTS, operation, [])
             with understood("accounts"):
-                self._listed.extend({str(row["account_number"]): row for row in found}.values())
+                self._listed.extend({identifier(row["account_number"]): row for row in found}.values())
         return self._listed
 
     def holdings(self, account_id: str) -> Holdings:
         as_of = timezone.now()
         with understood("accounts"):
-            listed = {str(row["account_number"]): row for row in self._account_rows(Operation.HOLDINGS)}
+            listed = {identifier(row["account_number"]): row for row in self._account_rows(Operation.HOLDINGS)}
         if account_id not in listed:
             raise Refused("Robinhood does not list this account any more.")
         found = self._list(HOLDINGS, Operation.HOLDINGS, [("account_number", account_id)])
@@ -268,7 +268,10 @@ class RobinhoodCrypto:
         return found
 
     def _quoted(self, symbols: list[str]) -> list[Row]:
-        return self._list(QUOTES, Operation.HOLDINGS, [("symbol", symbol) for symbol in symbols])
+        found = self._list(QUOTES, Operation.HOLDINGS, [("symbol", symbol) for symbol in symbols])
+        if not found:
+            raise UnexpectedReply("Robinhood told no prices.")
+        return found
 
     def _quoted_alone(self, symbol: str) -> list[Row]:
         try:

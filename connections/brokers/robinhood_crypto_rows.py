@@ -19,7 +19,19 @@ from connections.brokers.records import (
     TransactionKind,
     TransactionRecord,
 )
-from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, cents, coin, maybe, number, rows, spellings
+from connections.brokers.robinhood_rows import (
+    ZERO,
+    NotUnderstood,
+    Row,
+    cents,
+    coin,
+    identifier,
+    maybe,
+    nullable,
+    number,
+    rows,
+    spellings,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 SIDES = {"buy": (TransactionKind.BUY, 1), "sell": (TransactionKind.SELL, -1)}
@@ -30,9 +42,7 @@ PRICE = Decimal("1E-10")  # average over the executions, as exact as the books a
 
 def account(row: Row) -> AccountRecord:
     """One of the accounts. `deactivated` and `sell_only` still hold coins, so neither says that it is closed."""
-    own = str(row["account_number"])
-    if not own:
-        raise ValueError("an account without number")
+    own = identifier(row["account_number"])
     return AccountRecord(
         external_id=own,
         number_mask=own[-4:],
@@ -61,7 +71,7 @@ def balance(row: Row, positions: Iterable[PositionRecord]) -> BalanceRecord:
 def of_account(found: Iterable[Row], account_id: str) -> list[Row]:
     """The rows, which have to be this account's: a filter that the server did not know would bring all of them."""
     told = list(found)
-    if any(str(row["account_number"]) != account_id for row in told):
+    if any(identifier(row["account_number"]) != account_id for row in told):
         raise ValueError("rows of another account")
     return told
 
@@ -90,7 +100,7 @@ def prices(quotes: Iterable[Row]) -> dict[str, Decimal]:
     """By code of the coin: the middle of bid and ask, as version 1 gives it. Where a side is missing nobody quotes."""
     found = {}
     for row in quotes:
-        bid, ask = maybe(row, "bid"), maybe(row, "ask")
+        bid, ask = nullable(row["bid"]), nullable(row["ask"])
         if bid and ask:
             found[row["symbol"].removesuffix("-USD")] = (bid + ask) / 2
     return found

@@ -69,6 +69,18 @@ def number(value: Any) -> Decimal:
     return found
 
 
+def identifier(value: Any) -> str:
+    """The number of an account as text; some have come as integers."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise TypeError(f"not the number of an account: {type(value).__name__}")
+    return str(value)
+
+
+def nullable(value: Any) -> Decimal | None:
+    """Of a field that is always there and may be null."""
+    return None if value is None else number(value)
+
+
 def maybe(row: Row, *keys: str) -> Decimal | None:
     for key in keys:
         if row.get(key) not in (None, ""):
@@ -156,9 +168,7 @@ def _other_numbers(row: Row, own: str) -> tuple[str, ...]:
 
 
 def account(row: Row) -> AccountRecord:
-    own, word = str(row["account_number"]), row["brokerage_account_type"]
-    if not own:
-        raise ValueError("an account without number")
+    own, word = identifier(row["account_number"]), row["brokerage_account_type"]
     return AccountRecord(
         external_id=own,
         number_mask=own[-4:],
@@ -252,7 +262,7 @@ def share_prices(quotes: Iterable[Row]) -> dict[str, Decimal]:
     for row in quotes:
         quote = row.get("quote") or row
         outside = maybe(quote, "last_non_reg_trade_price") or maybe(quote, "last_extended_hours_trade_price")
-        price = outside or maybe(quote, "last_trade_price")
+        price = outside or nullable(quote["last_trade_price"])
         if price and quote.get("has_traded", True):
             prices[quote["symbol"]] = price
     return prices
@@ -261,11 +271,11 @@ def share_prices(quotes: Iterable[Row]) -> dict[str, Decimal]:
 def option_prices(quotes: Iterable[Row]) -> dict[str, Decimal]:
     """By the id of the contract. An option's 0 is a price: it is worth nothing."""
     quoted = [row.get("quote") or row for row in quotes]
-    prices = {quote["instrument_id"]: maybe(quote, "mark_price") for quote in quoted}
+    prices = {quote["instrument_id"]: nullable(quote["mark_price"]) for quote in quoted}
     return {key: price for key, price in prices.items() if price is not None}
 
 
 def coin_prices(quotes: Iterable[Row]) -> dict[str, Decimal]:
     """By code of the coin; quotes are of pairs with the dollar. A 0 means that nobody quotes."""
-    prices = {row["symbol"].replace("-", "").removesuffix("USD"): maybe(row, "mark_price") for row in quotes}
+    prices = {row["symbol"].replace("-", "").removesuffix("USD"): nullable(row["mark_price"]) for row in quotes}
     return {code: price for code, price in prices.items() if price}

@@ -419,7 +419,9 @@ def test_a_list_without_an_end_is_no_list(robinhood_says, following):
         connector().accounts()
 
 
-@pytest.mark.parametrize("body", [{}, [], {"results": None, "next": 5}, {"results": [{"number": 1}]}])
+@pytest.mark.parametrize(
+    "body", [{}, [], {"results": None, "next": 5}, {"results": [{"number": 1}]}, {"results": [{"account_number": {}}]}]
+)
 def test_an_answer_of_another_form_is_never_an_empty_list(robinhood_says, body):
     robinhood_says((200, body))
     with pytest.raises(UnexpectedReply):
@@ -449,6 +451,13 @@ def test_a_coin_nobody_quotes_has_no_price_and_costs_the_others_none(robinhood_s
     prices = {position.instrument.symbol: (position.price, position.market_value) for position in found.positions}
     assert prices == {"BTC": (Decimal("101.00"), Decimal("202.00")), "OLD": (None, None)}
     assert found.balances[0].market_value is None
+
+
+@pytest.mark.parametrize("quotes", [[], [{"symbol": "BTC-USD", "price": "1"}]])
+def test_prices_that_are_missing_are_never_read_as_unknown_ones(robinhood_says, quotes):
+    robinhood_says(listed(ACCOUNT), listed(held("BTC")), (200, {"results": quotes}))
+    with pytest.raises(UnexpectedReply):
+        connector().holdings("1")
 
 
 def test_what_one_can_buy_for_is_neither_cash_nor_worth(robinhood_says):

@@ -349,6 +349,22 @@ def test_prices_come_from_the_later_trade_and_nought_is_none():
     assert robinhood_rows.option_prices([{"quote": {"instrument_id": "c", "mark_price": "0.00"}}]) == {"c": D(0)}
 
 
+def test_a_quote_of_another_form_is_no_unknown_price():
+    for read, quote in (
+        (robinhood_rows.share_prices, {"symbol": "A", "last_price": "1.00"}),
+        (robinhood_rows.option_prices, {"instrument_id": "c", "mark": "1.00"}),
+        (robinhood_rows.coin_prices, {"symbol": "BTCUSD", "mark": "1.00"}),
+    ):
+        with pytest.raises(KeyError):
+            read([quote])
+
+
+@pytest.mark.parametrize("odd", [{"value": "512904417"}, None, True, "", 5.0])
+def test_what_is_no_number_of_an_account_is_taken_for_none(odd):
+    with pytest.raises(TypeError):
+        robinhood_rows.account({"type": "cash", "brokerage_account_type": "individual", "account_number": odd})
+
+
 def test_the_portfolio_tells_cash_and_the_value_of_everything():
     said = robinhood_rows.balance(
         {

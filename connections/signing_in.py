@@ -208,7 +208,7 @@ def converse(*, user: User, connection: Connection, answer: Mapping[str, str], s
     if not isinstance(dialogue, Dialogue):
         raise NotAllowed("This connection is signed in otherwise.")
     owner = f"dialogue:{user.pk}:{connection.pk}"
-    outcome = dialogue.reply(_opened(sealed, owner), answer) if sealed else dialogue.open(answer)
+    outcome = dialogue.reply(_opened(sealed, owner), answer) if sealed else dialogue.open(answer, _former(connection))
     if isinstance(outcome, Question):
         until = (timezone.now() + DIALOGUE).isoformat()
         secret = credentials.seal({"kept": outcome.kept, "until": until}, owner=owner)
@@ -290,12 +290,17 @@ def _is_login(connection: Connection, signed: _Signed, broker_user_key: str, acc
     return bool(old) and (old <= new or new <= old)
 
 
+def _former(connection: Connection) -> dict[str, Any]:
+    """The secrets of the sign-in before; none when there was none, or when they cannot be read any more."""
+    try:
+        return connection.read_credentials()
+    except credentials.CredentialsUnreadable:
+        return {}
+
+
 def _carried_over(connection: Connection, entry: BrokerEntry) -> dict[str, Any]:
     """The keys for the history that stay with the connection, when its way of signing in is renewed or changed."""
-    try:
-        before = connection.read_credentials()
-    except credentials.CredentialsUnreadable:
-        before = {}
+    before = _former(connection)
     if entry.history_by and connection.method == entry.history_by and before:
         connection.history_method = connection.method
         return {HISTORY: before}

@@ -190,7 +190,9 @@ class PreparesKeys(Protocol):
 class Dialogue(Protocol):
     """A way of signing in that asks one thing after the other. Each call is one action of the person, never retried."""
 
-    def open(self, answer: Mapping[str, str]) -> "Grant | Question": ...
+    def open(self, answer: Mapping[str, str], former: Mapping[str, Any]) -> "Grant | Question":
+        """`former` are the secrets of the sign-in before, by which a broker may know the hub again."""
+        ...
 
     def reply(self, kept: Mapping[str, str], answer: Mapping[str, str]) -> "Grant | Question": ...
 

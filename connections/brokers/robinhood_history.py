@@ -42,7 +42,7 @@ class History:
     others: frozenset[str]  # those of the person's other accounts
     takes_strays: bool  # whether rows that name no account are shown with this one
     since: date
-    _strays: list[Row] = field(default_factory=list, init=False)
+    _strays: list[Row] = field(default_factory=list, init=False, repr=False)
     _notes: list[str] = field(default_factory=list, init=False)
 
     def pages(self, until: date) -> Iterator[TransactionPage]:

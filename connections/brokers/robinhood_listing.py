@@ -22,8 +22,10 @@ def _some(ids: list[str], size: int) -> Iterator[list[str]]:
 @dataclass(slots=True)
 class Listing:
     app: AppSession
-    _shares: dict[str, InstrumentRecord | None] = field(default_factory=dict, init=False)  # None: not listed
-    _contracts: dict[str, Row] = field(default_factory=dict, init=False)
+    _shares: dict[str, InstrumentRecord | None] = field(
+        default_factory=dict, init=False, repr=False
+    )  # None: not listed
+    _contracts: dict[str, Row] = field(default_factory=dict, init=False, repr=False)
 
     # Shares
 
@@ -96,7 +98,7 @@ class Listing:
             found |= robinhood_rows.option_prices(
                 {
                     "instrument_id": row.get("instrument_id") or tail(row["instrument"]),
-                    "mark_price": row.get("adjusted_mark_price") or row.get("mark_price"),
+                    "mark_price": row.get("adjusted_mark_price") or row["mark_price"],
                 }
                 for row in quotes
             )

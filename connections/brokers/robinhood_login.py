@@ -40,7 +40,6 @@ from connections.brokers.transport import CONNECT_TIMEOUT, Judge, Reply, judge
 CLIENT_ID = "c82SH0WZOsabOXGP2sxqcj34FxkvfnWRZBKlBjFS"  # of Robinhood's web app; public, the same in every client
 CHALLENGE_HEADER = "X-ROBINHOOD-CHALLENGE-RESPONSE-ID"
 FORM_TYPE = "application/x-www-form-urlencoded; charset=utf-8"
-DEVICE = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 APPROVED, PENDING = "workflow_status_approved", "workflow_status_internal_pending"
 POLL_SECONDS = 10  # polling counts towards the limit of logins
 LONGEST_POLL = 120  # seconds; a challenge lives for five minutes
@@ -175,8 +174,8 @@ class RobinhoodLogin:
         raise Refused("Robinhood's unofficial login asks one thing after the other: begin it on its page in the hub.")
 
     @sensitive_variables()
-    def open(self, answer: Mapping[str, str]) -> Grant | Question:
-        """One login. `device_token` in `answer` is that of an earlier sign-in, which Robinhood then knows.
+    def open(self, answer: Mapping[str, str], former: Mapping[str, Any]) -> Grant | Question:
+        """One login, as the same device as in the sign-in before, which Robinhood then need not check again.
 
         Raises KeysRefused with the field that is wrong, RateLimited with the end of a lock, or another BrokerError.
         """
@@ -184,8 +183,7 @@ class RobinhoodLogin:
         for each in FIELDS:
             if not kept[each.name]:
                 raise KeysRefused(f"Enter your {each.label[0].upper()}{each.label[1:]}.", field=each.name)
-        known = answer.get("device_token", "")
-        kept["device_token"] = known if DEVICE.fullmatch(known) else new_device_token()
+        kept["device_token"] = former.get("device_token") or new_device_token()
         return self._log_in(kept)
 
     @sensitive_variables()

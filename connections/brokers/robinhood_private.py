@@ -28,7 +28,7 @@ from connections.brokers.records import (
 from connections.brokers.robinhood_app import API, NUMMUS, AppSession
 from connections.brokers.robinhood_history import ALL_ACCOUNTS, History, share_id
 from connections.brokers.robinhood_listing import Listing
-from connections.brokers.robinhood_rows import ZERO, Row, maybe, number, understood
+from connections.brokers.robinhood_rows import ZERO, Row, identifier, maybe, number, understood
 
 
 def connector(connection_id: UUID | None, grants: Grants) -> "RobinhoodPrivate":
@@ -44,8 +44,8 @@ class RobinhoodPrivate:
     look_back: ClassVar = timedelta(days=7)
     history: ClassVar = timedelta(days=12 * 365)  # Robinhood's first customers came in 2014
     listing: Listing = field(init=False)
-    _listed: list[Row] = field(default_factory=list, init=False)
-    _coins_at: list[Row] | None = field(default=None, init=False)
+    _listed: list[Row] = field(default_factory=list, init=False, repr=False)
+    _coins_at: list[Row] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.listing = Listing(self.app)
@@ -55,7 +55,7 @@ class RobinhoodPrivate:
     def identity(self) -> Identity:
         """By the official sign-in's rule, so that a login is the same connection in both ways."""
         with understood("accounts"):
-            numbers = [str(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
+            numbers = [identifier(row["account_number"]) for row in self._account_rows(Operation.IDENTITY)]
         return Identity(broker_user_key=robinhood_rows.owner(numbers))
 
     def accounts(self) -> list[AccountRecord]:
@@ -63,8 +63,8 @@ class RobinhoodPrivate:
             return [self._account(row) for row in self._account_rows(Operation.ACCOUNTS)]
 
     def _account(self, row: Row) -> AccountRecord:
-        own = str(row["account_number"])
-        numbers = self._numbers(row) | {str(coins["account_number"]) for coins in self._coin_accounts(row)}
+        own = identifier(row["account_number"])
+        numbers = self._numbers(row) | {identifier(coins["account_number"]) for coins in self._coin_accounts(row)}
         return replace(
             robinhood_rows.account(row),
             aliases=tuple(sorted(numbers - {own})),
@@ -78,21 +78,23 @@ class RobinhoodPrivate:
 
     def _numbers(self, row: Row) -> set[str]:
         """Of a row of accounts. The second number has been seen as an integer."""
-        return {str(row["account_number"]), str(row.get("rhs_account_number") or row["account_number"])}
+        return {identifier(row["account_number"]), identifier(row.get("rhs_account_number") or row["account_number"])}
 
     def _coin_accounts(self, row: Row) -> list[Row]:
         """An account's places for coins, which have a number and an id of their own."""
         if self._coins_at is None:
             self._coins_at = self.app.rows(NUMMUS, "/accounts/", operation=Operation.ACCOUNTS)
-        return [coins for coins in self._coins_at if str(coins["rhs_account_number"]) in self._numbers(row)]
+        return [coins for coins in self._coins_at if identifier(coins["rhs_account_number"]) in self._numbers(row)]
 
     def _names(self, account_id: str) -> frozenset[str]:
         """All numbers and ids that rows may call an account by. Raises Refused for one that is not listed."""
         for row in self._account_rows(Operation.ACCOUNTS):
-            if str(row["account_number"]) == account_id:
+            if identifier(row["account_number"]) == account_id:
                 coins = self._coin_accounts(row)
                 return frozenset(
-                    self._numbers(row).union(*({str(each["id"]), str(each["account_number"])} for each in coins))
+                    self._numbers(row).union(
+                        *({identifier(each["id"]), identifier(each["account_number"])} for each in coins)
+                    )
                 )
         raise Refused("Robinhood does not list this account any more.")
 
@@ -147,7 +149,7 @@ class RobinhoodPrivate:
 
     def transactions(self, account_id: str, *, since: date, until: date) -> Iterator[TransactionPage]:
         with understood("accounts"):
-            numbers = [str(row["account_number"]) for row in self._account_rows(Operation.ACCOUNTS)]
+            numbers = [identifier(row["account_number"]) for row in self._account_rows(Operation.ACCOUNTS)]
             own = self._names(account_id)
             others = frozenset().union(*(self._names(each) for each in numbers if each != account_id))
         history = History(

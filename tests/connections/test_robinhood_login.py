@@ -73,7 +73,7 @@ def test_it_is_a_dialogue_whose_broker_takes_a_grant_back():
 
 def test_a_login_that_is_not_checked_is_in_at_once(way_in, sandbox):
     way_in("none")
-    grant = granted(LOGIN.open(MARIA))
+    grant = granted(LOGIN.open(MARIA, {}))
     assert timedelta(days=7) < grant.access_expires_at - timezone.now() < timedelta(days=9)
     assert grant.authorization_expires_at is None
     assert set(grant.secrets) == {"access_token", "refresh_token", "read_only_access_token", "device_token"}
@@ -83,7 +83,7 @@ def test_a_login_that_is_not_checked_is_in_at_once(way_in, sandbox):
 
 def test_a_tap_on_the_phone_is_waited_for(way_in, sandbox):
     way_in("prompt", approve_after=None)
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     assert (step.fields, step.poll_seconds) == ((), 10)
     assert "on your phone" in step.text
     step = asked(LOGIN.reply(step.kept, {}))
@@ -98,7 +98,7 @@ def test_a_tap_on_the_phone_is_waited_for(way_in, sandbox):
 )
 def test_a_code_is_asked_for_and_taken_as_people_type_it(way_in, sandbox, way, words):
     way_in(way)
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     assert words in step.text
     assert [field.name for field in step.fields] == ["code"]
     assert reads(granted(LOGIN.reply(step.kept, {"code": " 123 456 "})))
@@ -107,7 +107,7 @@ def test_a_code_is_asked_for_and_taken_as_people_type_it(way_in, sandbox, way, w
 
 def test_the_challenge_of_older_logins_is_answered_by_its_id(way_in, sandbox):
     way_in("legacy")
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     step = asked(LOGIN.reply(step.kept, WRONG))
     assert "2 tries are left" in step.text
     assert reads(granted(LOGIN.reply(step.kept, RIGHT)))
@@ -115,10 +115,10 @@ def test_the_challenge_of_older_logins_is_answered_by_its_id(way_in, sandbox):
 
 def test_a_device_that_robinhood_knows_is_not_checked_again(way_in, sandbox):
     way_in("sms")
-    grant = granted(LOGIN.reply(asked(LOGIN.open(MARIA)).kept, RIGHT))
-    again = granted(LOGIN.open(MARIA | {"device_token": grant.secrets["device_token"]}))
+    grant = granted(LOGIN.reply(asked(LOGIN.open(MARIA, {})).kept, RIGHT))
+    again = granted(LOGIN.open(MARIA, grant.secrets))
     assert again.secrets["device_token"] == grant.secrets["device_token"]
-    asked(LOGIN.open(MARIA))  # another device
+    asked(LOGIN.open(MARIA, {}))  # another device
 
 
 def test_a_device_is_named_at_random_in_the_form_robinhood_expects():
@@ -136,7 +136,7 @@ def test_the_challenge_is_found_in_either_place_of_the_view(answering, settings)
         {"type_context": {"context": {"sheriff_challenge": challenge}}},
     ):
         settings.BROKERS_SANDBOX_URL = answering(whole(json.dumps(said | place).encode(), JSON), hang_up=True)
-        step = asked(LOGIN.open(MARIA))
+        step = asked(LOGIN.open(MARIA, {}))
         assert (step.kept["challenge"], step.kept["machine"]) == ("c1", "m1")
         assert "e-mail" in step.text
 
@@ -147,7 +147,7 @@ def test_the_challenge_is_found_in_either_place_of_the_view(answering, settings)
 @pytest.mark.parametrize("name", ["username", "password"])
 def test_a_blank_field_is_told_without_asking_robinhood(sandbox, name):
     with pytest.raises(KeysRefused) as refused:
-        LOGIN.open(MARIA | {name: ""})
+        LOGIN.open(MARIA | {name: ""}, {})
     assert refused.value.field == name
     assert sandbox.calls() == []
 
@@ -156,13 +156,13 @@ def test_a_field_robinhood_complains_about_is_named(answering, settings):
     said = b'{"username": ["Enter a valid email address."]}'
     settings.BROKERS_SANDBOX_URL = answering(whole(said, JSON, status=b"400 Bad Request"))
     with pytest.raises(KeysRefused) as refused:
-        LOGIN.open(MARIA)
+        LOGIN.open(MARIA, {})
     assert refused.value.field == "username"
 
 
 def test_a_wrong_password_is_told_with_what_more_of_them_would_do(sandbox):
     with pytest.raises(KeysRefused, match="locks the login") as refused:
-        LOGIN.open(MARIA | {"password": "guess"})
+        LOGIN.open(MARIA | {"password": "guess"}, {})
     assert refused.value.field == "password"
     assert logins(sandbox) == 1
 
@@ -175,21 +175,21 @@ def test_older_words_for_a_wrong_password_mean_the_same(answering, settings, sta
     said = json.dumps({name: sentence if name == "detail" else [sentence]}).encode()
     settings.BROKERS_SANDBOX_URL = answering(whole(said, JSON, status=status))
     with pytest.raises(KeysRefused, match="does not know"):
-        LOGIN.open(MARIA)
+        LOGIN.open(MARIA, {})
 
 
 def test_a_locked_login_says_for_how_long(way_in, sandbox):
     way_in("none")
     for _ in range(3):
         with pytest.raises(KeysRefused):
-            LOGIN.open(MARIA | {"password": "guess"})
+            LOGIN.open(MARIA | {"password": "guess"}, {})
     with pytest.raises(RateLimited, match=r"Wait 1[01] minutes") as locked:
-        LOGIN.open(MARIA)
+        LOGIN.open(MARIA, {})
     assert locked.value.retry_at is not None
     assert timedelta(minutes=9) < locked.value.retry_at - timezone.now() <= timedelta(minutes=11)
     assert logins(sandbox) == 4
     sandbox.advance(661)
-    granted(LOGIN.open(MARIA))
+    granted(LOGIN.open(MARIA, {}))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_locked_login_says_for_how_long(way_in, sandbox):
 def test_the_wait_is_read_from_the_sentence_and_never_longer_than_a_day(sandbox, detail, words, seconds):
     sandbox.fault("429", "token", broker="robinhood", retry_after=None, body={"detail": detail})
     with pytest.raises(RateLimited, match=f"Wait {words} ") as limited:
-        LOGIN.open(MARIA)
+        LOGIN.open(MARIA, {})
     assert limited.value.retry_at is not None
     assert abs((limited.value.retry_at - timezone.now()).total_seconds() - seconds) < 5
 
@@ -212,7 +212,7 @@ def test_the_wait_is_read_from_the_sentence_and_never_longer_than_a_day(sandbox,
 @pytest.mark.parametrize("way", ["sms", "email", "app", "legacy"])
 def test_wrong_codes_are_counted_down_and_then_it_is_over(way_in, sandbox, way):
     way_in(way)
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     for words in ("2 tries are left", "1 try is left"):
         step = asked(LOGIN.reply(step.kept, WRONG))
         assert words in step.text
@@ -223,7 +223,7 @@ def test_wrong_codes_are_counted_down_and_then_it_is_over(way_in, sandbox, way):
 
 def test_what_is_no_code_is_not_sent(way_in, sandbox):
     way_in("sms")
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     before = len(sandbox.calls())
     for typed in ("", "12a456", "١٢٣٤٥٦"):
         step = asked(LOGIN.reply(step.kept, {"code": typed}))
@@ -234,7 +234,7 @@ def test_what_is_no_code_is_not_sent(way_in, sandbox):
 
 def test_a_wrong_code_of_the_authenticator_may_be_typed_again(way_in):
     way_in("mfa")
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     step = asked(LOGIN.reply(step.kept, WRONG))
     assert "not right" in step.text
     assert "000000" not in step.kept.values()
@@ -244,7 +244,7 @@ def test_a_wrong_code_of_the_authenticator_may_be_typed_again(way_in):
 @pytest.mark.parametrize("way", ["prompt", "sms"])
 def test_a_check_that_has_run_out_is_over(way_in, sandbox, way):
     way_in(way, approve_after=None)
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     sandbox.advance(301)
     with pytest.raises(KeysRefused, match="failed or run out"):
         LOGIN.reply(step.kept, RIGHT)
@@ -252,7 +252,7 @@ def test_a_check_that_has_run_out_is_over(way_in, sandbox, way):
 
 def test_a_tap_on_no_is_over(way_in, sandbox):
     way_in("prompt", approve_after=None)
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     sandbox.control("robinhood/phone", login="maria", approve=False)
     with pytest.raises(KeysRefused, match="begin once more"):
         LOGIN.reply(step.kept, {})
@@ -266,7 +266,7 @@ def test_an_answer_to_no_question_is_over(sandbox):
 
 def test_a_limit_met_while_polling_only_slows_it(way_in, sandbox):
     way_in("prompt", approve_after=None)
-    step = asked(LOGIN.open(MARIA))
+    step = asked(LOGIN.open(MARIA, {}))
     sandbox.fault("429", "challenge", broker="robinhood", times=1, retry_after=45)
     step = asked(LOGIN.reply(step.kept, {}))
     assert step.poll_seconds is not None
@@ -299,7 +299,7 @@ def test_a_failing_login_is_not_tried_again_by_itself(way_in, sandbox, kind, ope
     way_in("sms")
     sandbox.fault(kind, operation, broker="robinhood")
     with pytest.raises(BrokerUnavailable):
-        LOGIN.open(MARIA)
+        LOGIN.open(MARIA, {})
     assert len(sandbox.calls(operation)) == 1
 
 
@@ -325,7 +325,7 @@ def test_a_failing_login_is_not_tried_again_by_itself(way_in, sandbox, kind, ope
 def test_an_answer_of_an_unknown_form_is_not_guessed_at_nor_shown(answering, settings, said, status):
     settings.BROKERS_SANDBOX_URL = answering(whole(said, JSON, status=status), hang_up=True)
     with pytest.raises(UnexpectedReply) as raised:
-        LOGIN.open(MARIA)
+        LOGIN.open(MARIA, {})
     assert "an-access-token" not in str(raised.value)
     assert "sandbox" not in str(raised.value)
 
@@ -340,7 +340,7 @@ def test_there_is_no_page_of_robinhoods_to_go_to():
 def test_password_code_and_tokens_are_neither_printed_nor_logged(way_in, caplog, capsys):
     way_in("sms")
     typed = MARIA | {"password": "sandbox"}
-    step = asked(LOGIN.open(typed))
+    step = asked(LOGIN.open(typed, {}))
     assert "sandbox" not in repr(step)
     grant = granted(LOGIN.reply(step.kept, RIGHT))
     told = repr(grant) + repr(LOGIN) + caplog.text + capsys.readouterr().out
@@ -354,7 +354,7 @@ def test_password_code_and_tokens_are_neither_printed_nor_logged(way_in, caplog,
 @pytest.fixture
 def grant(way_in, sandbox):
     way_in("none")
-    return granted(LOGIN.open(MARIA))
+    return granted(LOGIN.open(MARIA, {}))
 
 
 def test_a_renewal_turns_over_all_tokens_of_the_same_device(grant):

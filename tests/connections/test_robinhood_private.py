@@ -34,7 +34,7 @@ TODAY = datetime.now(UTC).date()
 def sign_in(sandbox):
     def make(login="james"):
         sandbox.control("robinhood/logins", login=login, way="none")
-        grant = RobinhoodLogin().open({"username": login, "password": "sandbox"})
+        grant = RobinhoodLogin().open({"username": login, "password": "sandbox"}, {})
         assert isinstance(grant, Grant)
         return grant
 
@@ -141,7 +141,7 @@ def test_a_sign_in_without_such_a_token_reads_with_the_one_it_has(sign_in):
 
 def test_when_both_are_refused_access_is_renewed_once(sign_in, sandbox):
     grant = sign_in()
-    renewed = []
+    renewed: list[Grant] = []
 
     class Renewing(FreshGrant):
         def current(self):

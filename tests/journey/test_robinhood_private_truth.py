@@ -29,8 +29,8 @@ def connect(sandbox, settings):
     """Signs a person in by the hub's dialogue, a tap on the phone included; the connection it gives."""
     settings.ROBINHOOD_PRIVATE_LOGIN = True
 
-    def make(user, login="james"):
-        connection = connection_manager.create_connection(
+    def make(user, login="james", connection=None):
+        connection = connection or connection_manager.create_connection(
             user=user, broker=Broker.ROBINHOOD, method=AuthMethod.ROBINHOOD_LOGIN
         )
         typed = {"username": f"{login}@example.test", "password": "sandbox"}
@@ -301,8 +301,11 @@ def test_a_grant_ended_at_robinhood_ends_the_run_and_is_mended_in_place(connect,
     sandbox.end_tokens("james", expire=True, revoke=True, broker="robinhood")
     run = sync(connection)
     assert (run.state, run.error_code) == (RunState.FAILED, "needs_reauth")
-    again = connect(person)
+    device, asked = connection.read_credentials()["device_token"], len(sandbox.calls("challenge"))
+    again = connect(person, connection=connection)
     assert again.pk == connection.pk
+    assert again.read_credentials()["device_token"] == device
+    assert len(sandbox.calls("challenge")) == asked, "Robinhood knows the device"
     assert sync(again).state == RunState.SUCCEEDED
     assert Transaction.objects.count() == rows
 

@@ -38,10 +38,14 @@ def average_cost(lots: Iterable[tuple[Decimal, Decimal | None]]) -> Decimal | No
 
 
 def merged_positions(held: Iterable[tuple[int, PositionRecord]]) -> Iterator[tuple[int, PositionRecord]]:
-    """One record per instrument id. Brokers report one instrument twice, long and short or once per sub-account."""
+    """One record per instrument id. Brokers report one instrument twice, long and short or once per sub-account.
+
+    The very same row once more is a page told twice, and no second holding.
+    """
     parts: dict[int, list[PositionRecord]] = defaultdict(list)
     for instrument_id, record in held:
-        parts[instrument_id].append(record)
+        if record not in parts[instrument_id]:
+            parts[instrument_id].append(record)
     for instrument_id, records in parts.items():
         yield instrument_id, records[0] if len(records) == 1 else _merged(records)
 

@@ -4,6 +4,7 @@ Quantities are signed (+ in, - out), cash is signed (+ money in, - money out), p
 `None` always means that the source did not say; it is never to be read as zero.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -11,6 +12,8 @@ from decimal import Decimal
 from typing import Any
 
 from django.db.models import TextChoices
+
+_ACCOUNT_ID = re.compile(r"[\w.:-]{1,128}")
 
 
 class Broker(TextChoices):
@@ -103,6 +106,11 @@ class AccountRecord:
     currency: str
     aliases: tuple[str, ...] = ()  # other numbers the broker has for it: two connections that share one count it twice
     closed: bool = False  # the broker says so; one it does not list at all may be closed or not
+
+    def __post_init__(self) -> None:
+        """An id of another form is a changed schema, and would make a second account of the same. Raises ValueError."""
+        if not (isinstance(self.external_id, str) and _ACCOUNT_ID.fullmatch(self.external_id)):
+            raise ValueError("what should be an account's id is none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

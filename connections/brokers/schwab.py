@@ -189,6 +189,7 @@ class Schwab:
     broker: ClassVar = Broker.SCHWAB
     look_back: ClassVar = timedelta(days=30)  # corrections and late postings come within about a month
     history: ClassVar = timedelta(days=6 * 365)
+    _names: schwab_rows.Names = field(default_factory=dict, repr=False)  # instruments met so far, by their names
 
     def identity(self) -> Identity:
         preference = self._preference()
@@ -226,9 +227,12 @@ class Schwab:
         answer = self._get(f"/trader/v1/accounts/{account_id}", Operation.HOLDINGS, fields="positions")
         with schwab_rows.understood("positions"):
             account, aggregated = answer["securitiesAccount"], answer.get("aggregatedBalance", {})
+            positions = tuple(schwab_rows.position(row) for row in account.get("positions", []))
+            held = (position.instrument for position in positions)
+            self._names.update({thing.name.upper(): thing for thing in held if thing.name})
             return Holdings(
                 as_of=as_of,
-                positions=tuple(schwab_rows.position(row) for row in account.get("positions", [])),
+                positions=positions,
                 balances=(schwab_rows.balance(account, aggregated),),
             )
 
@@ -241,7 +245,7 @@ class Schwab:
         for number, (first, last) in enumerate(windows, start=1):
             for rows, covers_from, covers_to in self._window(account_id, first, last):
                 yield TransactionPage(
-                    records=tuple(schwab_rows.transactions(rows)),
+                    records=tuple(schwab_rows.transactions(rows, self._names)),
                     covers_from=covers_from,
                     covers_to=covers_to,
                     number=number,

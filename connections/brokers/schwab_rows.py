@@ -181,11 +181,14 @@ def balance(account: Row, aggregated: Row) -> BalanceRecord:
     )
 
 
+Names = dict[str, InstrumentRecord]  # by upper-case name
+
+
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What one row cannot know alone: names of instruments, shares moved at a strike, events in several rows."""
 
-    symbols: dict[str, InstrumentRecord] = field(default_factory=dict)  # upper-case name -> instrument
+    symbols: Names
     delivered: set[tuple[date, str, Decimal]] = field(default_factory=set)  # (day, symbol, price) of shares moved
     sums: dict[tuple[str, str], Decimal] = field(default_factory=dict)  # (time, symbol) -> quantity of deliveries
     reverse_splits: set[str] = field(default_factory=set)  # times
@@ -199,8 +202,8 @@ def _currency_items(row: Row) -> list[Row]:
     return [item for item in row.get("transferItems", []) if item["instrument"]["assetType"] == "CURRENCY"]
 
 
-def _context(rows: Iterable[Row]) -> _Context:
-    context = _Context()
+def _context(rows: Iterable[Row], names: Names) -> _Context:
+    context = _Context(symbols=names)
     for row in rows:
         for item in _asset_items(row):
             thing = item["instrument"]
@@ -219,10 +222,15 @@ def _context(rows: Iterable[Row]) -> _Context:
     return context
 
 
-def transactions(rows: Sequence[Row]) -> Iterator[TransactionRecord | ParkedRecord]:
-    """Records of one answer, in its order. A row no rule understands is parked; a missing field is UnexpectedReply."""
+def transactions(rows: Sequence[Row], names: Names | None = None) -> Iterator[TransactionRecord | ParkedRecord]:
+    """Records of one answer, in its order. A row no rule understands is parked; a missing field is UnexpectedReply.
+
+    `names` are instruments met before, and takes up those of this answer: a dividend may be told in words of a security
+    that was bought in another window.
+    """
     with understood("transactions"):
-        context = _context(row for row in rows if row.get("type") in {"TRADE", "RECEIVE_AND_DELIVER"})
+        moves = (row for row in rows if row.get("type") in {"TRADE", "RECEIVE_AND_DELIVER"})
+        context = _context(moves, {} if names is None else names)
         for row in rows:
             try:
                 records = list(_transaction(row, context))  # all of its legs, or none

@@ -132,9 +132,7 @@ def _answer(request: HttpRequest, exchange: Exchange, answer: Callable[[], Any])
         return response
     if exchange.has(FaultKind.LOST_ANSWER):
         raise Dropped
-    if isinstance(payload, HttpResponse):
-        return payload
-    response = side.encode(distort(payload, exchange.faults))
+    response = payload if isinstance(payload, HttpResponse) else side.encode(distort(payload, exchange.faults))
     if exchange.has(FaultKind.TRUNCATED_JSON):
         response.content = response.content[: len(response.content) * 2 // 3]
     return response

@@ -80,8 +80,6 @@ def get_statement(request: HttpRequest, exchange: Exchange) -> HttpResponse:
     body = document(
         _person(token), wanted.query, wanted.first, wanted.last or yesterday, wanted.period, exchange.faults
     )
-    if exchange.has(FaultKind.TRUNCATED_JSON):
-        body = body[: len(body) * 2 // 3]
     return HttpResponse(body, content_type=XML)
 
 

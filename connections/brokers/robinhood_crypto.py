@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import UUID
 
@@ -45,6 +45,7 @@ ACCOUNTS = "/api/v2/crypto/trading/accounts/"
 HOLDINGS = "/api/v2/crypto/trading/holdings/"
 ORDERS = "/api/v2/crypto/trading/orders/"
 QUOTES = "/api/v2/crypto/marketdata/best_bid_ask/"
+ACTIONS = {HOLDINGS: "which coins you hold", ORDERS: "your orders", QUOTES: "prices"}
 CALLS, SECONDS = 100, 60  # per user account; three times as many in a burst, which the hub leaves to other programs
 SIGNATURE_SECONDS = 30  # a timestamp is good for so long
 THROTTLE_PAUSE = 1.0  # seconds; the limit gives back a call in 0.6
@@ -57,7 +58,7 @@ SYMBOLS_AT_ONCE = 50
 API_KEY = re.compile(r"rh-api-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 REFUSED = (
     "Robinhood does not accept the API key. It was deleted or switched off there, belongs to another public key, or "
-    "may not read accounts, holdings, orders and prices."
+    "may not read your accounts."
 )
 Query = list[tuple[str, str]]
 
@@ -311,7 +312,7 @@ class RobinhoodCrypto:
         cursor: Query = []
         for _ in range(MAX_PAGES):
             asked = urlencode([*query, *cursor])
-            data = self.http.get(f"{path}?{asked}" if asked else path, operation=operation)
+            data = self._get(path, f"{path}?{asked}" if asked else path, operation)
             with understood("list"):
                 found += rows(data, "results")
                 following = parse_qs(urlsplit(data.get("next") or "").query).get("cursor", [""])[0]
@@ -324,6 +325,17 @@ class RobinhoodCrypto:
             seen.add(following)
             cursor = [("cursor", following)]
         raise UnexpectedReply("Robinhood's list does not come to an end.")
+
+    def _get(self, path: str, address: str, operation: Operation) -> Any:
+        """One answer. A key is made for some actions: where it still opens the accounts, only this one is not its."""
+        try:
+            return self.http.get(address, operation=operation)
+        except NeedsReauth as error:
+            if path == ACCOUNTS:
+                raise
+            self.http.get(ACCOUNTS, operation=operation)
+            sentence = f"Your API key may not read {ACTIONS[path]}. Allow it for the key at Robinhood."
+            raise Refused(sentence) from error
 
 
 def _windows(since: date, until: date) -> Iterator[tuple[date, date]]:

@@ -256,6 +256,30 @@ def test_two_refusals_are_not_asked_about_any_more(coins, sandbox):
     assert len(sandbox.calls("crypto_api_accounts")) == 2
 
 
+def read_all(coins, account_id, day):
+    coins.holdings(account_id)
+    list(coins.transactions(account_id, since=day, until=day))
+
+
+@pytest.mark.parametrize(
+    ("operation", "words"),
+    [("holdings", "which coins you hold"), ("quotes", "prices"), ("orders", "your orders")],
+)
+def test_a_key_without_one_of_the_actions_is_no_lost_key(coins, sandbox, operation, words):
+    [account] = coins.accounts()
+    day = date(2026, 11, 2)
+    sandbox.fault("403", f"crypto_api_{operation}", broker="robinhood")
+    with pytest.raises(Refused, match=words):
+        read_all(coins, account.external_id, day)
+
+
+def test_a_key_switched_off_during_a_run_is_one_for_every_part(coins, sandbox):
+    [account] = coins.accounts()
+    sandbox.control("robinhood/keys", login="maria", disable=True)
+    with pytest.raises(NeedsReauth, match="deleted or switched off"):
+        coins.holdings(account.external_id)
+
+
 def judged(status, body, **headers):
     try:
         data = json.loads(body)

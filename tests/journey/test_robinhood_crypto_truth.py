@@ -113,6 +113,8 @@ LASTING_FAULTS: list[tuple[str, str, dict[str, Any]]] = [
     ("410", "crypto_api_holdings", {}),
     ("410", "crypto_api_quotes", {}),
     ("410", "crypto_api_orders", {}),
+    ("403", "crypto_api_holdings", {}),
+    ("401", "crypto_api_orders", {}),
     ("schema_drift", "crypto_api_holdings", {"field": "total_quantity"}),
     ("schema_drift", "crypto_api_orders", {"field": "filled_asset_quantity", "change": "type"}),
     ("schema_drift", "crypto_api_quotes", {"field": "results"}),

@@ -44,6 +44,7 @@ APPROVED, PENDING = "workflow_status_approved", "workflow_status_internal_pendin
 POLL_SECONDS = 10  # polling counts towards the limit of logins
 LONGEST_POLL = 120  # seconds; a challenge lives for five minutes
 ACCESS_SECONDS = 86400  # if an answer names no end
+LONGEST_ACCESS = 366 * 86400
 Kept = dict[str, str]
 
 FIELDS = (
@@ -146,7 +147,7 @@ def _grant(said: Mapping[str, Any], device_token: str) -> Grant:
     """Tokens with the device they are bound to. Raises UnexpectedReply."""
     try:
         kept = {name: said[name] for name in ("access_token", "refresh_token")}
-        seconds = int(said.get("expires_in") or ACCESS_SECONDS)
+        seconds = min(int(said.get("expires_in") or ACCESS_SECONDS), LONGEST_ACCESS)
     except (KeyError, TypeError, ValueError):
         raise _strange() from None
     kept |= {"device_token": device_token}
@@ -233,7 +234,7 @@ class RobinhoodLogin:
         raise_wrong_field(said)
         if "valid code" in _detail(said) and "mfa_code" in kept:
             left = {name: value for name, value in kept.items() if name != "mfa_code"}
-            return _ask_code(left, "That code was not right. Wait for the next one and enter it.")
+            return _ask_code(left | {"step": "mfa"}, "That code was not right. Wait for the next one and enter it.")
         if "provided credentials" in _detail(said):
             raise KeysRefused(
                 "Robinhood does not know this e-mail with this password. Take care: after two or three wrong ones it "

@@ -9,7 +9,7 @@ from django.db import connection as database
 from django.utils import timezone
 
 from brokerhub.kernel.errors import NotAllowed
-from connections import connection_manager, leaving, revocation
+from connections import connection_manager, credentials, leaving, revocation
 from connections.brokers import robinhood_oauth
 from connections.brokers.base import NeedsReauth
 from connections.models import Connection, UnfinishedRevocation
@@ -181,7 +181,7 @@ def test_the_stored_access_is_in_no_table_in_the_clear_and_moves_to_a_new_key(ow
     call_command("rotate_credentials")
     settings.CREDENTIALS_KEYS = {"new": b"n" * 32}
     owed.refresh_from_db()
-    secrets = revocation.credentials.unseal(bytes(owed.sealed_grant), owner=owed.seal_owner).values()
+    secrets = credentials.unseal(bytes(owed.sealed_grant), owner=owed.seal_owner).values()
     assert len(secrets) == 3
     assert [secret for secret in secrets if secret in everything_stored()] == []
     let_time_pass(owed)

@@ -35,6 +35,8 @@ class Happened:
 
     @property
     def what(self) -> str:
+        if self.event.action == "failed" and self.event.to_state == ConnectionState.EXPIRING:
+            return "End is near"  # nothing has failed yet
         return words_for(self.event.action)
 
     @property

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import QuerySet
@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from brokerhub.kernel.models import User
 from connections import connection_manager
 from connections.brokers import BrokerEntry
+from connections.brokers.deliveries import BY_FLEX, Delivery, deliveries
 from connections.models import Account, Connection, OfferedAccount, UnfinishedRevocation
 from connections.states import ConnectionState, Group
 
@@ -34,6 +35,9 @@ _ON_A_CARD = (
 )
 
 
+_URGENT = [ConnectionState.NEEDS_REAUTH, ConnectionState.ERROR, ConnectionState.EXPIRING, ConnectionState.DEGRADED]
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """One connection with what the registry knows about its way of connecting; `entry` is None for files."""
@@ -53,6 +57,20 @@ class Card:
     @property
     def mends_own_app(self) -> bool:
         return self.group is Group.NEEDS_YOU and self.connection.status is ConnectionState.ERROR
+
+    @property
+    def urgency(self) -> int:
+        """Sorts the cards under one heading."""
+        state = self.connection.status
+        return _URGENT.index(state) if state in _URGENT else len(_URGENT)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What this connection tells as it is set up now."""
+        if self.entry is None:
+            return []
+        told = deliveries(self.entry.method)
+        return [replace(each, is_told=False) if each.words == BY_FLEX and self.wants_history else each for each in told]
 
     @property
     def wants_history(self) -> bool:
@@ -90,7 +108,7 @@ def sections(connections: QuerySet[Connection]) -> Iterator[Section]:
     """The connections under their headings; a heading without any is left out."""
     cards = [card_of(connection) for connection in connections.select_related("app")]
     for group in Group:
-        here = [card for card in cards if card.group is group]
+        here = sorted((card for card in cards if card.group is group), key=lambda card: card.urgency)
         if here:
             yield Section(group, here)
 

@@ -71,8 +71,7 @@ def missing(user: User, entry: BrokerEntry) -> str:
 
 
 def choices(user: User) -> Iterator[Choice]:
-    """Every broker that is offered, in the order of the list of brokers, with its ways in the registry's order."""
-    order = list(Broker)
-    entries = sorted(offered(), key=lambda entry: order.index(entry.broker))
+    """Every broker that is offered, in the order of the list of brokers; its ways in the registry's order."""
+    entries = sorted(offered(), key=lambda entry: list(Broker).index(entry.broker))
     for broker, ways in groupby(entries, key=lambda entry: entry.broker):
         yield Choice(broker, [Way(entry, missing(user, entry)) for entry in ways])

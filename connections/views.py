@@ -22,7 +22,6 @@ from brokerhub.kernel.htmx import HtmxRequest
 from connections import account_list, audit, cards, connection_manager, offers, revocation
 from connections.brokers import BROKERS
 from connections.brokers.base import BrokerError
-from connections.brokers.deliveries import deliveries
 from connections.brokers.records import Broker
 from connections.forms import ConnectForm, DisconnectForm, HistoryFilter, LabelForm, PastedAddressForm
 from connections.key_pages import welcome
@@ -145,7 +144,6 @@ def connection_detail(request: HtmxRequest, connection_id: UUID) -> HttpResponse
     context = {
         "card": card,
         "connection": connection,
-        "deliveries": list(deliveries(card.entry.method)) if card.entry else [],
         "left_out": [account for account in connection.offered_accounts.all() if account.declined_at],
         "label_form": LabelForm(initial={"label": connection.label}),
     }

@@ -10,11 +10,11 @@ from connections.brokers.records import AuthMethod
 
 class Topic(TextChoices):
     POSITIONS = "positions", "Positions"
-    BALANCES = "balances", "Cash and balances"
+    BALANCES = "balances", "Balances"
     TRADES = "trades", "Trades"
     DIVIDENDS = "dividends", "Dividends and interest"
     TRANSFERS = "transfers", "Deposits and transfers"
-    EVENTS = "events", "Splits and option events"
+    EVENTS = "events", "Splits, option events"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Delivery:
 
 YES = "Yes"
 NOT_TOLD = "Not this way"
-BY_FLEX = "With a Flex query"
-EVENING = "Of the evening before"
+BY_FLEX = "By Flex query"
+EVENING = "Evening before"
 
 _COINS = {Topic.POSITIONS: "Coins only", Topic.BALANCES: NOT_TOLD, Topic.TRADES: "Coins only"}
 _NO_HISTORY = {Topic.DIVIDENDS: NOT_TOLD, Topic.TRANSFERS: NOT_TOLD, Topic.EVENTS: NOT_TOLD}

@@ -20,7 +20,8 @@ LOGIN = {"username": "maria@example.test", "password": "sandbox"}
 
 
 def hidden(page, name):
-    return unescape(re.search(rf'name="{name}" value="([^"]*)"', page).group(1))
+    [value] = re.findall(rf'name="{name}" value="([^"]*)"', page)
+    return unescape(value)
 
 
 # --- Keys the hub has made --------------------------------------------------------------------------------------------

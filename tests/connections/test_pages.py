@@ -147,7 +147,7 @@ def test_an_own_app_key_that_is_refused_is_ones_own_to_mend(web, person, connect
 
 
 def test_an_unchanged_page_is_not_sent_again(web, connection, django_assert_max_num_queries):
-    seen = re.search(r"\?seen=(\w+)", web.get(reverse("connections:list")).content.decode()).group(1)
+    [seen] = re.findall(r"\?seen=(\w+)", web.get(reverse("connections:list")).content.decode())
     with django_assert_max_num_queries(10):
         unchanged = web.get(reverse("connections:cards"), {"seen": seen})
     assert (unchanged.status_code, unchanged.content) == (204, b"")
@@ -204,7 +204,7 @@ def test_the_choice_names_every_way_with_what_it_cannot_tell(web):
     for entry in BROKERS.values():
         assert (entry.method.label in page) or not entry.is_offered()
     assert "Dividends and interest Not this way" in page
-    assert "Trades With a Flex query" in page
+    assert "Trades By Flex query" in page
 
 
 def test_a_way_that_is_not_set_up_says_so_before_the_click(web, settings):

@@ -141,10 +141,9 @@ def _share_order(order: Row, *, named: Callable[[Row], InstrumentRecord]) -> lis
         return []
     kind, sign = _side(order)
     thing, records = named(order), []
-    for each in executions:
-        quantity, price, fees = number(each["quantity"]), number(each["price"]), number(each["fees"])
-        moved, when, settles = maybe(each, "rounded_notional"), _when(each), each.get("settlement_date")
-        gross = -sign * (cents(quantity * price) if moved is None else moved)
+    for each, fees in zip(executions, _share_fees(order, executions), strict=True):
+        quantity, price = number(each["quantity"]), number(each["price"])
+        gross, when, settles = -sign * _notional(each), _when(each), each.get("settlement_date")
         records.append(
             TransactionRecord(
                 external_id=f"{order['id']}:{each['id']}",
@@ -167,6 +166,19 @@ def _share_order(order: Row, *, named: Callable[[Row], InstrumentRecord]) -> lis
             )
         )
     return records
+
+
+def _notional(execution: Row) -> Decimal:
+    """What an execution moved before fees, unsigned: told where shares were bought for dollars, else to the cent."""
+    told = maybe(execution, "rounded_notional")
+    return cents(number(execution["quantity"]) * number(execution["price"])) if told is None else told
+
+
+def _share_fees(order: Row, executions: list[Row]) -> list[Decimal]:
+    """Of each execution. Orders of years ago told them for the order only."""
+    if all("fees" in each for each in executions):
+        return [number(each["fees"]) for each in executions]
+    return split(number(order["fees"]), [_notional(each) for each in executions])
 
 
 def _option_order(order: Row) -> list[TransactionRecord]:

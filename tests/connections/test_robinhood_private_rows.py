@@ -490,6 +490,18 @@ def test_an_execution_is_what_it_really_moved_and_settles_when_it_really_does():
     assert record.external_id == less.external_id == "o1:f1"
 
 
+def test_fees_that_are_told_for_the_order_only_are_shared_out():
+    fills = [
+        {"id": name, "price": "10", "quantity": quantity, "timestamp": "2020-01-06T15:31:02Z"}
+        for name, quantity in (("f1", "3"), ("f2", "1"))
+    ]
+    whole_order = order() | {"side": "sell", "cumulative_quantity": "4", "executions": fills, "fees": "0.05"}
+    assert told(robinhood_orders.shares([whole_order], named=lambda row: ACME)) == [
+        (KIND.SELL, D("29.96"), "o1:f1"),
+        (KIND.SELL, D("9.99"), "o1:f2"),
+    ]
+
+
 def test_an_order_of_a_share_nobody_knows_is_parked():
     odd = one(
         robinhood_orders.shares([order() | {"instrument_id": "9999"}], named=lambda row: named(row["instrument_id"]))

@@ -25,6 +25,7 @@ SANDBOX_APP = {
     "SCHWAB_APP_SECRET": "sandboxsecret001",
     "ALPACA_CLIENT_ID": "sandbox0alpaca0client000000000001",
     "ALPACA_CLIENT_SECRET": "sandboxalpacasecret01",
+    "IBKR_CONSUMER_KEY": "SANDBOXAA",
 }
 
 
@@ -99,9 +100,20 @@ def children_environment(given: Mapping[str, str], port: int, sandbox_port: int)
         callbacks = {
             "SANDBOX_SCHWAB_CALLBACKS": f"https://127.0.0.1:8182,{back}/schwab",
             "SANDBOX_ALPACA_CALLBACKS": f"{back}/alpaca",
+            "SANDBOX_IBKR_CALLBACKS": f"{back}/ibkr",
         }
-        environment = SANDBOX_APP | callbacks | environment
+        environment = SANDBOX_APP | callbacks | sandbox_keys(var_dir / "sandbox") | environment
     return environment
+
+
+def sandbox_keys(folder: Path) -> dict[str, str]:
+    """Where the sandbox lays the key files of the hub's registration at Interactive Brokers, and the hub finds them."""
+    return {
+        "SANDBOX_IBKR_KEYS": str(folder),
+        "IBKR_SIGNING_KEY": str(folder / "SANDBOXAA_signing.pem"),
+        "IBKR_ENCRYPTION_KEY": str(folder / "SANDBOXAA_encryption.pem"),
+        "IBKR_DH_PRIME": str(folder / "SANDBOXAA_dhprime.txt"),
+    }
 
 
 def uses_own_sandbox(environment: Mapping[str, str]) -> bool:

@@ -195,6 +195,8 @@ def test_the_sandbox_stands_in_for_brokers_by_default() -> None:
     environment = launcher.children_environment({}, 8001, 8901)
     assert environment["BROKERS_SANDBOX_URL"] == "http://127.0.0.1:8901"
     assert environment["SANDBOX_SCHWAB_CALLBACKS"].split(",")[1] == "http://127.0.0.1:8001/connections/callback/schwab"
+    assert environment["SANDBOX_IBKR_CALLBACKS"] == "http://127.0.0.1:8001/connections/callback/ibkr"
+    assert Path(environment["IBKR_SIGNING_KEY"]).parent == Path(environment["SANDBOX_IBKR_KEYS"])
     assert environment["SCHWAB_APP_KEY"] == "sandbox0schwab0app0key0000000001"
     assert launcher.uses_own_sandbox(environment)
 

@@ -93,6 +93,16 @@ def standard_consumers() -> dict[str, Consumer]:
     }
 
 
+def lay_out_keys() -> None:
+    """Write the third party's keys and prime into the folder SANDBOX_IBKR_KEYS, if any, for a hub that reads them."""
+    folder = os.environ.get("SANDBOX_IBKR_KEYS")
+    if not folder:
+        return
+    for name in (f"{THIRD_PARTY}_signing", f"{THIRD_PARTY}_encryption"):
+        _ = KeyPair(name).private
+    (Path(folder) / f"{THIRD_PARTY}_dhprime.txt").write_text(f"{PRIME:x}\n")
+
+
 def public_key(pem: str) -> OwnKey:
     """Raises ValueError for what is no RSA public key of 2048 bits or more."""
     key = serialization.load_pem_public_key(pem.encode())

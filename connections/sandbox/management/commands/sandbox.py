@@ -33,8 +33,10 @@ class SandboxServer(BaseApplication):  # type: ignore[misc]  # gunicorn ships no
             self.cfg.set(name, value)
 
     def load(self) -> Any:
+        from connections.sandbox.ibkr.registration import lay_out_keys
         from connections.sandbox.wsgi import application
 
+        lay_out_keys()
         return application
 
 

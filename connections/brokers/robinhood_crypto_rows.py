@@ -54,15 +54,16 @@ def account(row: Row) -> AccountRecord:
 
 
 def balance(row: Row, positions: Iterable[PositionRecord]) -> BalanceRecord:
-    """What one can buy for is told, and what the coins are worth; neither is the cash, so that and the sum of both are
-    unknown."""
+    """The key opens the coins alone, so what they are worth is what this account holds. What one can buy for is told
+    as well, but dollars are kept with the brokerage account, and how many is not said."""
     values = [position.market_value for position in positions]
     known = [value for value in values if value is not None]
+    worth = sum(known, ZERO) if len(known) == len(values) else None
     return BalanceRecord(
         currency=row.get("buying_power_currency") or "USD",
         cash=None,
-        net_asset_value=None,
-        market_value=sum(known, ZERO) if len(known) == len(values) else None,
+        net_asset_value=worth,
+        market_value=worth,
         buying_power=maybe(row, "buying_power"),
         raw=row,
     )

@@ -484,14 +484,14 @@ def test_prices_that_are_missing_are_never_read_as_unknown_ones(robinhood_says, 
         connector().holdings("1")
 
 
-def test_what_one_can_buy_for_is_neither_cash_nor_worth(robinhood_says):
+def test_what_one_can_buy_for_is_not_cash_and_the_worth_is_that_of_the_coins(robinhood_says):
     quotes = 200, {"results": [{"symbol": "BTC-USD", "bid": "10", "ask": "12"}]}
     robinhood_says(listed(ACCOUNT), listed(held("BTC"), held("BTC"), held("ETH", "0.0")), quotes)
     found = connector().holdings("1")
     [position], [balance] = found.positions, found.balances
     assert (position.quantity, position.average_cost) == (Decimal(2), None)
     assert (balance.buying_power, balance.market_value) == (Decimal("12.34"), Decimal(22))
-    assert (balance.cash, balance.net_asset_value) == (None, None)
+    assert (balance.cash, balance.net_asset_value) == (None, Decimal(22))
 
 
 def test_without_coins_no_price_is_asked_for(robinhood_says):

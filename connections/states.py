@@ -105,7 +105,7 @@ REASONS: dict[str, Reason] = {
     "access_refused": Reason("{broker} refused access even after a renewed sign-in.", "Sign in again"),
     "keys_refused": Reason("{broker} no longer accepts the keys of this connection.", "Enter new keys"),
     "renewal_interrupted": Reason(
-        "The hub was interrupted while it renewed this sign-in, and {broker} accepts each renewal once.",
+        "The hub was interrupted while it renewed this sign-in, and {broker} no longer accepts the old one.",
         "Sign in again",
     ),
     "by_admin": Reason("An administrator asks you to sign in at {broker} once more.", "Sign in again"),

@@ -1,6 +1,7 @@
 """Signing in again and again, in every way and after every mishap, leaves the books as they were."""
 
 import random
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -151,7 +152,8 @@ def books():
 
 def script(connected, rounds):
     """So many rounds, in an order that only the seed knows; each kind comes before any comes again."""
-    draw, deck = random.Random(SEED), []
+    draw = random.Random(SEED)
+    deck: list[Any] = []
     for _ in range(rounds):
         if not deck:
             deck = [(way, step) for way, steps in connected for step in steps]

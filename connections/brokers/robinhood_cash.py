@@ -18,8 +18,8 @@ from connections.brokers.records import (
     TransactionKind,
     TransactionRecord,
 )
-from connections.brokers.robinhood_orders import NEW_YORK, Records, moment_of
-from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, coin, maybe, number, share, understood
+from connections.brokers.robinhood_orders import NEW_YORK, Records, moment_of, read_each
+from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, coin, maybe, number, share
 
 POSTED, PENDING, VOID = RecordStatus.POSTED, RecordStatus.PENDING, RecordStatus.VOID
 Kind = TransactionKind
@@ -46,19 +46,6 @@ SURE = ("account_number", "rhs_account_number", "account_id")
 UNSURE = ("originating_account_id", "receiving_account_id")  # an account, or a bank, a card, an account elsewhere
 
 Word = TypeVar("Word")
-
-
-def _each(part: str, kind: str, rows: Iterable[Row], read: Callable[[Row], Iterable[Any]]) -> Records:
-    """Records of each row; one no rule understands is parked whole, under the id its records would carry.
-
-    Raises UnexpectedReply for a row without a field it must have: `part` has changed its form.
-    """
-    with understood(part):
-        for row in rows:
-            try:
-                yield from list(read(row))
-            except NotUnderstood as odd:
-                yield ParkedRecord(external_id=f"{kind}:{row['id']}", reason=str(odd), raw=row)
 
 
 def _word(row: Row, name: str, table: dict[str, Word]) -> Word:
@@ -114,7 +101,7 @@ def accounts_named(row: Row) -> tuple[set[str], set[str]]:
 
 
 def dividends(rows: Iterable[Row], named: Named) -> Records:
-    return _each("dividends", "dividend", rows, partial(_dividend, named=named))
+    return read_each("dividends", rows, partial(_dividend, named=named), prefix="dividend:")
 
 
 def _dividend(row: Row, *, named: Named) -> list[TransactionRecord]:
@@ -149,7 +136,7 @@ def _dividend(row: Row, *, named: Named) -> list[TransactionRecord]:
 
 def transfers(rows: Iterable[Row], account: str, own: Collection[str]) -> Records:
     """`own` are all the numbers of `account`."""
-    return _each("transfers", "transfer", rows, partial(_transfer, account=account, own=own))
+    return read_each("transfers", rows, partial(_transfer, account=account, own=own), prefix="transfer:")
 
 
 def _transfer(row: Row, *, account: str, own: Collection[str]) -> list[TransactionRecord]:
@@ -225,7 +212,7 @@ def boosts(rows: Iterable[Row]) -> Records:
             _moves(row, f"boost:{row['id']}", Kind.OTHER, amount, row["created_at"], subtype="boost", description=text)
         ]
 
-    return _each("deposit boosts", "boost", rows, read)
+    return read_each("deposit boosts", rows, read, prefix="boost:")
 
 
 # --- Interest and fees ------------------------------------------------------------------------------------------------
@@ -237,7 +224,7 @@ def sweeps(rows: Iterable[Row]) -> Records:
         status = VOID if str(row.get("reason") or "").endswith("_voided") else POSTED
         return [_moves(row, f"sweep:{row['id']}", Kind.INTEREST, amount, row["pay_date"], status=status)]
 
-    return _each("interest", "sweep", rows, read)
+    return read_each("interest", rows, read, prefix="sweep:")
 
 
 def stock_loans(rows: Iterable[Row]) -> Records:
@@ -247,7 +234,7 @@ def stock_loans(rows: Iterable[Row]) -> Records:
         more = {"subtype": "lending", "instrument": thing, "description": row.get("description") or ""}
         return [_moves(row, f"stockloan:{row['id']}", Kind.INTEREST, amount, on, **more)]
 
-    return _each("payments for lent shares", "stockloan", rows, read)
+    return read_each("payments for lent shares", rows, read, prefix="stockloan:")
 
 
 def margin_interest(rows: Iterable[Row]) -> Records:
@@ -256,7 +243,7 @@ def margin_interest(rows: Iterable[Row]) -> Records:
         on = row.get("billing_due_date") or row["created_at"]
         return [_moves(row, f"margin_int:{row['id']}", Kind.INTEREST, amount, on, subtype="margin")]
 
-    return _each("margin interest", "margin_int", rows, read)
+    return read_each("margin interest", rows, read, prefix="margin_int:")
 
 
 def gold_fees(rows: Iterable[Row]) -> Records:
@@ -267,7 +254,7 @@ def gold_fees(rows: Iterable[Row]) -> Records:
         more = {"status": status, "subtype": "gold", "description": "Robinhood Gold"}
         return [_moves(row, f"gold:{row['id']}", Kind.FEE, amount, row["date"], **more)]
 
-    return _each("Gold fees", "gold", rows, read)
+    return read_each("Gold fees", rows, read, prefix="gold:")
 
 
 def adr_fees(rows: Iterable[Row], named: Named) -> Records:
@@ -276,14 +263,14 @@ def adr_fees(rows: Iterable[Row], named: Named) -> Records:
         more = {"status": status, "subtype": "adr", "instrument": named(tail(row["instrument"]))}
         return [_moves(row, f"adr:{row['id']}", Kind.FEE, -_dollars(row["amount"]), on, **more)]
 
-    return _each("fees of receipts", "adr", rows, read)
+    return read_each("fees of receipts", rows, read, prefix="adr:")
 
 
 # --- Shares and coins that move without an order ----------------------------------------------------------------------
 
 
 def splits(rows: Iterable[Row], named: Named) -> Records:
-    return _each("splits", "split", rows, partial(_split, named=named))
+    return read_each("splits", rows, partial(_split, named=named), prefix="split:")
 
 
 def _split(row: Row, *, named: Named) -> list[TransactionRecord]:
@@ -306,7 +293,7 @@ def _split(row: Row, *, named: Named) -> list[TransactionRecord]:
 
 def acats(rows: Iterable[Row], named: Named) -> Records:
     """Assets moved from or to another broker: no cost and no gain is told."""
-    return _each("transfers from other brokers", "acats", rows, partial(_acat, named=named))
+    return read_each("transfers from other brokers", rows, partial(_acat, named=named), prefix="acats:")
 
 
 def _acat(row: Row, *, named: Named) -> list[TransactionRecord | ParkedRecord]:
@@ -349,7 +336,7 @@ def coin_transfers(rows: Iterable[Row]) -> Records:
         kind = Kind.TRANSFER_IN if sign > 0 else Kind.TRANSFER_OUT
         return [_moves(row, f"cryptoxfer:{row['id']}", kind, ZERO, row["created_at"], **more)]
 
-    return _each("transfers of coins", "cryptoxfer", rows, read)
+    return read_each("transfers of coins", rows, read, prefix="cryptoxfer:")
 
 
 def option_actions(rows: Iterable[Row]) -> Records:
@@ -358,4 +345,4 @@ def option_actions(rows: Iterable[Row]) -> Records:
     def read(row: Row) -> list[TransactionRecord]:
         raise NotUnderstood(f"an option changed by its company ({row.get('type') or 'of no kind'})")
 
-    return _each("changes of options", "optcorp", rows, read)
+    return read_each("changes of options", rows, read, prefix="optcorp:")

@@ -16,8 +16,8 @@ from connections.brokers.records import (
     TransactionRecord,
 )
 from connections.brokers.robinhood_cash import tail
-from connections.brokers.robinhood_orders import SIDES, Records, moment_of
-from connections.brokers.robinhood_rows import CENT, ZERO, NotUnderstood, Row, maybe, number, rows, share, understood
+from connections.brokers.robinhood_orders import SIDES, Records, moment_of, read_each
+from connections.brokers.robinhood_rows import CENT, ZERO, NotUnderstood, Row, maybe, number, rows, share
 from connections.brokers.settlement import us_settlement_date
 
 EXPIRATION = "expiration"
@@ -37,12 +37,18 @@ Contract = Callable[[str], InstrumentRecord]  # the option with this id; raises 
 
 
 def traded(records: Iterable[TransactionRecord | ParkedRecord]) -> dict[str, Decimal]:
-    """What all orders of a person came to, by symbol of the option: more bought than sold is positive."""
-    net: defaultdict[str, Decimal] = defaultdict(Decimal)
+    """What all orders of a person came to, by symbol of the option: more bought than sold is positive.
+
+    Where an order over a share's options is not understood, nothing is said of any of them.
+    """
+    net: defaultdict[InstrumentRecord, Decimal] = defaultdict(Decimal)
+    unsure = set()
     for record in records:
-        if isinstance(record, TransactionRecord) and record.status is RecordStatus.POSTED and record.instrument:
-            net[record.instrument.symbol] += record.quantity or ZERO
-    return dict(net)
+        if isinstance(record, ParkedRecord):
+            unsure.add(record.raw.get("chain_symbol"))
+        elif record.status is RecordStatus.POSTED and record.instrument:
+            net[record.instrument] += record.quantity or ZERO
+    return {thing.symbol: quantity for thing, quantity in net.items() if thing.underlying not in unsure}
 
 
 def option_id(row: Row) -> str:
@@ -51,15 +57,10 @@ def option_id(row: Row) -> str:
 
 def endings(events: Iterable[Row], contract: Contract, net: Mapping[str, Decimal]) -> Records:
     """`net` is what `traded` gives for **all** orders: an event does not say whether the option was held or owed."""
-    with understood("ends of options"):
-        for event in events:
-            try:
-                yield from _ending(event, contract, net)
-            except NotUnderstood as odd:
-                yield ParkedRecord(external_id=f"optevent:{event['id']}", reason=str(odd), raw=event)
+    return read_each("ends of options", events, partial(_ending, contract=contract, net=net), prefix="optevent:")
 
 
-def _ending(event: Row, contract: Contract, net: Mapping[str, Decimal]) -> list[TransactionRecord]:
+def _ending(event: Row, *, contract: Contract, net: Mapping[str, Decimal]) -> list[TransactionRecord]:
     """The option goes at price 0; what it brought moves with the shares, or with the option where there are none."""
     kind, state = event["type"], event["state"]
     if kind not in KINDS or state not in STATES:

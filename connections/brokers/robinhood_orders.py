@@ -23,6 +23,7 @@ from connections.brokers.records import (
 from connections.brokers.robinhood_rows import (
     CENT,
     CONTRACT,
+    MISSHAPEN,
     ZERO,
     NotUnderstood,
     Row,
@@ -66,13 +67,29 @@ Record = TransactionRecord | ParkedRecord
 Records = Iterator[Record]
 
 
-def _each(orders: Iterable[Row], read: Callable[[Row], list[TransactionRecord]]) -> Records:
-    """Records of each order; one no rule understands is parked whole, under the id its executions would carry."""
-    for order in orders:
-        try:
-            yield from read(order)
-        except NotUnderstood as odd:
-            yield ParkedRecord(external_id=order["id"], reason=str(odd), raw=order)
+def read_each(part: str, rows: Iterable[Row], read: Callable[[Row], Iterable[Record]], *, prefix: str = "") -> Records:
+    """Records of each row; one no rule understands is parked whole, under the id its records would carry.
+
+    So is a row of another form among others, as those of years ago may be. When no row is of the form we know, it is
+    `part` that has changed: raises UnexpectedReply.
+    """
+    records: list[Record] = []
+    known, strange = 0, None
+    with understood(part):
+        for row in rows:
+            try:
+                records += read(row)
+                known += 1
+            except NotUnderstood as odd:
+                records.append(ParkedRecord(external_id=f"{prefix}{row['id']}", reason=str(odd), raw=row))
+                known += 1
+            except MISSHAPEN as error:
+                reason = "it came in a form the hub does not know"
+                records.append(ParkedRecord(external_id=f"{prefix}{row['id']}", reason=reason, raw=row))
+                strange = error
+        if strange is not None and not known:
+            raise strange
+    yield from records
 
 
 def moment_of(text: str) -> datetime:
@@ -88,18 +105,15 @@ def _by_symbol(order: Row) -> InstrumentRecord:
 
 def shares(orders: Iterable[Row], *, named: Callable[[Row], InstrumentRecord] = _by_symbol) -> Records:
     """`named` tells an order's share where its row does not; it may raise NotUnderstood."""
-    with understood("orders of shares"):
-        yield from _each(orders, partial(_share_order, named=named))
+    return read_each("orders of shares", orders, partial(_share_order, named=named))
 
 
 def options(orders: Iterable[Row]) -> Records:
-    with understood("orders of options"):
-        yield from _each(orders, _option_order)
+    return read_each("orders of options", orders, _option_order)
 
 
 def coins(orders: Iterable[Row]) -> Records:
-    with understood("orders of coins"):
-        yield from _each(orders, _coin_order)
+    return read_each("orders of coins", orders, _coin_order)
 
 
 def _status(order: Row, filled: Decimal) -> RecordStatus:

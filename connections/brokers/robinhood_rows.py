@@ -47,6 +47,9 @@ VALUES = (  # of a portfolio, beside its cash
 )
 
 
+MISSHAPEN = (KeyError, TypeError, ValueError, ArithmeticError, AttributeError)  # what a row of another form leads to
+
+
 class NotUnderstood(Exception):
     """No rule fits this row; the text says what is odd about it."""
 
@@ -56,7 +59,7 @@ def understood(part: str) -> Iterator[None]:
     """Turn a missing or misshapen field into UnexpectedReply: a changed schema is ours to mend, never an empty list."""
     try:
         yield
-    except (NotUnderstood, KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except (NotUnderstood, *MISSHAPEN) as error:
         raise UnexpectedReply(f"Robinhood's {part} came in a form the hub does not know.") from error
 
 

@@ -121,6 +121,16 @@ def test_a_row_without_a_field_it_must_have_is_a_changed_schema(gone):
         list(robinhood_cash.dividends([row], named))
 
 
+def test_a_row_of_another_form_among_others_is_parked_and_costs_only_itself():
+    """What is told of long ago has forms of its own."""
+    old = {name: value for name, value in dividend(id="d0").items() if name != "amount"}
+    parked, record = robinhood_cash.dividends([old, dividend(withholding="0", amount="5.00")], named)
+    assert isinstance(parked, ParkedRecord)
+    assert (parked.external_id, parked.raw) == ("dividend:d0", old)
+    assert "form the hub does not know" in parked.reason
+    assert told([record]) == [(KIND.DIVIDEND, D("5.00"), "dividend:d1")]
+
+
 # --- Transfers --------------------------------------------------------------------------------------------------------
 
 
@@ -437,6 +447,29 @@ def test_without_shares_the_cash_comes_with_the_option():
 @pytest.mark.parametrize(("traded", "quantity"), [(D(-2), D(1)), (D(2), D(-1))])
 def test_what_expired_was_owed_or_held_as_the_orders_say(traded, quantity):
     assert one(of_event({PUT.symbol: traded}, **NOTHING)).quantity == quantity
+
+
+def option_order(number, side, chain="ACME", **more):
+    done = {"id": f"x{number}", "price": "1.50", "quantity": "1", "timestamp": "2026-01-05T16:00:00Z"}
+    about = {"option_type": "put", "strike_price": "95", "expiration_date": "2026-03-20", "ratio_quantity": 1}
+    legs = [about | {"side": side, "position_effect": "open", "executions": [done]}]
+    return {
+        "id": f"o{number}",
+        "chain_symbol": chain,
+        "state": "filled",
+        "processed_quantity": "1",
+        "legs": legs,
+    } | more
+
+
+def test_an_order_that_is_not_understood_leaves_open_what_its_shares_options_came_to():
+    understood = [option_order(1, "sell"), option_order(2, "buy", chain="OTHER"), option_order(3, "sell")]
+    assert robinhood_endings.traded(robinhood_orders.options(understood)) == {
+        PUT.symbol: D(-2),
+        "OTHER 260320P00095000": D(1),
+    }
+    odd = option_order(4, "buy", state="thinking")
+    assert robinhood_endings.traded(robinhood_orders.options([*understood, odd])) == {"OTHER 260320P00095000": D(1)}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from django.urls import reverse
 from django.utils import timezone
 
 from connections import connection_manager
@@ -197,3 +198,20 @@ def test_keys_are_kept_out_of_sight(connect_ibkr, person, ibkr_keys, caplog):
     for name in ("access_token", "access_token_secret", "signing_key", "live_session_token"):
         assert kept[name] not in repr(connection.__dict__)
         assert kept[name] not in caplog.text
+
+
+@pytest.mark.usefixtures("unpaced")
+def test_a_wrong_key_is_told_beside_its_field_and_no_key_comes_back_in_the_page(web, person, ibkr_keys):
+    new = reverse("connections:keys_new", args=["ibkr_keys"])
+    form = web.get(new).content.decode()
+    assert "openssl dhparam" in form, "it says how to come by the keys"
+    answer = web.post(new, ibkr_keys | {"signing_key": ibkr_keys["signing_key"].replace("PRIVATE", "PUBLIC")})
+    assert answer.status_code == 200
+    assert answer.context["form"].errors.keys() == {"signing_key"}
+    page = answer.content.decode()
+    assert "This is the public key" in page
+    for name in ("access_token", "access_token_secret", "encryption_key"):
+        assert ibkr_keys[name] not in page
+    assert "MII" not in page
+    assert web.post(new, ibkr_keys).status_code == 302
+    assert Connection.objects.get(user=person).state == "connected"

@@ -1,5 +1,6 @@
 """Connections as integrators see them: the same words as the page, never a secret."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from rest_framework import serializers
@@ -11,6 +12,7 @@ from connections.brokers.records import AuthMethod, Broker
 from connections.models import Account, Connection, ConnectionEvent, OfferedAccount
 from connections.offers import Kind, Way
 from connections.revocation import Revocation
+from connections.stale import StalePart
 
 METHODS = [(method.value, method.label) for method in BROKERS]
 
@@ -35,12 +37,27 @@ class ReasonSerializer(serializers.Serializer[Any]):
     action = serializers.CharField(source="reason.action")
 
 
+class StalePartSerializer(serializers.Serializer[StalePart]):
+    """A part that is not up to date, `since` its last success; `words` and `reason` are meant for people."""
+
+    part = serializers.CharField(source="kind", help_text="accounts, holdings or transactions")
+    account = serializers.SerializerMethodField()
+    words = serializers.CharField(source="__str__")
+    since = serializers.DateTimeField()
+    reason = serializers.CharField()
+
+    def get_account(self, stale: StalePart) -> int | None:
+        return stale.account.pk if stale.account else None
+
+
 class ConnectionSerializer(serializers.ModelSerializer[Connection]):
     """`state_label`, `reason` and `next_action` are meant for people; `state` and `reason.code` for programs."""
 
     state_label = serializers.CharField(source="get_state_display")
     reason = ReasonSerializer(source="*")
     next_action = serializers.SerializerMethodField()
+    degraded_parts = serializers.SerializerMethodField()
+    stale = StalePartSerializer(many=True)
     accounts = ConnectedAccountSerializer(many=True)
     offered_accounts = OfferedAccountSerializer(many=True)
 
@@ -60,6 +77,7 @@ class ConnectionSerializer(serializers.ModelSerializer[Connection]):
             "reason",
             "next_action",
             "degraded_parts",
+            "stale",
             "access_expires_at",
             "authorization_expires_at",
             "last_success_at",
@@ -68,6 +86,10 @@ class ConnectionSerializer(serializers.ModelSerializer[Connection]):
             "offered_accounts",
         )
         read_only_fields = fields
+
+    def get_degraded_parts(self, connection: Connection) -> dict[str, datetime]:
+        """{part: since when it is stale}, as a run names its parts; `stale` tells more."""
+        return {part.key: part.since for part in connection.stale}
 
     def get_next_action(self, connection: Connection) -> Literal["oauth_initiate", "enter_keys"] | None:
         """`oauth_initiate` when the person has to sign in at the broker, `enter_keys` by POST .../keys, else null."""

@@ -21,6 +21,10 @@ class StalePart:
     since: datetime
     reason: str
 
+    @property
+    def kind(self) -> str:
+        return self.key.partition(":")[0]
+
     def __str__(self) -> str:
         return f"{self.part} of {self.account}" if self.account else self.part
 

@@ -25,6 +25,7 @@ from connections.brokers.base import (
     Refused,
     UnderMaintenance,
     UnexpectedReply,
+    Unreachable,
     closing,
 )
 from connections.brokers.records import TransactionPage
@@ -37,6 +38,7 @@ from sync.parking import park, resolve, split
 
 logger = logging.getLogger(__name__)
 ACCOUNTS = "accounts"
+PARTS = {ACCOUNTS, "holdings", "transactions"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,16 @@ class _Troubles:
     is_grant_good: bool | None = None  # None: not asked yet
 
     def note_away(self, kind: str, error: BrokerUnavailable) -> None:
-        """Raises `error` again when it is not about one kind of question only."""
-        if isinstance(error, RateLimited | UnderMaintenance) or self.away.keys() - {kind}:
+        """Raises `error` again when it is the broker that is away, and not only what it would say to one question.
+
+        Who says so is away, who answers nothing twice, and who refuses every kind of question. The same endpoint may
+        stand behind two kinds.
+        """
+        if isinstance(error, RateLimited | UnderMaintenance) or (isinstance(error, Unreachable) and self.away):
             raise error
         self.away.setdefault(kind, error)
+        if len(self.away) == len(PARTS):
+            raise error
 
     def note_unauthorized(self, error: NeedsReauth) -> None:
         """After a refusal of access that a renewal has just given. Raises `error` when all access is refused.

@@ -47,6 +47,10 @@ class BrokerUnavailable(BrokerError):
         self.retry_at = retry_at
 
 
+class Unreachable(BrokerUnavailable):
+    """No answer came in time, or no way through."""
+
+
 class UnderMaintenance(BrokerUnavailable):
     """The broker says itself that it is under maintenance, until `retry_at` if it names an end."""
 

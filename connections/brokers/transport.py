@@ -44,6 +44,7 @@ from connections.brokers.base import (
     Refused,
     UnderMaintenance,
     UnexpectedReply,
+    Unreachable,
 )
 from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
 from connections.brokers.records import Broker
@@ -240,9 +241,9 @@ class Wire:
             yield attempt
         except requests.Timeout as error:
             attempt.outcome = Outcome.TIMEOUT
-            raise BrokerUnavailable(f"{self.broker.label} did not answer in time.") from error
+            raise Unreachable(f"{self.broker.label} did not answer in time.") from error
         except requests.RequestException as error:
-            raise BrokerUnavailable(f"{self.broker.label} could not be reached.") from error
+            raise Unreachable(f"{self.broker.label} could not be reached.") from error
         except UnexpectedReply:
             attempt.outcome = Outcome.BAD_REPLY
             raise

@@ -215,6 +215,12 @@ def test_a_part_is_old_since_its_last_success_and_not_since_its_failure(
         assert str(part) in shown
         assert part.reason in shown
         assert part.since.isoformat() in shown
+    told = web.get(f"/api/v1/brokerage/connections/{at_schwab.pk}").json()
+    since = part.since.isoformat().replace("+00:00", "Z")
+    assert told["degraded_parts"] == {part.key: since}
+    assert told["stale"] == [
+        {"part": "holdings", "account": account.pk, "words": str(part), "since": since, "reason": part.reason}
+    ]
 
 
 def test_a_part_that_never_worked_is_old_since_the_account_is_known(

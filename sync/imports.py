@@ -17,6 +17,7 @@ from connections.models import Account, AccountQuerySet, Connection
 from sync import importers
 from sync.holds import Counts, Hold, PartState
 from sync.importers import reader
+from sync.importers.base import FileNotRead, ParsedFile
 from sync.models import ImportFile, Mode, RunState, SyncRun, Trigger
 from sync.parking import park, resolve, split
 from sync.sending import nudge
@@ -49,8 +50,7 @@ def request_import(*, user: User, account: Account, name: str, content: bytes, f
     """
     if not importable_accounts(user).filter(pk=account.pk).exists():
         raise NotAllowed("This account takes no files: its connection was removed, or it is not yours.")
-    text = reader.decode(content)
-    chosen, match = importers.detect(text, format_key=format)
+    chosen, match = importers.detect(reader.read(content, name), format_key=format)
     digest = hashlib.sha256(content).hexdigest()
     warnings = [match.reason]
     earlier = (
@@ -84,7 +84,7 @@ def request_import(*, user: User, account: Account, name: str, content: bytes, f
 @transaction.atomic
 def request_import_into_new(*, user: User, account_name: str, name: str, content: bytes, format: str = "") -> SyncRun:
     """As `request_import`, into an account kept by file, made if need be. A refused file leaves none behind."""
-    chosen, _ = importers.detect(reader.decode(content), format_key=format)
+    chosen, _ = importers.detect(reader.read(content, name), format_key=format)
     account = open_file_account(user=user, broker=chosen.broker, name=account_name)
     return request_import(user=user, account=account, name=name, content=content, format=format)
 
@@ -98,9 +98,10 @@ def run_import(hold: Hold) -> None:
         return
     file = ImportFile.objects.select_related("account__connection").get(run=hold.run)
     hold.write(step=f"Reading {file.name}")
-    text = reader.decode(bytes(file.content))
-    chosen, match = importers.detect(text, format_key=file.format)
-    parsed = chosen.parse(reader.read(text, header_row=match.header_row))
+    source = reader.read(bytes(file.content), file.name)
+    chosen, _ = importers.detect(source, format_key=file.format)
+    parsed = chosen.parse(source)
+    _refuse_what_needs_an_answer(parsed)
     records, parked = split(parsed.records)
     hold.write(step=f"Booking {len(parsed.records)} rows of {file.name}", total=len(parsed.records))
     with transaction.atomic():
@@ -118,6 +119,15 @@ def run_import(hold: Hold) -> None:
         hold.add(counts, done=len(parsed.records))
         hold.part(FILE, PartState.DONE, chosen.label)
         hold.warn(*parsed.warnings)
+
+
+def _refuse_what_needs_an_answer(parsed: ParsedFile) -> None:
+    """Raises FileNotRead for a file that could be read in two ways, or whose rows belong to several accounts."""
+    if parsed.questions:
+        first = parsed.questions[0]
+        raise FileNotRead(f"{first.question} It cannot be told from {', '.join(first.examples)}. Export more rows.")
+    if len(parsed.accounts) > 1:
+        raise FileNotRead(f"The file has rows of {len(parsed.accounts)} accounts. Export each account by itself.")
 
 
 def _plain_name(name: str) -> str:

@@ -1,46 +1,59 @@
 """The registry of file formats, and how a file finds its format."""
 
-from collections.abc import Sequence
-
-from sync.importers.base import HEAD_ROWS, Cells, FileNotRead, Format, Lookalike, Match
-from sync.importers.reader import head
+from sync.importers.base import FileNotRead, Format, Lookalike, Match
+from sync.importers.reader import Source
 from sync.importers.schwab_brokerage import SchwabBrokerage
 
-FORMATS: dict[str, Format] = {format.key: format for format in (SchwabBrokerage(),)}
+# One line per format. Of two that recognise a file equally well the person chooses.
+_ALL: tuple[Format, ...] = (SchwabBrokerage(),)
+FORMATS: dict[str, Format] = {format.key: format for format in _ALL}
 
-_EXPORT = "At Schwab open Accounts, History, choose the account and export its transactions as CSV; import that file."
+_SCHWAB = "At Schwab open Accounts, History, choose the account and export its transactions as CSV; import that file."
+_FIDELITY = "At Fidelity open Activity & Orders, History, choose the period and download it as CSV; import that file."
+_HELD = "which says what you hold but not what happened"
 LOOKALIKES = (
     Lookalike(
         title="positions for",
         columns=frozenset({"symbol", "description", "market value", "cost basis"}),
-        advice=f"This is Schwab's positions file, which says what you hold but not what happened. {_EXPORT}",
+        advice=f"This is Schwab's positions file, {_HELD}. {_SCHWAB}",
+    ),
+    Lookalike(
+        columns=frozenset({"account type", "account #", "ending mkt value"}),
+        advice=f"This is Fidelity's positions file, {_HELD}. {_FIDELITY}",
+    ),
+    Lookalike(  # as it is since about 2020
+        columns=frozenset({"account number", "symbol", "description", "last price", "current value"}),
+        advice=f"This is Fidelity's positions file, {_HELD}. {_FIDELITY}",
     ),
     Lookalike(
         columns=frozenset({"date", "type", "description", "runningbalance"}),
-        advice=f"This is Schwab Bank's checking file; the hub keeps brokerage accounts. {_EXPORT}",
+        advice=f"This is Schwab Bank's checking file; the hub keeps brokerage accounts. {_SCHWAB}",
     ),
     Lookalike(
         columns=frozenset({"awarddate", "fairmarketvalueprice", "sharessoldwithheldfortaxes"}),
-        advice=f"This is Schwab's equity awards file. The shares it delivered are in the brokerage account. {_EXPORT}",
+        advice=f"This is Schwab's equity awards file. The shares it delivered are in the brokerage account. {_SCHWAB}",
     ),
 )
 
 
-def detect(text: str, *, format_key: str = "") -> tuple[Format, Match]:
-    """A file's format and where its header stands. With `format_key` only that one is tried. Raises FileNotRead."""
-    rows: Sequence[Cells] = head(text, HEAD_ROWS)
+def candidates(source: Source) -> list[tuple[Format, Match]]:
+    """The formats that recognise a file, the surest first. Raises FileUnreadable."""
+    found = [(format, match) for format in FORMATS.values() if (match := format.detect(source)) is not None]
+    return sorted(found, key=lambda pair: pair[1].score, reverse=True)
+
+
+def detect(source: Source, *, format_key: str = "") -> tuple[Format, Match]:
+    """A file's format and why. With `format_key` only that one is tried. Raises FileNotRead or FileUnreadable."""
     if format_key and format_key not in FORMATS:
         raise FileNotRead(f"There is no file format {format_key[:40]!r}. {_readable()}")
-    candidates = [FORMATS[format_key]] if format_key else list(FORMATS.values())
-    found = [(format, match) for format in candidates if (match := format.detect(rows)) is not None]
-    found.sort(key=lambda pair: pair[1].score, reverse=True)
+    found = [pair for pair in candidates(source) if not format_key or pair[0].key == format_key]
     if len(found) > 1 and found[0][1].score == found[1][1].score:
         names = " or ".join(format.label for format, match in found if match.score == found[0][1].score)
         raise FileNotRead(f"The file may be {names}. Choose its format.")
     if found:
         return found[0]
     for lookalike in LOOKALIKES:
-        if lookalike.recognises(rows):
+        if not source.is_markup and lookalike.recognises(source.head()):
             raise FileNotRead(lookalike.advice)
     raise FileNotRead(f"The hub does not know this file's layout. {_readable()}")
 

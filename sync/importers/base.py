@@ -1,4 +1,4 @@
-"""What a file format is: how it is recognised, and how its rows become the hub's records."""
+"""What a file format is: how it is recognised, and what reading a file of it gives."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,11 +6,9 @@ from typing import ClassVar, Protocol
 
 from brokerhub.kernel.errors import HubError
 from connections.brokers.records import Broker, ParkedRecord, TransactionRecord
-from sync.importers.reader import Table
+from sync.importers.reader import Cells, Source
 
-HEAD_ROWS = 30  # titles and preambles come before the header, never more than this
-
-Cells = Sequence[str]
+Record = TransactionRecord | ParkedRecord
 
 
 class FileNotRead(HubError):
@@ -21,32 +19,91 @@ class FileNotRead(HubError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """That a file looks like a format: how sure, why in words, and in which row its header stands (from 0)."""
+    """That a file looks like a format: how sure, and why in words."""
 
     score: int  # 0 to 100
     reason: str
-    header_row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a person said about a file where it does not say it itself; "" leaves it to the format and the file."""
+
+    date_order: str = ""  # one of dates.ORDERS
+    decimal: str = ""  # one of numbers.DECIMALS
+    delimiter: str = ""
+
+
+AS_PRINTED = Choices()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ambiguity:
+    """A question only a person can answer: nothing of the file may be booked until `Choices.<about>` is given."""
+
+    about: str  # the name of a field of Choices
+    question: str
+    options: tuple[tuple[str, str], ...]  # its possible values, each with how the first example would then read
+    examples: tuple[str, ...]  # cells of the file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRow:
+    """One data row of the file and what it became: one record, or the legs of one exchange of currencies."""
+
+    line: int  # of the file, from 1, where the row begins
+    records: tuple[Record, ...]
+    account_hint: str = ""  # the account as the file names it; "" when it does not
+    warnings: tuple[str, ...] = ()  # what makes the row worth a look; it is booked all the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A row that tells no transaction (a total, a footer, a restatement), with the reason in words."""
+
+    line: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFile:
-    """Every data row of a file exactly once, and what a person should know about the rest of it."""
+    """Every row below the header exactly once, but for blank ones: in `rows` or in `skipped`."""
 
-    records: tuple[TransactionRecord | ParkedRecord, ...]
+    rows: tuple[FileRow, ...]
+    skipped: tuple[Skipped, ...] = ()
     warnings: tuple[str, ...] = ()
+    questions: tuple[Ambiguity, ...] = ()  # while there are any, `rows` is one of the possible readings
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        return tuple(record for row in self.rows for record in row.records)
+
+    @property
+    def accounts(self) -> dict[str, tuple[FileRow, ...]]:
+        """The rows by the account the file names, in the order it names them; one group "" when it names none."""
+        groups: dict[str, list[FileRow]] = {}
+        for row in self.rows:
+            groups.setdefault(row.account_hint, []).append(row)
+        return {hint: tuple(rows) for hint, rows in groups.items()}
 
 
 class Format(Protocol):
+    """A kind of file. One instance serves all files and all threads: it keeps nothing between calls."""
+
     key: ClassVar[str]
     label: ClassVar[str]
     broker: ClassVar[Broker]
+    institution: ClassVar[str]  # whose file it is, in words: "Fidelity"
 
-    def detect(self, head: Sequence[Cells]) -> Match | None:
-        """Whether the first HEAD_ROWS rows look like this format."""
+    def detect(self, source: Source) -> Match | None:
+        """Whether the beginning of the file looks like this format. Cheap: it sees every file."""
         ...
 
-    def parse(self, table: Table) -> ParsedFile:
-        """Read all rows. A row that cannot be read is parked with the reason and never stops the others."""
+    def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+        """Read all rows. A row that cannot be read is parked with the reason and never stops the others.
+
+        Raises FileNotRead or reader.FileUnreadable.
+        """
         ...
 
 

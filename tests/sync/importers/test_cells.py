@@ -65,7 +65,7 @@ def test_as_of_names_the_posting_date_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "13/01/2026", "02/30/2026", "2026-06-05", "06/05/2026 as of", "06/05/2026 as of x"]
+    "text", ["", "13/01/2026", "02/30/2026", "2026-06-31", "06/05/2026 as of", "06/05/2026 as of x"]
 )
 def test_an_impossible_date_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a date"):

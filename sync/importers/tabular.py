@@ -1,0 +1,417 @@
+"""A format that is one table: columns by name, words by a table of rules. Most formats are these facts and little more.
+
+The rows of such a file have, in the words of `Columns`, a date, a word for what happened, a security, units, a price, a
+net amount. What a format says differently it says by overriding one of the small methods of TabularFormat.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import ClassVar
+from zoneinfo import ZoneInfo
+
+from django.utils import timezone
+
+from connections.brokers.records import Broker, InstrumentRecord, ParkedRecord, TransactionRecord
+from sync.importers import dates, instruments, numbers
+from sync.importers.base import AS_PRINTED, Ambiguity, Choices, FileNotRead, FileRow, Match, ParsedFile, Record, Skipped
+from sync.importers.base import find_header as find
+from sync.importers.reader import DELIMITERS, Source, Table
+from sync.importers.rules import UNKNOWN, Rule, Sign
+
+ZERO = Decimal(0)
+MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
+Names = str | tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """What the export calls its columns, in small letters. Of several names the first the file has counts; `fees` and
+    `taxes` are added up. "" when the export has no such column."""
+
+    date: Names  # the ledger's date
+    word: Names = ""  # what happened
+    settled: Names = ""
+    symbol: Names = ""
+    name: Names = ""  # of the security, or a description
+    quantity: Names = ""
+    price: Names = ""
+    amount: Names = ""  # net and signed unless the format says otherwise
+    fees: Names = ""
+    taxes: Names = ""
+    currency: Names = ""
+    account: Names = ""
+    id: Names = ""  # the broker's own id of the row
+    cusip: Names = ""
+    isin: Names = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How one file is to be read: where its columns are, and how it prints dates and numbers."""
+
+    header: tuple[str, ...]
+    places: Mapping[str, tuple[str, ...]]  # field of Columns: names of the file's columns, case-folded
+    decimal: str
+    date_order: str
+    zone: ZoneInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the file: its cells by field of Columns, or by column name."""
+
+    line: int
+    cells: Mapping[str, str]  # by case-folded column name, blanks around them taken off
+    raw: Mapping[str, str]  # as they stand in the file
+    layout: Layout
+    is_cut: bool = False  # there were more cells than columns
+
+    def text(self, field: str) -> str:
+        """The first filled cell of a field; "" when there is none."""
+        return next((cell for name in self.layout.places[field] if (cell := self.cells[name])), "")
+
+    def cell(self, column: str) -> str:
+        """The cell of a column by name, in small letters; "" when the file has no such column."""
+        return self.cells.get(column, "")
+
+    def number(self, field: str) -> Decimal | None:
+        """Raises ValueError."""
+        return numbers.parse_number(self.text(field), self.layout.decimal)
+
+    def quantity(self) -> Decimal | None:
+        """Raises ValueError."""
+        return numbers.parse_quantity(self.text("quantity"), self.layout.decimal)
+
+    def total(self, field: str) -> Decimal:
+        """All columns of a field added up; an empty one adds nothing. Raises ValueError."""
+        places = self.layout.places[field]
+        return sum((numbers.parse_number(self.cells[name], self.layout.decimal) or ZERO for name in places), ZERO)
+
+    def date(self, field: str) -> date | None:
+        """None when the cell is empty. Raises ValueError."""
+        text = self.text(field)
+        return None if text in numbers.NO_VALUE else dates.parse_date(text, self.layout.date_order)
+
+    def moment(self, field: str) -> datetime | None:
+        """Raises ValueError."""
+        return dates.parse_moment(self.text(field), self.layout.date_order, self.layout.zone)
+
+    @property
+    def first(self) -> str:
+        """The first filled cell, in small letters: where footers say what they are."""
+        return next((cell.casefold() for cell in self.cells.values() if cell), "")
+
+
+class TabularFormat:
+    """The facts of a format. One instance serves all files: what belongs to one file is in `Reading`."""
+
+    key: ClassVar[str]
+    label: ClassVar[str]
+    broker: ClassVar[Broker] = Broker.OTHER
+    institution: ClassVar[str]
+    signature: ClassVar[frozenset[str]]  # columns that only this export has together, in small letters
+    columns: ClassVar[Columns]
+    rules: ClassVar[Mapping[str, Rule]]  # by_word({...})
+    by_prefix: ClassVar[bool] = False  # the word is prose that begins with one of `rules`; the longest counts
+    delimiter: ClassVar[str] = ","
+    decimal: ClassVar[str] = numbers.POINT  # "" = told by the numbers of the file
+    date_order: ClassVar[str] = dates.MONTH_FIRST  # "" = told by the dates of the file
+    zone: ClassVar[ZoneInfo | None] = None  # whose clock it prints; None when that is not known
+    currency: ClassVar[str] = ""  # of rows without one; "" when the file always says it
+    signed: ClassVar[bool] = True  # False: amounts are printed without a sign, which then comes from the kind
+    footers: ClassVar[tuple[str, ...]] = ()  # how the rest of the file begins, in small letters
+
+    # --- What a format may say differently ---
+    def recognised(self, source: Source, header_row: int, delimiter: str) -> Match:
+        return Match(score=90, reason=f"The file has all columns of {self.institution}'s export.")
+
+    def ends(self, row: Row) -> str:
+        """Why this row and all behind it tell no transactions; "" to go on."""
+        return "footer" if self.footers and row.first.startswith(self.footers) else ""
+
+    def skip(self, row: Row, reading: "Reading") -> str:
+        """Why this row tells no transaction; "" to read it. Raises ValueError."""
+        return ""
+
+    def word(self, row: Row) -> str:
+        return row.text("word")
+
+    def rule(self, row: Row, word: str) -> Rule | None:
+        """None for a word that is not known."""
+        folded = word.casefold()
+        if not self.by_prefix:
+            return self.rules.get(folded)
+        return next((rule for prefix, rule in self.rules.items() if folded.startswith(prefix)), None)
+
+    def dates(self, row: Row) -> tuple[date, date | None]:
+        """The ledger's date and the one of settlement. Raises ValueError."""
+        on, settled_on = row.date("date"), row.date("settled")
+        if on is None:
+            raise ValueError("The row has no date")
+        return on, settled_on
+
+    def occurred_at(self, row: Row) -> datetime | None:
+        """Raises ValueError."""
+        return row.moment("date") if ":" in row.text("date") else None
+
+    def row_currency(self, row: Row) -> str:
+        """Raises ValueError."""
+        code = row.text("currency").upper() or self.currency
+        if not (len(code) == 3 and code.isascii() and code.isalpha()):
+            raise ValueError(f"“{code[:20]}” is no currency" if code else "The row has no currency")
+        return code
+
+    def quantity(self, row: Row, rule: Rule, word: str) -> Decimal | None:
+        """Signed. Raises ValueError, also when a trade has none."""
+        printed = None if rule.sign is Sign.NONE else row.quantity()
+        if rule.sign in (Sign.IN, Sign.OUT):
+            if not printed:
+                raise ValueError(f"A row “{word}” needs a quantity")
+            return abs(printed) if rule.sign is Sign.IN else -abs(printed)
+        return printed
+
+    def amount(self, row: Row, rule: Rule) -> Decimal | None:
+        """The signed net amount; None when the file does not say it. Raises ValueError."""
+        printed = row.number("amount")
+        if self.signed or printed is None:
+            return printed
+        return -abs(printed) if rule.takes_money else abs(printed)
+
+    def price(self, row: Row) -> Decimal | None:
+        """Raises ValueError."""
+        return row.number("price")
+
+    def instrument(self, row: Row, rule: Rule, currency: str) -> InstrumentRecord | None:
+        """Raises ValueError."""
+        return instruments.security(
+            row.text("symbol"),
+            name=row.text("name"),
+            cusip=row.text("cusip"),
+            isin=row.text("isin"),
+            currency=currency,
+        )
+
+    def external_id(self, row: Row, rule: Rule, word: str) -> str:
+        return row.text("id")
+
+    def group(self, row: Row, rule: Rule, on: date, reading: "Reading") -> str:
+        """The two rows of one event stand next to each other: they are numbered in twos within their day."""
+        if not rule.paired:
+            return ""
+        event = f"{on:%Y%m%d} {rule.subtype}"
+        reading.pairs[event] = reading.pairs.get(event, -1) + 1
+        return f"{event} {reading.pairs[event] // 2 + 1}"
+
+    def notes(self, row: Row, record: TransactionRecord) -> tuple[str, ...]:
+        """What makes a row worth a look, though it is booked."""
+        return ()
+
+    def finish(self, reading: "Reading") -> None:
+        """Once all rows are read: checks against footers, warnings about the whole."""
+
+    def records(self, row: Row, rule: Rule, word: str, reading: "Reading") -> tuple[Record, ...]:
+        """The records of a row. Raises ValueError."""
+        return (self.record(row, rule, word, reading),)
+
+    def record(self, row: Row, rule: Rule, word: str, reading: "Reading") -> TransactionRecord:
+        """Raises ValueError for a cell that cannot be read or is missing."""
+        traded_on, settled_on = self.dates(row)
+        reading.check_past(traded_on, row.text("date"))
+        currency = self.row_currency(row)
+        amount = self.amount(row, rule) if rule.cash else ZERO
+        fees, taxes = row.total("fees"), row.total("taxes")
+        quantity = self.quantity(row, rule, word)
+        if rule.needs_amount and amount is None:
+            raise ValueError(f"A row “{word}” needs an amount")
+        net = amount or ZERO
+        direction = quantity or net  # units that are moved say where to; money does where none are
+        price = self.price(row)
+        return TransactionRecord(
+            external_id=self.external_id(row, rule, word),
+            kind=rule.outgoing if rule.outgoing is not None and direction < 0 else rule.kind,
+            subtype=rule.subtype if rule is not UNKNOWN else word[:40],
+            traded_on=traded_on,
+            settled_on=settled_on,
+            occurred_at=self.occurred_at(row),
+            instrument=self.instrument(row, rule, currency),
+            quantity=quantity,
+            price=None if price is None else abs(price),
+            gross_amount=None if amount is None else net + fees + taxes,
+            fees=fees,
+            taxes=taxes,
+            net_amount=net,
+            currency=currency,
+            description=row.text("name"),
+            group_id=self.group(row, rule, settled_on or traded_on, reading),
+            raw=row.raw,
+        )
+
+    # --- The way through a file ---
+    def detect(self, source: Source) -> Match | None:
+        place = None if source.is_markup else self._place(source, AS_PRINTED)
+        return None if place is None else self.recognised(source, *place)
+
+    def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+        place = self._place(source, choices)
+        if place is None:
+            raise FileNotRead(f"The file is not “{self.label}”: it lacks columns of that export.")
+        table = source.table(*place)
+        layout, questions = self._layout(table, choices)
+        reading = Reading(self, layout)
+        folded = tuple(name.casefold() for name in table.header)
+        for line, cells, is_cut in table:
+            stripped = tuple(cell.strip() for cell in cells)
+            if any(stripped):
+                raw = dict(zip(table.header, cells, strict=True))
+                reading.take(Row(line, dict(zip(folded, stripped, strict=True)), raw, layout, is_cut))
+        self.finish(reading)
+        return reading.result(questions)
+
+    def _place(self, source: Source, choices: Choices) -> tuple[int, str] | None:
+        """The header's row and the delimiter, the format's own first: a spreadsheet may have saved it with another."""
+        wanted = (choices.delimiter,) if choices.delimiter else dict.fromkeys((self.delimiter, *DELIMITERS))
+        for delimiter in wanted:
+            header_row = find(source.head(delimiter), self.signature)
+            if header_row is not None:
+                return header_row, delimiter
+        return None
+
+    def _layout(self, table: Table, choices: Choices) -> tuple[Layout, tuple[Ambiguity, ...]]:
+        header = {name.casefold() for name in table.header}
+        places = {}
+        for name in Columns.__dataclass_fields__:
+            said: Names = getattr(self.columns, name)
+            places[name] = tuple(one for one in ((said,) if isinstance(said, str) else said) if one in header)
+        questions = []
+        order: str | None = choices.date_order or self.date_order
+        if not order:
+            order, examples = dates.order_of(cell for name in places["date"] for cell in table.column(name))
+            if order is None:
+                questions.append(_ask_order(examples))
+        decimal: str | None = choices.decimal or self.decimal
+        if not decimal:
+            names = [name for kind in ("amount", "price", "quantity") for name in places[kind]]
+            decimal, examples = numbers.decimal_of(cell for name in names for cell in table.column(name))
+            if decimal is None:
+                questions.append(_ask_decimal(examples))
+        layout = Layout(table.header, places, decimal or numbers.POINT, order or dates.MONTH_FIRST, self.zone)
+        return layout, tuple(questions)
+
+
+@dataclass
+class Reading:
+    """One pass over one file: what its rows became, what to warn of, sums to compare."""
+
+    format: TabularFormat
+    layout: Layout
+    rows: list[FileRow] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    total: Decimal = ZERO  # of the booked rows
+    pairs: dict[str, int] = field(default_factory=dict)
+    unknown: dict[str, int] = field(default_factory=dict)
+    printed: Decimal | None = None  # the sum the file itself gives
+    over: str = ""  # why nothing more is read
+    cut: int = 0  # kept rows that had more cells than columns
+    ids: dict[str, FileRow] = field(default_factory=dict)
+    tomorrow: date = field(default_factory=lambda: timezone.now().date() + timedelta(days=1))  # it may be, east of here
+
+    def check_past(self, on: date, text: str) -> None:
+        """Raises ValueError for a date in the future."""
+        if on > self.tomorrow:
+            raise ValueError(f"The date “{text[:40]}” is in the future")
+
+    def take(self, row: Row) -> None:
+        format = self.format
+        try:
+            self.over = self.over or format.ends(row)
+            word = "" if self.over else format.word(row)
+            rule = None if self.over else format.rule(row, word)
+            reason = self.over or format.skip(row, self) or (rule.skip if rule else "")
+            if reason:
+                self.skipped.append(Skipped(line=row.line, reason=reason))
+                return
+            self._keep(row, format.records(row, rule or UNKNOWN, word, self), None if rule else word)
+        except ValueError as error:
+            self.rows.append(self.parked(row, f"{error}."))
+
+    def _keep(self, row: Row, records: tuple[Record, ...], unknown: str | None) -> None:
+        booked = [record for record in records if isinstance(record, TransactionRecord)]
+        notes = tuple(note for record in booked for note in self.format.notes(row, record))
+        if unknown is not None and booked:
+            self.unknown[unknown] = self.unknown.get(unknown, 0) + 1
+            notes = (*notes, f"“{unknown[:40]}” is not a word the hub knows; the row is kept as “other”.")
+        kept = FileRow(line=row.line, records=records, account_hint=row.text("account"), warnings=notes)
+        if not self._is_twin(kept, booked):
+            self.rows.append(kept)
+            self.cut += row.is_cut
+            self.total += sum((record.net_amount for record in booked), ZERO)
+
+    def _is_twin(self, kept: FileRow, booked: list[TransactionRecord]) -> bool:
+        """Whether the broker's id and everything else has been in the file before: the same row printed twice."""
+        name = booked[0].external_id if booked else ""
+        if not name:
+            return False
+        earlier = self.ids.setdefault(f"{kept.account_hint} {name}", kept)
+        if earlier is kept:
+            return False
+        if [record.raw for record in earlier.records] != [record.raw for record in kept.records]:
+            raise ValueError(f"The id “{name[:40]}” is that of another row too, in line {earlier.line}")
+        self.skipped.append(Skipped(line=kept.line, reason=f"the same row as in line {earlier.line}, with the same id"))
+        return True
+
+    def parked(self, row: Row, reason: str) -> FileRow:
+        record = ParkedRecord(external_id="", reason=reason, raw=row.raw)
+        return FileRow(line=row.line, records=(record,), account_hint=row.text("account"))
+
+    def result(self, questions: tuple[Ambiguity, ...]) -> ParsedFile:
+        who = self.format.institution
+        for word, times in list(self.unknown.items())[:MOST_WORDS]:
+            self.warnings.append(
+                f"“{word[:40]}” is a word of {who}'s that the hub does not know yet. Its {times} row"
+                f"{' is' if times == 1 else 's are'} kept as “other”, with cash and quantity as printed."
+            )
+        if len(self.unknown) > MOST_WORDS:
+            self.warnings.append(
+                f"The file has {len(self.unknown)} such words, which is many. Is it as {who} exported it?"
+            )
+        if self.cut:
+            rows = f"{self.cut} row{'' if self.cut == 1 else 's'}"
+            self.warnings.append(f"In {rows} there were more cells than columns; the rest was not read.")
+        return ParsedFile(
+            rows=tuple(self.rows), skipped=tuple(self.skipped), warnings=tuple(self.warnings), questions=questions
+        )
+
+
+def _ask_order(examples: tuple[str, ...]) -> Ambiguity:
+    options = []
+    for order in (dates.DAY_FIRST, dates.MONTH_FIRST):
+        on = dates.parse_date(examples[0], order) if _reads(examples[0], order) else None
+        options.append((order, f"{on:%d %B %Y}" if on else f"like {dates.EXAMPLES[order]}"))
+    return Ambiguity(
+        about="date_order",
+        question="Does the day or the month come first in this file's dates?",
+        options=tuple(options),
+        examples=examples,
+    )
+
+
+def _reads(text: str, order: str) -> bool:
+    try:
+        dates.parse_date(text, order)
+    except ValueError:
+        return False
+    return True
+
+
+def _ask_decimal(examples: tuple[str, ...]) -> Ambiguity:
+    marks = (numbers.POINT, numbers.COMMA)
+    options = tuple((mark, f"{examples[0]} is {numbers.parse_number(examples[0], mark):,}") for mark in marks)
+    return Ambiguity(
+        about="decimal",
+        question="Does a point or a comma stand before the decimals in this file?",
+        options=options,
+        examples=examples,
+    )

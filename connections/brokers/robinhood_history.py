@@ -40,6 +40,7 @@ class History:
     account: str
     own: frozenset[str]  # numbers and ids of the account, at all hosts
     others: frozenset[str]  # those of the person's other accounts
+    has_coins: bool  # whether the person has a place for coins at all
     takes_strays: bool  # whether rows that name no account are shown with this one
     since: date
     _strays: list[Row] = field(default_factory=list, init=False, repr=False)
@@ -152,7 +153,8 @@ class History:
         return chain(records, robinhood_endings.endings(events, self.listing.option, net))
 
     def _coins(self) -> Records:
-        """Robinhood tells people without coins of no such account."""
+        if not self.has_coins:
+            return iter(())
         return robinhood_orders.coins(self._mine(self._rows(NUMMUS, "/orders/"), "orders of coins"))
 
     # --- Everything else ----------------------------------------------------------------------------------------------

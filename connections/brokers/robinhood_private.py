@@ -22,13 +22,15 @@ from connections.brokers.records import (
     Broker,
     Holdings,
     Identity,
+    InstrumentRecord,
     PositionRecord,
     TransactionPage,
 )
 from connections.brokers.robinhood_app import API, NUMMUS, AppSession
+from connections.brokers.robinhood_cash import accounts_named
 from connections.brokers.robinhood_history import ALL_ACCOUNTS, History, share_id
 from connections.brokers.robinhood_listing import Listing
-from connections.brokers.robinhood_rows import ZERO, Row, identifier, maybe, number, understood
+from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, identifier, maybe, number, understood
 
 
 def connector(connection_id: UUID | None, grants: Grants) -> "RobinhoodPrivate":
@@ -114,14 +116,33 @@ class RobinhoodPrivate:
                 raise UnexpectedReply("Robinhood lists no position in an account in which there are some.")
         return Holdings(as_of=as_of, positions=(*held, *coins), balances=(balance,))
 
+    def _everybody(self) -> frozenset[str]:
+        """The names of all accounts of the person."""
+        numbers = [identifier(row["account_number"]) for row in self._account_rows(Operation.ACCOUNTS)]
+        return frozenset().union(*map(self._names, numbers))
+
     def _list(self, host: str, path: str, names: frozenset[str], **params: str) -> list[Row]:
-        rows = self.app.rows(host, path, operation=Operation.HOLDINGS, params=params)
-        return [row for row in rows if str(row.get("account_number") or row.get("account_id")) in names]
+        """What is held in the account called by `names`. A filter may not be heeded; no position is left out for it."""
+        mine = []
+        for row in self.app.rows(host, path, operation=Operation.HOLDINGS, params=params):
+            named, _ = accounts_named(row)
+            if named & names:
+                mine.append(row)
+            elif not named & self._everybody():
+                raise NotUnderstood("a position of an account that is not listed")
+        return mine
+
+    def _share(self, row: Row) -> InstrumentRecord:
+        """Of a position, which knows its symbol even when the share is listed no more."""
+        try:
+            return self.listing.share(share_id(row))
+        except NotUnderstood:
+            return robinhood_rows.share(row["symbol"])
 
     def _shares(self, account_id: str, names: frozenset[str]) -> Iterator[PositionRecord]:
         rows = self._list(API, "/positions/", names, nonzero="true", account_number=account_id)
         self.listing.learn(map(share_id, rows), Operation.HOLDINGS)
-        things = {share_id(row): self.listing.share(share_id(row)) for row in rows}
+        things = {share_id(row): self._share(row) for row in rows}
         prices = self.listing.share_prices(thing.symbol for thing in things.values())
         for row in rows:
             position = robinhood_rows.share_position(_signed(row), prices, things[share_id(row)])
@@ -139,6 +160,8 @@ class RobinhoodPrivate:
                 yield position
 
     def _coins(self, names: frozenset[str]) -> list[PositionRecord]:
+        if not self._coins_at:
+            return []
         rows = self._list(NUMMUS, "/holdings/", names, nonzero="true")
         held = [row for row in rows if number(row["quantity"])]
         prices = self.listing.coin_prices(row["currency_pair_id"] for row in held if row.get("currency_pair_id"))
@@ -151,13 +174,14 @@ class RobinhoodPrivate:
         with understood("accounts"):
             numbers = [identifier(row["account_number"]) for row in self._account_rows(Operation.ACCOUNTS)]
             own = self._names(account_id)
-            others = frozenset().union(*(self._names(each) for each in numbers if each != account_id))
+            others = self._everybody() - own
         history = History(
             app=self.app,
             listing=self.listing,
             account=account_id,
             own=own,
             others=others,
+            has_coins=bool(self._coins_at),
             takes_strays=account_id == robinhood_rows.owner(numbers),
             since=since,
         )

@@ -351,17 +351,59 @@ def test_rows_that_name_no_account_of_a_person_with_several_are_parked_once(sign
     assert not any(page.records for page in second)
 
 
-def test_an_average_of_zero_is_replaced_by_what_was_cleared(sign_in, monkeypatch):
+def test_of_a_person_without_coins_the_host_of_coins_is_asked_for_nothing_more(sign_in, sandbox, monkeypatch):
     connector = reading(sign_in())
     rows = connector.app.rows
-    cleared = {"average_buy_price": "0.0000", "clearing_average_cost": "12.3400"}
 
-    def unknown_average(self, host, path, **asked):
-        return [{**each, **cleared} if path == "/positions/" else each for each in rows(host, path, **asked)]
+    def none_there(self, host, path, **asked):
+        return [] if (host, path) == ("nummus", "/accounts/") else rows(host, path, **asked)
 
-    monkeypatch.setattr(AppSession, "rows", unknown_average)
+    monkeypatch.setattr(AppSession, "rows", none_there)
+    assert connector.accounts()[0].aliases == ()
+    assert all(each.instrument.symbol != "BTC" for each in connector.holdings(JAMES).positions)
+    assert recent(connector)[-1].covers_to == TODAY
+    assert [call for call in sandbox.calls() if call["operation"].startswith("crypto_")] == []
+
+
+def changed(connector, monkeypatch, where, **change):
+    """Rows of the list `where` come with `change`."""
+    rows = connector.app.rows
+
+    def told(self, host, path, **asked):
+        return [{**each, **change} if path == where else each for each in rows(host, path, **asked)]
+
+    monkeypatch.setattr(AppSession, "rows", told)
+
+
+def test_a_position_that_names_no_account_of_the_person_is_not_left_out_in_silence(sign_in, monkeypatch):
+    connector = reading(sign_in())
+    changed(connector, monkeypatch, "/positions/", account_number="999", account=None)
+    with pytest.raises(UnexpectedReply, match="positions"):
+        connector.holdings(JAMES)
+
+
+def test_a_share_that_is_listed_no_more_is_still_held_under_its_symbol(sign_in, monkeypatch):
+    connector = reading(sign_in())
+    gone = "00000000-0000-4000-8000-000000000000"
+    changed(connector, monkeypatch, "/positions/", instrument_id=gone)
+    assert "VTI" in {each.instrument.symbol for each in connector.holdings(JAMES).positions}
+
+
+def test_an_average_of_zero_is_replaced_by_what_was_cleared(sign_in, monkeypatch):
+    connector = reading(sign_in())
+    changed(connector, monkeypatch, "/positions/", average_buy_price="0.0000", clearing_average_cost="12.3400")
     position = next(each for each in connector.holdings(JAMES).positions if each.instrument.symbol == "VTI")
     assert position.average_cost == Decimal("12.34")
+
+
+@pytest.mark.parametrize("quantity", ["5.00000000", "-5.00000000"])
+def test_a_short_position_is_negative_however_it_is_written(sign_in, monkeypatch, quantity):
+    connector = reading(sign_in())
+    changed(connector, monkeypatch, "/positions/", type="short", quantity=quantity)
+    position = next(each for each in connector.holdings(JAMES).positions if each.instrument.symbol == "VTI")
+    assert position.quantity == -5
+    assert position.market_value is not None
+    assert position.market_value < 0
 
 
 def test_a_share_nobody_quotes_has_no_price(sign_in):

@@ -349,8 +349,8 @@ FIELDS = (
 STEPS = (
     "Sign in at Interactive Brokers' Client Portal and open Performance & Reports, then Flex Queries.",
     "Create an Activity Flex Query and choose all the accounts you want to see here.",
-    "Add the sections Account Information, Cash Report, Cash Transactions, Corporate Actions, Open Positions, Trades "
-    "and Transfers, and in each of them Select All fields.",
+    "Add the sections Account Information, Cash Report, Cash Transactions, Corporate Actions, Net Asset Value (NAV) in "
+    "Base, Open Positions, Trades and Transfers, and in each of them Select All fields.",
     "In Trades tick Execution only; in Cash Transactions choose Detail; in Open Positions choose Summary; in Cash "
     "Report tick Currency Breakout.",
     "Set format to XML, period to Last 365 Calendar Days, date format to yyyyMMdd, time format to HHmmss, the "

@@ -94,8 +94,8 @@ def _valued(statement: Statement, balances: list[BalanceRecord]) -> list[Balance
 
 def _equity(statement: Statement) -> Decimal | None:
     """The whole value in the account's currency at the end, by the summary of each day; None when it is not told."""
-    rows = [row for row in statement.sections.get("EquitySummaryInBase", ()) if row.maybe("accountId")]
-    by_day = {row.dates.day(row.text("reportDate")): row.number("total") for row in rows}
+    rows = [row for row in statement.sections.get("EquitySummaryInBase", ()) if row.maybe("reportDate")]
+    by_day = {row.dates.day(row.maybe("reportDate")): row.maybe_number("total") for row in rows}
     last = max(by_day, default=date.min)  # a statement may end on a holiday
     return by_day[last] if last > statement.last - LONGEST_HOLIDAY else None
 

@@ -33,23 +33,28 @@ def _has_taxes(row: Row) -> bool:
 
 
 def tax(row: Row, key: str, known: Known, trade_ids: set[str]) -> Iterator[TransactionRecord]:
-    """Nothing for an amount of 0. Raises Odd where the trade stands in another statement: it may count the tax."""
-    amount = row.number(TITLES[row.tag])
-    if not amount:
-        return
+    """Nothing for an amount of 0. Raises Odd for a row that leaves something out: nobody was asked for these sections.
+
+    A tax whose trade stands in another statement is odd too: that one may have counted it.
+    """
+    amount, currency = row.maybe_number(TITLES[row.tag]), row.maybe("currency")
+    when = row.maybe("date") or row.maybe("reportDate")
+    if amount is None or not currency or not when:
+        raise Odd("a tax that does not say when, how much or in which currency")
     trade = row.maybe("tradeId")
     if trade and trade not in trade_ids:
         raise Odd("a tax on a trade of another statement, which may have counted it")
-    when = row.first("date", "reportDate")
+    if not amount:
+        return
     yield TransactionRecord(
         external_id=key,
         kind=TransactionKind.TAX,
         subtype="transaction" if row.tag == "TransactionTax" else "sales",
         traded_on=row.dates.day(when),
         occurred_at=row.dates.moment(when),
-        instrument=known.mentioned(row),
+        instrument=known.by_contract.get(row.maybe("conid")),
         net_amount=amount,
-        currency=row.text("currency"),
+        currency=currency,
         description=row.maybe("taxDescription") or row.maybe("taxableDescription") or row.maybe("description"),
         group_id=trade or row.maybe("taxableTransactionID"),
         raw=row.told,

@@ -271,6 +271,14 @@ def test_a_tax_whose_trade_is_elsewhere_waits_to_be_looked_at():
     assert "another statement" in tax.reason
 
 
+@pytest.mark.parametrize("name", ["currency", "date", "taxAmount"])
+def test_a_tax_that_leaves_something_out_is_parked_and_stops_nothing(name):
+    lacking = {key: value for key, value in TRANSACTION_TAX.items() if key != name}
+    trade, tax = read(Trades=[TRADE], TransactionTaxes=[lacking])
+    assert isinstance(trade, TransactionRecord)
+    assert isinstance(tax, ParkedRecord)
+
+
 def test_a_sales_tax_is_booked_unless_it_was_charged_as_a_fee():
     (tax,) = read(SalesTaxes=[SALES_TAX])
     assert (told(tax), tax.external_id) == (("tax", "sales", None, None, D("-0.76"), "USD"), "36000002")

@@ -31,15 +31,18 @@ def note_success(
     connection: Connection,
     *,
     failing_parts: dict[str, dict[str, str]] | None = None,
+    has_fetched: bool = True,
     until: datetime | None = None,
 ) -> None:
     """After a sync: connected, ending soon, or degraded with the parts that failed, which are tried again at `until`.
 
-    `failing_parts` is {part: {"since": when it was last up to date, "reason": what went wrong}}.
+    `failing_parts` is {part: {"since": when it was last up to date, "reason": what went wrong}}. A run in which all
+    failed is no update.
     """
-    Connection.objects.filter(pk=connection.pk).update(
-        last_success_at=timezone.now(), degraded_parts=failing_parts or {}
-    )
+    changes: dict[str, Any] = {"degraded_parts": failing_parts or {}}
+    if has_fetched:
+        changes["last_success_at"] = timezone.now()
+    Connection.objects.filter(pk=connection.pk).update(**changes)
     connection.refresh_from_db()  # a sign-in during the sync has moved the end of its authorisation
     settle_working(connection, until=until)
 

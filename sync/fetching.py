@@ -29,7 +29,7 @@ from connections.brokers.base import (
     closing,
 )
 from connections.brokers.records import TransactionPage
-from connections.models import Account, Connection
+from connections.models import Account, AccountQuerySet, Connection
 from sync import planning
 from sync.emptiness import refuse_empty_holdings, refuse_empty_transactions
 from sync.holds import Counts, Hold, PartState
@@ -110,21 +110,27 @@ def fetch(hold: Hold) -> None:
 
 
 def _fetch(hold: Hold, connector: Connector, troubles: _Troubles) -> None:
-    accounts = _read_accounts(hold, connector, troubles)
-    left = dict(zip(accounts, range(len(accounts), 0, -1), strict=True))
-    parts = [
-        *(Part(f"holdings:{account.pk}", _holdings_of(hold, connector, account)) for account in accounts),
-        *(
-            Part(f"transactions:{account.pk}", _transactions_of(hold, connector, account, left[account]))
-            for account in accounts
-        ),
-    ]
-    for part in parts:
-        if not hold.is_done(part.key):
-            _do(hold, part, troubles)
+    accounts, seen = _read_accounts(hold, connector, troubles), set[int]()
+    while accounts:
+        for part in _parts(hold, connector, accounts):
+            if not hold.is_done(part.key):
+                _do(hold, part, troubles)
+        seen |= {account.pk for account in accounts}
+        accounts = list(_open_accounts(hold.run.connection).exclude(pk__in=seen))  # added by the person meanwhile
     if troubles.away:
         first = next(iter(troubles.away.values()))
         raise PartsAway(str(first), retry_at=first.retry_at) from first
+
+
+def _open_accounts(connection: Connection) -> AccountQuerySet:
+    return connection.accounts.current().filter(unlisted_since=None)
+
+
+def _parts(hold: Hold, connector: Connector, accounts: list[Account]) -> Iterator[Part]:
+    for account in accounts:
+        yield Part(f"holdings:{account.pk}", _holdings_of(hold, connector, account))
+    for left, account in zip(range(len(accounts), 0, -1), accounts, strict=True):
+        yield Part(f"transactions:{account.pk}", _transactions_of(hold, connector, account, left))
 
 
 def _do(hold: Hold, part: Part, troubles: _Troubles) -> None:
@@ -155,7 +161,7 @@ def _read_accounts(hold: Hold, connector: Connector, troubles: _Troubles) -> lis
     left out at the last sign-in, and which of the two the list does not say.
     """
     connection = hold.run.connection
-    known = list(connection.accounts.current().filter(unlisted_since=None))
+    known = list(_open_accounts(connection))
     hold.write(step=f"Accounts at {connection.get_broker_display()}")
     try:
         records = connector.accounts()

@@ -132,7 +132,9 @@ def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
     error.retry_at = None if gives_up else planning.retry_at(attempts, error.retry_at)
     if isinstance(error, fetching.PartsAway):
         failing = _failing(hold, PartState.FAILED, PartState.WAITING)
-        connection_manager.note_success(connection, failing_parts=failing, until=error.retry_at)
+        connection_manager.note_success(
+            connection, failing_parts=failing, has_fetched=_has_fetched(hold), until=error.retry_at
+        )
     else:
         connection_manager.note_failure(connection, error)
     if error.retry_at is not None:
@@ -164,7 +166,8 @@ def _settle(hold: Hold) -> None:
         state = RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED
         hold.finish(state, code="parts_failing", error=failed[0])
     if not hold.run.is_import:
-        connection_manager.note_success(hold.run.connection, failing_parts=_failing(hold, PartState.FAILED))
+        failing, has_fetched = _failing(hold, PartState.FAILED), not failed or _has_fetched(hold)
+        connection_manager.note_success(hold.run.connection, failing_parts=failing, has_fetched=has_fetched)
 
 
 def _failing(hold: Hold, *states: str) -> dict[str, dict[str, str]]:

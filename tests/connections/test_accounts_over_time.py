@@ -5,12 +5,14 @@ import pytest
 from aggregation.models import Position, Transaction
 from brokerhub.kernel.errors import NotAllowed
 from connections import connection_manager
+from connections.brokers.calls import Operation
 from connections.brokers.records import AuthMethod
 from connections.errors import CountedTwice
 from connections.models import Account, OfferedAccount
 from connections.states import ConnectionState
 from sync.models import RunState, SyncRun
 from tests.journey.books import sync
+from tests.sync.runs import after_each_call, ask, work
 
 pytestmark = pytest.mark.usefixtures("unpaced")
 INDIVIDUAL, ROLLOVER = "40012345", "62907314"  # at Schwab
@@ -80,6 +82,21 @@ def test_adding_asks_for_a_sync(connect_robinhood, person, sandbox, django_captu
     with django_capture_on_commit_callbacks(execute=True):
         connection_manager.add_offered(connection.offered_accounts.get(), person)
     assert SyncRun.objects.open().get().connection == connection
+
+
+def test_an_account_added_while_a_run_is_on_is_read_by_it(connect_robinhood, person, sandbox):
+    connection = connect_robinhood(person, "maria")
+    sandbox.accounts(broker="robinhood", open={})
+    look(connection)
+    added = []
+
+    def add():
+        if not added:
+            added.append(connection_manager.add_offered(connection.offered_accounts.get(), person))
+
+    with after_each_call(Operation.TRANSACTIONS, add):
+        run = work(ask(connection))
+    assert run.parts[f"holdings:{added[0].pk}"]["state"] == "done"
 
 
 def test_a_declined_account_stays_declined_and_can_still_be_added(connect, person, sandbox):

@@ -138,6 +138,16 @@ def test_an_empty_statement_of_interactive_brokers_empties_nothing(at_ibkr: Conn
     assert found == {("empty_page", "flex_statement"): ("degraded", {"holdings", "transactions"})}
 
 
+def test_any_endpoint_of_the_web_api_costs_its_part_only(
+    connect_ibkr: Callable[..., Connection], person: User, sandbox: Sandbox
+) -> None:
+    connection = connect_ibkr(person, "keys")
+    sync(connection)
+    faults = [(kind, endpoint) for endpoint in ("ledger", "summary", "positions") for kind in ("410", "403")]
+    found = try_each(connection, sandbox, [(*fault, {}) for fault in [*faults, ("empty_page", "positions")]])
+    assert all(outcome == ("degraded", {"holdings"}) for outcome in found.values()), found
+
+
 @pytest.mark.parametrize("kind", ["410", "403"])
 def test_interactive_brokers_only_endpoint_away_is_a_connection_that_waits(
     at_ibkr: Connection, sandbox: Sandbox, kind: str

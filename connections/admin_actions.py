@@ -3,7 +3,7 @@
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections import signals
-from connections.connection_manager import refresh_credentials
+from connections.connection_manager import renew_now
 from connections.models import Connection
 from connections.moves import move, note
 from connections.states import ConnectionState
@@ -22,7 +22,7 @@ def force_renewal(connection: Connection, *, actor: User) -> None:
     if connection.is_file or not connection.status.may_sync:
         raise NotAllowed(f"{connection.label} has no access to renew: {connection.get_state_display().lower()}.")
     note(connection, "renewal_forced", actor=actor)
-    refresh_credentials(connection)
+    renew_now(connection)
 
 
 def mark_for_sign_in(connection: Connection, *, actor: User) -> None:

@@ -120,7 +120,7 @@ class ConnectionRefresh(APIView):
     def post(self, request: Request, connection_id: UUID) -> Response:
         """Renew access now, as the hub does by itself before it ends. 409 when only a new sign-in can help."""
         connection = own_connection(request, connection_id)
-        connection_manager.refresh_credentials(connection)
+        connection_manager.renew_now(connection)
         return Response(ConnectionSerializer(connection).data)
 
 

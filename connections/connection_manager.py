@@ -64,6 +64,7 @@ __all__ = [
     "refresh_credentials",
     "rename",
     "renew_due",
+    "renew_now",
     "save_accounts",
     "start_oauth",
 ]
@@ -159,6 +160,13 @@ def refresh_credentials(connection: Connection) -> None:
     connection.refresh_from_db()
     if connection.reason_code in MENDED_BY_RENEWAL:
         settle_working(connection)
+
+
+def renew_now(connection: Connection) -> None:
+    """As `refresh_credentials`, because somebody asked. Raises NotAllowed where access is never renewed."""
+    if not connection.is_file and not entry_for(connection).renews:
+        raise NotAllowed(f"Access to {connection.get_broker_display()} needs no renewal here: it stays as it is.")
+    refresh_credentials(connection)
 
 
 def renew_due() -> int:

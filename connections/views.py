@@ -21,7 +21,6 @@ from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
 from connections import account_list, audit, cards, connection_manager, offers, revocation
 from connections.brokers import BROKERS
-from connections.brokers.base import BrokerError
 from connections.brokers.records import Broker
 from connections.forms import ConnectForm, DisconnectForm, HistoryFilter, LabelForm, PastedAddressForm
 from connections.key_pages import welcome
@@ -197,9 +196,9 @@ def rename(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
 def refresh(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     connection = own_connection(request, connection_id)
     try:
-        connection_manager.refresh_credentials(connection)
+        connection_manager.renew_now(connection)
         messages.success(request, f"{connection.label}: access is renewed.")
-    except BrokerError as error:
+    except HubError as error:
         messages.error(request, str(error))
     return redirect("connections:detail", connection_id=connection.pk)
 

@@ -49,6 +49,8 @@ class BrokerEntry:
     is_offered: Callable[[], bool] = _always  # whether this hub offers it to people
     accounts_chosen_there: bool = False  # the person ticks accounts on the broker's page: what comes back is wanted
     ids_per_app: bool = False  # the broker's ids of login and accounts differ from one app registration to another
+    renews: bool = True  # access is renewed without the person; otherwise it is good until they or the broker end it
+    key_is_account: bool = False  # the key of a login is the lowest of the account numbers it shares
     history_by: AuthMethod | None = None  # the way of the same broker that tells transactions, where this one does not
     app_fields: tuple[KeyField, ...] = ()  # the hub's registration at the broker; the first is public
     app_from_settings: Callable[[], dict[str, str]] = dict
@@ -135,6 +137,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         after_disconnect="The hub has deleted its keys. Interactive Brokers offers no way to hand them back, so also "
         "end the hub's access in the settings of your Client Portal.",
         accounts_chosen_there=True,
+        key_is_account=True,
         history_by=AuthMethod.IBKR_FLEX,
         app_fields=ibkr_registration.APP_FIELDS,
         app_from_settings=ibkr_registration.app_from_settings,
@@ -153,6 +156,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         "your trading session.",
         after_disconnect="The hub has deleted its keys. Also revoke the access token on Interactive Brokers' page for "
         "API keys, which ends it everywhere.",
+        key_is_account=True,
         fields=ibkr_registration.FIELDS,
         steps=ibkr_registration.STEPS,
         history_by=AuthMethod.IBKR_FLEX,
@@ -160,6 +164,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.IBKR_FLEX: BrokerEntry(
         broker=Broker.IBKR,
         method=AuthMethod.IBKR_FLEX,
+        renews=False,
         sign_in=lambda app: ibkr_flex.FlexKeys(),
         connector=_flex_connector,
         delivers="Positions, cash in every currency and about five years of transactions, read-only, as of the evening "
@@ -168,6 +173,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         "open nothing but that report.",
         after_disconnect="The hub has deleted its keys. Switch off the Flex Web Service at Interactive Brokers, which "
         "ends the token.",
+        key_is_account=True,
         fields=ibkr_flex.FIELDS,
         steps=ibkr_flex.STEPS,
     ),
@@ -188,6 +194,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.ROBINHOOD_CRYPTO: BrokerEntry(
         broker=Broker.ROBINHOOD,
         method=AuthMethod.ROBINHOOD_CRYPTO,
+        renews=False,
         sign_in=lambda app: robinhood_crypto.CryptoKeys(),
         connector=_crypto_connector,
         delivers=robinhood_crypto.DELIVERS,
@@ -211,6 +218,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
     AuthMethod.ALPACA_OAUTH: BrokerEntry(
         broker=Broker.ALPACA,
         method=AuthMethod.ALPACA_OAUTH,
+        renews=False,
         sign_in=lambda app: alpaca.AlpacaSignIn(app["client_id"], app["client_secret"], app["callback_url"]),
         connector=_alpaca_connector,
         delivers="Positions, balances and the whole history of one live account, read-only: executions, dividends, "

@@ -118,6 +118,14 @@ def test_access_is_renewed_on_request(api, caller, connect, sandbox):
     assert (refused.status_code, refused.data["code"]) == (409, "needs_reauth")
 
 
+def test_access_that_is_never_renewed_is_left_alone(api, caller, connect_coins, unpaced):
+    connection = connect_coins(caller)
+    refused = api.post(f"{CONNECTIONS}/{connection.pk}/refresh")
+    assert (refused.status_code, refused.data["code"]) == (409, "conflict")
+    connection.refresh_from_db()
+    assert connection.state == "connected", "asking for a renewal does not end what works"
+
+
 def test_what_happened_can_be_read(api, caller, connect):
     connection = connect(caller, "james")
     events = api.get(f"{CONNECTIONS}/{connection.pk}/events").data["results"]

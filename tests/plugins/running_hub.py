@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from brokerhub.launcher import SANDBOX_APP
+
 ROOT = Path(__file__).resolve().parents[2]
 READY = "Press Ctrl-C to stop it."
 START_LIMIT, STOP_LIMIT = 120, 30  # seconds
-OF_THE_TESTS = ("DATABASE_URL", "REDIS_URL", "BROKERS_SANDBOX_URL", "SCHWAB_APP_KEY", "SCHWAB_APP_SECRET")
+OF_THE_TESTS = {"DATABASE_URL", "REDIS_URL", "BROKERS_SANDBOX_URL", *SANDBOX_APP}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ def running_hub() -> Iterator[RunningHub]:
         Path(folder).chmod(0o711)
         bare = {name: value for name, value in os.environ.items() if name not in OF_THE_TESTS}
         environment = bare | {"VAR_DIR": folder, "PORT": _free_port(), "SANDBOX_PORT": _free_port()}
+        environment |= {"ROBINHOOD_PRIVATE_LOGIN": "1"}  # so that every way to connect is offered
         process = subprocess.Popen(
             [sys.executable, "-m", "brokerhub.launcher"],
             cwd=ROOT,

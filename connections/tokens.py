@@ -31,6 +31,8 @@ from connections.brokers.base import AppCredentialsRefused, BrokerUnavailable, G
 from connections.brokers.records import AuthMethod
 from connections.credentials import CredentialsUnreadable
 from connections.models import EPOCH, Connection
+from connections.moves import note_failure
+from connections.states import ConnectionState
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +98,8 @@ class StoredGrants:
             grant = read_grant(connection)
             if _renewable(grant) != _renewable(refused):
                 return grant
+            if connection.status is ConnectionState.NEEDS_REAUTH:  # the broker has said no, and is not asked again
+                raise NeedsReauth(connection.reason.text, reason_code=connection.reason_code)
             lease = _Lease.take(connection)
             if lease is not None:
                 self._renew_holding(lease, refused)
@@ -134,17 +138,26 @@ class StoredGrants:
         try:
             fresh = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
         except NeedsReauth as error:
-            if not _is_held(self._row(), grant):
-                return EPOCH  # signed in again meanwhile, which ends the old refresh token
             if lease.is_in_doubt and error.reason_code == "refresh_refused":
-                raise NeedsReauth(str(error), reason_code="renewal_interrupted") from error
-            raise
+                error.reason_code = "renewal_interrupted"
+            if self._note_refusal(error, of=grant):
+                raise
+            return EPOCH  # signed in again meanwhile, which ends the old refresh token
         if self._save(fresh, over=grant):
             log.info("access_renewed", connection_id=str(self.connection_id))
         else:
             log.info("access_renewed_in_vain", connection_id=str(self.connection_id))
             self._hand_back(fresh, connection)
         return EPOCH
+
+    @transaction.atomic
+    def _note_refusal(self, error: NeedsReauth, *, of: Grant) -> bool:
+        """Before the lease is given back, so that of all who wait for it nobody asks again."""
+        connection = Connection.objects.select_for_update().filter(pk=self.connection_id).first()
+        if connection is None or not _is_held(connection, of):
+            return False
+        note_failure(connection, error)
+        return True
 
     @transaction.atomic
     def _save(self, fresh: Grant, *, over: Grant) -> bool:

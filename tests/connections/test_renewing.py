@@ -197,6 +197,31 @@ def test_many_who_meet_an_expired_token_renew_it_once(connect, person, sandbox):
     assert len(renewals(sandbox)) == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_many_who_meet_a_dead_refresh_token_ask_the_broker_once(connect, person, sandbox):
+    connection = connect(person)
+    sandbox.end_tokens(revoke=True)
+    refused = read_grant(connection)
+    reasons, gate = [], threading.Barrier(8)
+
+    def renew():
+        try:
+            gate.wait()
+            StoredGrants(connection.pk).renew(refused=refused)
+        except NeedsReauth as error:
+            reasons.append(error.reason_code)
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=renew) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert reasons == ["refresh_refused"] * 8
+    assert len(sandbox.calls("token")) == 2, "the sign-in, and one refusal"
+
+
 def test_a_renewal_that_ends_after_disconnecting_brings_no_key_back(connect, person, meanwhile):
     connection = connect(person)
     meanwhile(lambda: connection_manager.disconnect(connection=Connection.objects.get(), actor=person))

@@ -279,10 +279,15 @@ def _store(
 def _is_login(connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord]) -> bool:
     """Whether `connection` belongs to the login that has just signed in.
 
-    Where all ids of a broker change with the app registration, only what people see of the accounts can tell.
+    Where the key is the lowest of the accounts shared, it changes with them: more or fewer of the same are the same
+    login. Where all ids of a broker change with the app registration, only what people see of the accounts can tell.
     """
     if connection.broker_user_key == broker_user_key:
         return True
+    if signed.entry.key_is_account:
+        before = set(connection.accounts.current().values_list("external_id", flat=True))
+        now = {account.external_id for account in accounts}
+        return bool(before) and (before <= now or now <= before)
     if not (signed.entry.ids_per_app and connection.method == signed.entry.method and connection.app != signed.app):
         return False
     old = {(account.mask, account.kind) for account in connection.accounts.current()}

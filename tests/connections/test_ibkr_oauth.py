@@ -67,6 +67,17 @@ def test_the_same_login_comes_back_as_the_connection_it_was(connect_ibkr, person
     assert Connection.objects.get(user=person).accounts.count() == 2
 
 
+def test_more_or_fewer_accounts_of_one_login_are_the_same_connection(connect_ibkr, person):
+    """Its key is the lowest number among the accounts ticked, which is another one each time here."""
+    first = connect_ibkr(person, "oauth", ["U7712346"])
+    more = connect_ibkr(person, "oauth")
+    assert {account.external_id for account in more.accounts.all()} == {"U7712345", "U7712346"}
+    fewer = connect_ibkr(person, "oauth", ["U7712346"])
+    assert fewer.pk == more.pk == first.pk
+    assert fewer.accounts.count() == 2, "one that is not shared any more keeps its history"
+    assert Connection.objects.get(user=person).state == "connected"
+
+
 # --- Renewal ----------------------------------------------------------------------------------------------------------
 
 

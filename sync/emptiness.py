@@ -1,21 +1,25 @@
 """Answers that say "nothing" where there must be something. They are failures of the broker, never booked."""
 
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
+
+from django.utils import timezone
 
 from aggregation.models import Position, Source, Transaction
 from connections.brokers.base import UnexpectedReply
 from connections.brokers.records import BalanceRecord, Holdings, TransactionPage
 from connections.models import Account
 
+DOUBT = timedelta(days=1)
 NEW_WAY = ("method_changed", "history_added")  # events after which other rows are told than before
 
 
 def refuse_empty_holdings(account: Account, holdings: Holdings) -> None:
     """Raise UnexpectedReply for holdings without a position while the same answer, or the books, say there are some.
 
-    The books are asked only where the answer has no balance either: whoever sold everything has cash.
+    The books are asked only where the answer names no cash either, as whoever sold everything has some. Coins that
+    were sent elsewhere leave nothing behind: what is not there for a day is believed.
     """
     if holdings.positions:
         return
@@ -25,8 +29,13 @@ def refuse_empty_holdings(account: Account, holdings: Holdings) -> None:
             f"{broker} lists no position, yet says that there is something in the account besides cash. "
             "The last known positions are kept."
         )
-    if not holdings.balances and Position.objects.held().filter(account=account).exists():
-        raise UnexpectedReply(f"{broker} lists neither positions nor balances any more. The last known ones are kept.")
+    if all(balance.cash is None for balance in holdings.balances):
+        seen_lately = Position.objects.held().filter(account=account, run__finished_at__gt=timezone.now() - DOUBT)
+        if seen_lately.exists():
+            raise UnexpectedReply(
+                f"{broker} lists none of the positions known before, and nothing came in for them. They are kept; "
+                "if it still says so in a day, it is believed."
+            )
 
 
 def _holds_something(balance: BalanceRecord) -> bool:

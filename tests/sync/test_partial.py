@@ -174,6 +174,23 @@ def test_no_positions_in_an_account_that_is_worth_something_is_no_truth(
     assert books() == before
 
 
+def test_coins_that_are_told_no_more_are_doubted_for_a_day(
+    connect_coins: Callable[..., Connection], person: User, sandbox: Sandbox
+) -> None:
+    connection = connect_coins(person, "maria")
+    sync(connection)
+    before = books()
+    sandbox.fault("empty_page", "crypto_api_holdings", broker="robinhood")
+    sync(connection)
+    [part] = connection.stale
+    assert part.kind == "holdings"
+    assert part.reason.endswith("if it still says so in a day, it is believed.")
+    assert books() == before
+    SyncRun.objects.update(finished_at=timezone.now() - timedelta(hours=25))
+    assert sync(connection).state == RunState.SUCCEEDED
+    assert not Position.objects.held().exists()
+
+
 def test_an_account_that_really_was_sold_out_is_believed(connect: Connect, person: User, sandbox: Sandbox) -> None:
     sandbox.accounts("james", open={"name": "Spare", "deposit": "100"})
     connection = connect(person, "james")

@@ -13,7 +13,7 @@ from requests_oauthlib import OAuth2Session
 from connections.brokers.calls import Operation
 from connections.brokers.transport import CONNECT_TIMEOUT, Judge, Wire
 
-TOKEN_READ_TIMEOUT = 30.0  # seconds; with the deadline this keeps a renewal within its lease (tokens.LEASE)
+TOKEN_READ_TIMEOUT = 30.0  # seconds; with the deadline it bounds a renewal, on which others wait (tokens.WATCH_SECONDS)
 TOKEN_DEADLINE = 60.0
 
 

@@ -77,7 +77,7 @@ def _keys(request: HtmxRequest, entry: BrokerEntry, connection: Connection | Non
 
 
 def welcome(request: HtmxRequest, connection: Connection) -> HttpResponse:
-    messages.success(request, f"{connection.label} is connected. Its history is being fetched now.")
+    messages.success(request, f"{connection.label} is connected. What it tells is being fetched now.")
     url = reverse("connections:list") + f"#connection-{connection.pk}"
     return HttpResponseClientRedirect(url) if wants_partial(request) else redirect(url)
 

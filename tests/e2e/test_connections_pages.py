@@ -122,7 +122,7 @@ def walk(page: Page, url: str, life: dict[str, Connection]) -> Iterator[str]:
     yield "receipt"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("dark", 1280), ("light", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_every_page_and_state_is_accessible_and_fits(
     new_page, live_server, person, life, sandbox, settings, inaccessible, screenshot, scheme: str, width: int
 ) -> None:
@@ -134,3 +134,47 @@ def test_every_page_and_state_is_accessible_and_fits(
         screenshot(page, name)
         assert inaccessible(page) == [], name
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+def test_the_list_changes_by_itself_and_the_focus_stays(page, live_server, person, life) -> None:
+    sign_in(page, live_server.url, person)
+    page.goto(live_server.url + reverse("connections:list"))
+    needs_you = page.get_by_role("region", name="Needs you")
+    expect(needs_you).not_to_contain_text("Coins")
+    button = page.locator(f"#sync-{life['Robinhood'].pk}")
+    button.focus()
+    Connection.objects.filter(label="Coins").update(state="needs_reauth", reason_code="keys_refused")
+    expect(needs_you).to_contain_text("Coins", timeout=10_000)
+    expect(button).to_be_focused()
+
+
+def test_what_is_to_be_copied_is_copied_with_one_click(new_page, live_server, person) -> None:
+    page = new_page(permissions=["clipboard-read", "clipboard-write"])
+    sign_in(page, live_server.url, person)
+    page.goto(live_server.url + reverse("app-keys-method", args=["schwab_oauth"]))
+    page.get_by_role("button", name="Copy callback URL").click()
+    expect(page.get_by_text("Copied.")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == django_settings.SCHWAB_CALLBACK_URL
+
+
+def test_every_kind_of_sign_in_works_without_javascript(new_page, live_server, person, sandbox, settings) -> None:
+    settings.ROBINHOOD_PRIVATE_LOGIN = True
+    sandbox.control("robinhood/logins", login="maria", way="prompt", approve_after=None)
+    page = new_page(java_script_enabled=False)
+    sign_in(page, live_server.url, person)
+    page.goto(live_server.url + reverse("connections:new"))
+    page.get_by_role("button", name="Continue to Charles Schwab").click()
+    expect(page.get_by_role("link", name="Sign in at Charles Schwab")).to_be_visible()
+    page.goto(live_server.url + reverse("connections:new"))
+    page.get_by_role("link", name="Enter keys for Interactive Brokers, Flex query").click()
+    expect(page.get_by_label("Flex token")).to_be_visible()
+    page.goto(live_server.url + reverse("connections:new"))
+    page.get_by_role("button", name="with Robinhood, Unofficial login").click()
+    page.get_by_label("Robinhood e-mail").fill("maria@example.test")
+    page.get_by_label("Robinhood password").fill("sandbox")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Check again").click()
+    expect(page.get_by_role("heading", name="Waiting for you at Robinhood")).to_be_visible()
+    sandbox.control("robinhood/phone", login="maria", approve=True)
+    page.get_by_role("button", name="Check again").click()
+    expect(page.get_by_role("main")).to_contain_text("Robinhood is connected")

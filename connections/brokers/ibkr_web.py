@@ -167,7 +167,11 @@ class IbkrWeb:
         """The grant of a session in which the accounts were asked for."""
         grant = self.session.grants.current()
         if self._listed_in != grant.secrets["live_session_token"]:
-            self._listed = self._list()
+            try:
+                self._listed = self._list()
+            except SessionLost:
+                self._renew(grant)
+                self._listed = self._list()
             grant = self.session.grants.current()  # the first call may have renewed it
             self._listed_in = grant.secrets["live_session_token"]
         return grant

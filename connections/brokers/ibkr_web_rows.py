@@ -40,8 +40,8 @@ def accounts(rows: Iterable[Row]) -> list[AccountRecord]:
 
 def _account(row: Row) -> AccountRecord:
     account_id = row["accountId"]
-    if not account_id or not isinstance(account_id, str):
-        raise ValueError("an account without a number")
+    if not isinstance(account_id, str) or not (account_id.isascii() and account_id.isalnum()):
+        raise ValueError("an account without a number")  # which becomes part of addresses
     return AccountRecord(
         external_id=account_id,
         number_mask=account_id[-4:],

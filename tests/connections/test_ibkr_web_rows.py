@@ -81,6 +81,12 @@ def test_what_was_sold_today_and_currencies_are_no_positions():
     assert ibkr_web_rows.held([POSITION, sold | {"conid": 3}, euros]) == [POSITION]
 
 
+@pytest.mark.parametrize("number", ["", None, 7, "U1/../U2", "U 1"])
+def test_a_number_that_is_none_never_becomes_part_of_an_address(number):
+    with pytest.raises(ValueError):
+        ibkr_web_rows.accounts([ACCOUNT | {"accountId": number}])
+
+
 def test_an_unknown_kind_of_instrument_counts_by_its_value():
     record = ibkr_web_rows.position(POSITION | {"assetClass": "EC"})
     assert (record.instrument.asset_class, record.instrument.symbol) == (AssetClass.OTHER, "ACME")

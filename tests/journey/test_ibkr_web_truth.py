@@ -106,6 +106,7 @@ PASSING = [
     ("html", "summary", {"times": 1}),
     ("truncated_json", "positions", {"times": 1}),
     ("429", "accounts", {"times": 1, "retry_after": 120}),
+    ("410", "accounts", {"times": 1}),
     ("410", "ledger", {"times": 1}),
     ("401", "positions", {"times": 1}),
     ("broker_error", "accounts", {"times": 1, "code": "hidden"}),

@@ -61,8 +61,7 @@ def by_hash(grant: Grant, hash_value: str) -> Account:
 def account_numbers(request: HttpRequest, exchange: Exchange) -> Any:
     grant = permitted(request)
     return [
-        {"accountNumber": account.number, "hashValue": hash_of(grant.app_key, account)}
-        for account in ticked(grant)
+        {"accountNumber": account.number, "hashValue": hash_of(grant.app_key, account)} for account in ticked(grant)
     ]
 
 

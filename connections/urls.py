@@ -13,6 +13,7 @@ urlpatterns = [
     path("revocations/<uuid:revocation_id>/again/", views.revocation_again, name="revocation_again"),
     path("revocations/<uuid:revocation_id>/dismiss/", views.revocation_dismiss, name="revocation_dismiss"),
     path("<uuid:connection_id>/", views.connection_detail, name="detail"),
+    path("<uuid:connection_id>/state/", views.connection_state, name="state"),
     path("<uuid:connection_id>/sign-in/", views.sign_in, name="sign_in"),
     path("<uuid:connection_id>/keys/", key_pages.keys, name="keys"),
     path("<uuid:connection_id>/history-keys/", key_pages.history_keys, name="history_keys"),

@@ -139,14 +139,26 @@ def _finish(request: HtmxRequest, broker: str, answer: dict[str, Any]) -> HttpRe
 @require_GET
 def connection_detail(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     connection = own_connection(request, connection_id)
-    card = cards.card_of(connection)
     context = {
-        "card": card,
+        "seen": cards.fingerprint(request.user),
+        "card": cards.card_of(connection),
         "connection": connection,
         "left_out": [account for account in connection.offered_accounts.all() if account.declined_at],
         "label_form": LabelForm(initial={"label": connection.label}),
     }
     return TemplateResponse(request, "connections/connection_detail.html", context | _history(request, connection))
+
+
+@login_required
+@require_GET
+def connection_state(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
+    """The part of a connection's page that changes by itself; nothing to send while it is as `seen`."""
+    seen = cards.fingerprint(request.user)
+    connection = own_connection(request, connection_id)
+    if request.GET.get("seen") == seen:
+        return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    context = {"seen": seen, "card": cards.card_of(connection), "connection": connection}
+    return TemplateResponse(request, "connections/_detail_live.html", context)
 
 
 def _history(request: HtmxRequest, connection: Connection) -> dict[str, Any]:

@@ -34,6 +34,9 @@ def connection(person):
 
 OWN_PAGES = [
     ("connections:detail", "get"),
+    ("connections:state", "get"),
+    ("connections:keys", "get"),
+    ("connections:history_keys", "get"),
     ("connections:disconnect", "get"),
     ("connections:disconnect", "post"),
     ("connections:sign_in", "post"),

@@ -146,6 +146,12 @@ def test_the_list_changes_by_itself_and_the_focus_stays(page, live_server, perso
     Connection.objects.filter(label="Coins").update(state="needs_reauth", reason_code="keys_refused")
     expect(needs_you).to_contain_text("Coins", timeout=10_000)
     expect(button).to_be_focused()
+    page.goto(live_server.url + reverse("connections:detail", args=[life["Robinhood"].pk]))
+    page.get_by_label("Name", exact=True).last.fill("Half a name")
+    Connection.objects.filter(label="Robinhood").update(state="needs_reauth", reason_code="authorization_expired")
+    expect(page.get_by_role("region", name="State")).to_contain_text("has run out", timeout=10_000)
+    expect(page.get_by_role("button", name="Sign in again")).to_be_visible()
+    expect(page.get_by_label("Name", exact=True).last).to_have_value("Half a name")
 
 
 def test_what_is_to_be_copied_is_copied_with_one_click(new_page, live_server, person) -> None:

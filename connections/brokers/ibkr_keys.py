@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.views.decorators.debug import sensitive_variables
 
 from connections.brokers import ibkr_signing
 from connections.brokers.base import KeysRefused
@@ -46,6 +47,7 @@ class Consumer:
     generator: int = GENERATOR
 
     @classmethod
+    @sensitive_variables()
     def of(cls, values: Mapping[str, str], *, dh: str) -> "Consumer":
         """From consumer_key, signing_key, encryption_key and the parameters named `dh`. Raises KeysRefused."""
         key = consumer_key(values.get("consumer_key", ""))
@@ -60,6 +62,7 @@ class Consumer:
             generator=generator,
         )
 
+    @sensitive_variables()
     def secret_of(self, sealed: str) -> bytes:
         """What an access token's secret says. Raises KeysRefused, naming what seems to be wrong."""
         try:
@@ -76,6 +79,7 @@ class Consumer:
             ) from error
 
 
+@sensitive_variables()
 def _opens(key: rsa.RSAPrivateKey, sealed: str) -> bool:
     try:
         ibkr_signing.decrypted(key, sealed)
@@ -92,6 +96,7 @@ def consumer_key(text: str) -> str:
     return key.upper() if key.isalpha() else key
 
 
+@sensitive_variables()
 def private_key(text: str, name: str) -> rsa.RSAPrivateKey:
     """Raises KeysRefused for `name` when it is anything but a private RSA key of at least 2048 bits."""
     kind, pem = _block(text, name)
@@ -154,6 +159,7 @@ def _is_prime(number: int) -> bool:
     return number % 2 == 1 and pow(WITNESS, number - 1, number) == 1
 
 
+@sensitive_variables()
 def _block(text: str, name: str) -> tuple[str, bytes]:
     """(what it says it is, the text in PEM). Lines may have been lost in a form or in an environment variable."""
     found = PEM.search(text.replace("\\n", "\n"))

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 import requests
 from django.conf import settings
+from django.views.decorators.debug import sensitive_variables
 from requests.auth import AuthBase
 
 from connections.brokers import ibkr_signing as signing
@@ -72,7 +73,7 @@ class SignedByKey(AuthBase):
     """With the consumer's own key: the three calls of the sign-in. `prepend` is the token's secret, in hex."""
 
     consumer: Consumer
-    oauth: Mapping[str, str]
+    oauth: Mapping[str, str] = field(repr=False)
     prepend: str = field(default="", repr=False)
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -127,6 +128,7 @@ class _Desk:
     operation: Operation
     refusal: Refusal
 
+    @sensitive_variables()
     def ask(self, step: str, deadline: float, *, prepend: str = "", **oauth: str) -> dict[str, Any]:
         way, auth = wire(), SignedByKey(self.consumer, oauth, prepend)
 
@@ -147,6 +149,7 @@ class _Desk:
             raise UnexpectedReply("Interactive Brokers' sign-in answer could not be understood.")
         return answer
 
+    @sensitive_variables()
     def open_session(self, access_token: str, sealed_secret: str) -> tuple[bytes, datetime]:
         """(live session token, its end). Raises BrokerError, KeysRefused for a secret that is not for this consumer."""
         secret, deadline = self.consumer.secret_of(sealed_secret), time.monotonic() + TOKEN_DEADLINE
@@ -160,6 +163,7 @@ class _Desk:
                 break
         raise BrokerUnavailable("Interactive Brokers did not open a session. Please try again in a few minutes.")
 
+    @sensitive_variables()
     def _confirmed(self, ours: signing.Agreement, secret: bytes, answer: Mapping[str, Any]) -> tuple[bytes, datetime]:
         """Raises UnexpectedReply unless the other side has worked out the same token."""
         try:
@@ -170,6 +174,7 @@ class _Desk:
         except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UnexpectedReply("Interactive Brokers' side of the session could not be confirmed.") from error
 
+    @sensitive_variables()
     def grant(self, access_token: str, sealed_secret: str, **kept: str) -> Grant:
         token, ends_at = self.open_session(access_token, sealed_secret)
         return Grant(
@@ -227,6 +232,7 @@ class ThirdPartySignIn:
         query = urlencode({"oauth_token": token, "redirect_uri": self.redirect_uri})
         return Begun(url=f"{page}?{query}", key=token, kept={})
 
+    @sensitive_variables()
     def complete(self, *, answer: Mapping[str, str], kept: Mapping[str, str], at: datetime) -> Grant:
         """A request token is good once, and so is its verifier. Raises BrokerError."""
         stale = Refused("Interactive Brokers' sign-in was too old or already used. Please sign in once more.")
@@ -241,6 +247,7 @@ class ThirdPartySignIn:
                 "administrator has to compare it with the one registered there."
             ) from error
 
+    @sensitive_variables()
     def refresh(self, grant: Grant) -> Grant:
         """Another live session token for the same access token. Raises BrokerError."""
         dead = NeedsReauth("Interactive Brokers no longer accepts this sign-in.", reason_code="refresh_refused")
@@ -308,6 +315,7 @@ class KeysSignIn:
     def begin(self, *, state: str) -> Begun:
         raise Refused("Your own API keys work without a sign-in page.")
 
+    @sensitive_variables()
     def complete(self, *, answer: Mapping[str, str], kept: Mapping[str, str], at: datetime) -> Grant:
         """What can be wrong with the keys is looked for here first, then at the broker. Raises BrokerError."""
         typed = {name: answer.get(name, "").strip() for name in (*KEYS, "access_token", "access_token_secret")}
@@ -317,6 +325,7 @@ class KeysSignIn:
         consumer.secret_of(typed["access_token_secret"])
         return self._grant(consumer, typed, Operation.SIGN_IN, _refused_keys)
 
+    @sensitive_variables()
     def refresh(self, grant: Grant) -> Grant:
         """Another live session token. Raises NeedsReauth when only other keys can give one."""
         try:
@@ -325,6 +334,7 @@ class KeysSignIn:
         except KeysRefused as error:
             raise NeedsReauth(str(error), reason_code="keys_refused") from error
 
+    @sensitive_variables()
     def _grant(self, consumer: Consumer, keys: Mapping[str, str], operation: Operation, refusal: Refusal) -> Grant:
         own = {name: keys[name] for name in KEYS if name != "consumer_key"}
         desk = _Desk(consumer, operation, refusal)

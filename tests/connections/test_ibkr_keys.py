@@ -5,6 +5,7 @@ import base64
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from django.db import connection as database
 from django.urls import reverse
 from django.utils import timezone
 
@@ -191,13 +192,26 @@ def test_keys_that_end_later_ask_for_new_ones_and_mend_the_connection_in_place(
 
 
 @pytest.mark.usefixtures("unpaced")
-def test_keys_are_kept_out_of_sight(connect_ibkr, person, ibkr_keys, caplog):
+def test_keys_are_kept_out_of_sight(connect_ibkr, person, ibkr_keys, sandbox, redis_client, capfd):
     connection = connect_ibkr(person, "keys")
     kept = connection.read_credentials()
     assert kept["signing_key"] == ibkr_keys["signing_key"].strip()
-    for name in ("access_token", "access_token_secret", "signing_key", "live_session_token"):
-        assert kept[name] not in repr(connection.__dict__)
-        assert kept[name] not in caplog.text
+    connection_manager.refresh_credentials(connection)
+    connection_manager.connector_for(connection).accounts()
+    sandbox.end_tokens(expire=True, revoke=True, broker="ibkr")
+    with pytest.raises(NeedsReauth):
+        connection_manager.refresh_credentials(connection)
+    said = "".join(capfd.readouterr())
+    assert "broker_call" in said
+    said += b"".join(redis_client.dump(key) or b"" for key in redis_client.scan_iter()).decode("latin-1")
+    with database.cursor() as cursor:
+        for table in database.introspection.table_names(cursor):
+            cursor.execute(f"SELECT coalesce(string_agg(t::text, ' '), '') FROM \"{table}\" t")
+            said += cursor.fetchone()[0]
+    for name in ("access_token", "access_token_secret", "live_session_token"):
+        assert kept[name] not in said, name
+    for name in ("signing_key", "encryption_key"):
+        assert not [line for line in kept[name].splitlines()[1:-1] if line in said], name
 
 
 @pytest.mark.usefixtures("unpaced")

@@ -32,9 +32,10 @@ def importable_accounts(user: User) -> AccountQuerySet:
 
 
 @transaction.atomic
-def open_file_account(*, user: User, broker: Broker, name: str) -> Account:
+def open_file_account(*, user: User, broker: Broker, name: str, institution: str = "") -> Account:
     """A new account kept by file, or the one of that name which is there already."""
-    connection = connection_manager.ensure_file_connection(user=user, broker=broker, label=f"{broker.label}, by file")
+    whose = institution if institution and broker is Broker.OTHER else broker.label
+    connection = connection_manager.ensure_file_connection(user=user, broker=broker, label=f"{whose}, by file")
     known = connection.accounts.filter(name=name).first()
     if known is not None:
         return known
@@ -85,7 +86,7 @@ def request_import(*, user: User, account: Account, name: str, content: bytes, f
 def request_import_into_new(*, user: User, account_name: str, name: str, content: bytes, format: str = "") -> SyncRun:
     """As `request_import`, into an account kept by file, made if need be. A refused file leaves none behind."""
     chosen, _ = importers.detect(reader.read(content, name), format_key=format)
-    account = open_file_account(user=user, broker=chosen.broker, name=account_name)
+    account = open_file_account(user=user, broker=chosen.broker, name=account_name, institution=chosen.institution)
     return request_import(user=user, account=account, name=name, content=content, format=format)
 
 

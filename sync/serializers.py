@@ -153,7 +153,12 @@ class ImportSerializer(serializers.Serializer[Any]):
     file = serializers.FileField()
     account = serializers.PrimaryKeyRelatedField(queryset=Account.objects.none(), required=False, default=None)
     account_name = serializers.CharField(max_length=120, required=False, default="")
-    format = serializers.ChoiceField(list(FORMATS), required=False, default="", help_text="Recognised if left out.")
+    format = serializers.ChoiceField(
+        [(format.key, format.label) for format in FORMATS.values()],
+        required=False,
+        default="",
+        help_text="Recognised if left out.",
+    )
 
     def get_fields(self) -> dict[str, Any]:
         fields: dict[str, Any] = super().get_fields()

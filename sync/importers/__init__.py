@@ -1,11 +1,31 @@
 """The registry of file formats, and how a file finds its format."""
 
 from sync.importers.base import FileNotRead, Format, Lookalike, Match
+from sync.importers.etrade import ETradeActivity, ETradeTransactions
+from sync.importers.fidelity import Fidelity
+from sync.importers.ofx import OFX
 from sync.importers.reader import Source
+from sync.importers.robinhood import Robinhood, RobinhoodBefore2019
 from sync.importers.schwab_brokerage import SchwabBrokerage
+from sync.importers.schwab_other import SchwabChecking, SchwabEquityAwards
+from sync.importers.vanguard import VanguardUK, VanguardUS
+from sync.importers.webull import Webull
 
 # One line per format. Of two that recognise a file equally well the person chooses.
-_ALL: tuple[Format, ...] = (SchwabBrokerage(),)
+_ALL: tuple[Format, ...] = (
+    SchwabBrokerage(),
+    SchwabChecking(),
+    SchwabEquityAwards(),
+    Robinhood(),
+    RobinhoodBefore2019(),
+    Fidelity(),
+    VanguardUS(),
+    VanguardUK(),
+    ETradeActivity(),
+    ETradeTransactions(),
+    Webull(),
+    OFX(),
+)
 FORMATS: dict[str, Format] = {format.key: format for format in _ALL}
 
 _SCHWAB = "At Schwab open Accounts, History, choose the account and export its transactions as CSV; import that file."
@@ -24,14 +44,6 @@ LOOKALIKES = (
     Lookalike(  # as it is since about 2020
         columns=frozenset({"account number", "symbol", "description", "last price", "current value"}),
         advice=f"This is Fidelity's positions file, {_HELD}. {_FIDELITY}",
-    ),
-    Lookalike(
-        columns=frozenset({"date", "type", "description", "runningbalance"}),
-        advice=f"This is Schwab Bank's checking file; the hub keeps brokerage accounts. {_SCHWAB}",
-    ),
-    Lookalike(
-        columns=frozenset({"awarddate", "fairmarketvalueprice", "sharessoldwithheldfortaxes"}),
-        advice=f"This is Schwab's equity awards file. The shares it delivered are in the brokerage account. {_SCHWAB}",
     ),
 )
 

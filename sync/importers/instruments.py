@@ -11,6 +11,10 @@ from connections.brokers.records import AssetClass, InstrumentRecord
 CONTRACT = Decimal(100)  # shares
 PER_HUNDRED = Decimal("0.01")  # a bond whose units are its face value is priced per 100 of it
 _OSI = re.compile(r"([A-Z0-9.]{1,6})\s*(\d{6}[CP]\d{8})", re.ASCII)
+_COMPACT = re.compile(r"-?([A-Z.]{1,6}[0-9]?)(\d\d)(\d\d)(\d\d)([CP])(\d{1,5}(?:\.\d{1,3})?)", re.ASCII)
+_NAMED = re.compile(
+    r"\b(CALL|PUT)\s+\(?([A-Z0-9./]{1,6})\)?\s+(\d\d)/(\d\d)/(?:\d\d)?(\d\d)\s+\$?(\d+(?:\.\d+)?)", re.ASCII
+)
 _CUSIP = re.compile(r"[0-9]{3}[0-9A-Z]{5}[0-9]", re.ASCII)
 _ISIN = re.compile(r"[A-Z]{2}[0-9A-Z]{9}[0-9]", re.ASCII)
 _FUND = re.compile(r"[A-Z]{4}X", re.ASCII)  # Nasdaq's rule: five letters ending in X; XX is a money fund
@@ -54,6 +58,30 @@ def osi(text: str) -> str | None:
     return f"{found[1].replace('.', ''):<6}{found[2]}" if found else None
 
 
+def compact_option(text: str) -> str | None:
+    """`-SPY180125C260` and `TSLA260620C400`, the strike as it is, in OSI form; None when it is no such symbol."""
+    found = _COMPACT.fullmatch(text.upper())
+    if found is None:
+        return None
+    root, year, month, day, side, strike = found.groups()
+    return option_symbol(root, f"{year}{month}{day}", side, Decimal(strike))
+
+
+def named_option(text: str) -> str | None:
+    """The `CALL NVDA 01/19/24 500` of a description in OSI form; None when it names none."""
+    found = _NAMED.search(text.upper())
+    if found is None:
+        return None
+    side, root, month, day, year, strike = found.groups()
+    return option_symbol(root, f"{year}{month}{day}", side, Decimal(strike))
+
+
+def by_name(name: str, *, currency: str = "USD", asset_class: AssetClass | None = None) -> InstrumentRecord | None:
+    """A security the file only names: the beginning of its name stands for it, however it is punctuated."""
+    bare = re.sub(r"[^A-Z0-9]+", " ", name.upper()).strip()[:MAX_SYMBOL].strip()
+    return security(bare, name=name, currency=currency, asset_class=asset_class)
+
+
 @lru_cache(maxsize=8192)  # a file has many rows of one security
 def security(
     symbol: str,
@@ -87,6 +115,10 @@ def security(
         isin=isin,
         multiplier=multiplier,
     )
+
+
+def is_cusip_shaped(text: str) -> bool:
+    return _CUSIP.fullmatch(text.upper()) is not None
 
 
 def guess(symbol: str, name: str) -> AssetClass:

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -96,7 +97,11 @@ class Source:
 
     def table(self, header_row: int, delimiter: str = ",") -> Table:
         """The table below `header_row` (from 0). Short rows are padded, long ones cut. Raises FileUnreadable."""
-        return _table(self.text, self.head(delimiter)[: header_row + 1], delimiter)
+        if header_row < HEAD_ROWS:
+            above = self.head(delimiter)[: header_row + 1]
+        else:  # below another table
+            above = [row for _, row in islice(self.rows(delimiter), header_row + 1)]
+        return _table(self.text, above, delimiter)
 
 
 def decode(content: bytes) -> str:

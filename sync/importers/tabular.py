@@ -18,7 +18,7 @@ from sync.importers import dates, instruments, numbers
 from sync.importers.base import AS_PRINTED, Ambiguity, Choices, FileNotRead, FileRow, Match, ParsedFile, Record, Skipped
 from sync.importers.base import find_header as find
 from sync.importers.reader import DELIMITERS, Source, Table
-from sync.importers.rules import UNKNOWN, Rule, Sign
+from sync.importers.rules import UNKNOWN, K, Rule, Sign
 
 ZERO = Decimal(0)
 MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
@@ -69,8 +69,9 @@ class Row:
     is_cut: bool = False  # there were more cells than columns
 
     def text(self, field: str) -> str:
-        """The first filled cell of a field; "" when there is none."""
-        return next((cell for name in self.layout.places[field] if (cell := self.cells[name])), "")
+        """The first filled cell of a field; "" when there is none, or when all it says is `--`."""
+        places = self.layout.places[field]
+        return next((cell for name in places if (cell := self.cells[name]) and cell not in ("-", "--")), "")
 
     def cell(self, column: str) -> str:
         """The cell of a column by name, in small letters; "" when the file has no such column."""
@@ -124,7 +125,15 @@ class TabularFormat:
     footers: ClassVar[tuple[str, ...]] = ()  # how the rest of the file begins, in small letters
 
     # --- What a format may say differently ---
-    def recognised(self, source: Source, header_row: int, delimiter: str) -> Match:
+    def header_row(self, source: Source, delimiter: str) -> int | None:
+        """Where the header stands, from 0; None when the file has none of this format."""
+        return find(source.head(delimiter), self.signature)
+
+    def file_account(self, source: Source) -> str:
+        """The account the file as a whole is of, as its title says; "" when it does not."""
+        return ""
+
+    def recognised(self, source: Source, header_row: int, delimiter: str) -> Match | None:
         return Match(score=90, reason=f"The file has all columns of {self.institution}'s export.")
 
     def ends(self, row: Row) -> str:
@@ -170,7 +179,7 @@ class TabularFormat:
             if not printed:
                 raise ValueError(f"A row “{word}” needs a quantity")
             return abs(printed) if rule.sign is Sign.IN else -abs(printed)
-        return printed
+        return printed or None  # some print 0 where a row has no units
 
     def amount(self, row: Row, rule: Rule) -> Decimal | None:
         """The signed net amount; None when the file does not say it. Raises ValueError."""
@@ -193,6 +202,9 @@ class TabularFormat:
             currency=currency,
         )
 
+    def description(self, row: Row) -> str:
+        return row.text("name")
+
     def external_id(self, row: Row, rule: Rule, word: str) -> str:
         return row.text("id")
 
@@ -206,6 +218,9 @@ class TabularFormat:
 
     def notes(self, row: Row, record: TransactionRecord) -> tuple[str, ...]:
         """What makes a row worth a look, though it is booked."""
+        units = record.quantity or ZERO
+        if record.kind in (K.BUY, K.SELL) and units * record.net_amount > 0:
+            return ("Units and money go the same way. Is the sign of the amount right?",)
         return ()
 
     def finish(self, reading: "Reading") -> None:
@@ -243,7 +258,7 @@ class TabularFormat:
             taxes=taxes,
             net_amount=net,
             currency=currency,
-            description=row.text("name"),
+            description=self.description(row),
             group_id=self.group(row, rule, settled_on or traded_on, reading),
             raw=row.raw,
         )
@@ -259,7 +274,7 @@ class TabularFormat:
             raise FileNotRead(f"The file is not “{self.label}”: it lacks columns of that export.")
         table = source.table(*place)
         layout, questions = self._layout(table, choices)
-        reading = Reading(self, layout)
+        reading = Reading(self, layout, self.file_account(source))
         folded = tuple(name.casefold() for name in table.header)
         for line, cells, is_cut in table:
             stripped = tuple(cell.strip() for cell in cells)
@@ -273,7 +288,7 @@ class TabularFormat:
         """The header's row and the delimiter, the format's own first: a spreadsheet may have saved it with another."""
         wanted = (choices.delimiter,) if choices.delimiter else dict.fromkeys((self.delimiter, *DELIMITERS))
         for delimiter in wanted:
-            header_row = find(source.head(delimiter), self.signature)
+            header_row = self.header_row(source, delimiter)
             if header_row is not None:
                 return header_row, delimiter
         return None
@@ -306,6 +321,7 @@ class Reading:
 
     format: TabularFormat
     layout: Layout
+    account: str = ""  # of the whole file
     rows: list[FileRow] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -343,7 +359,7 @@ class Reading:
         if unknown is not None and booked:
             self.unknown[unknown] = self.unknown.get(unknown, 0) + 1
             notes = (*notes, f"“{unknown[:40]}” is not a word the hub knows; the row is kept as “other”.")
-        kept = FileRow(line=row.line, records=records, account_hint=row.text("account"), warnings=notes)
+        kept = FileRow(line=row.line, records=records, account_hint=self._account(row), warnings=notes)
         if not self._is_twin(kept, booked):
             self.rows.append(kept)
             self.cut += row.is_cut
@@ -364,7 +380,10 @@ class Reading:
 
     def parked(self, row: Row, reason: str) -> FileRow:
         record = ParkedRecord(external_id="", reason=reason, raw=row.raw)
-        return FileRow(line=row.line, records=(record,), account_hint=row.text("account"))
+        return FileRow(line=row.line, records=(record,), account_hint=self._account(row))
+
+    def _account(self, row: Row) -> str:
+        return row.text("account") or self.account
 
     def result(self, questions: tuple[Ambiguity, ...]) -> ParsedFile:
         who = self.format.institution

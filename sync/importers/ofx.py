@@ -1,0 +1,310 @@
+"""OFX and QFX downloads: investment statements, and the bank statements that come with them.
+
+Version 1 of the standard is SGML whose values are never closed, version 2 is XML; both are the same few tags, which is
+all that is read here: no entities, no document types, nothing is ever expanded or fetched. (Of the parsers one can
+install, ofxtools may not go into a program under our licence and ofxparse has not been kept since 2021.)
+
+FITID is the institution's id of a transaction, within an account.
+"""
+
+import html
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import ClassVar
+
+from django.utils import timezone
+
+from connections.brokers.records import (
+    AssetClass,
+    Broker,
+    InstrumentRecord,
+    ParkedRecord,
+    TransactionKind,
+    TransactionRecord,
+)
+from sync.importers import instruments
+from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Match, ParsedFile
+from sync.importers.numbers import parse_number
+from sync.importers.reader import MAX_CELL, MAX_ROWS, TOO_LONG_CELL, TOO_MANY_ROWS, FileUnreadable, Source
+from sync.importers.rules import (
+    BUY,
+    DIVIDEND,
+    EXPIRED,
+    FEE,
+    INTEREST,
+    REINVEST,
+    SELL,
+    SPLIT,
+    Rule,
+    Sign,
+    bank,
+    transfer,
+)
+
+K = TransactionKind
+ZERO = Decimal(0)
+MAX_DEPTH = 30
+_TAG = re.compile(r"<(/?)([A-Z0-9_.]{1,40})(/?)>([^<]*)", re.ASCII | re.I)
+_DATE = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
+
+# The element of a transaction, and what it is; those of money alone by their type further down.
+TRADES: dict[str, Rule] = {
+    **dict.fromkeys(("BUYSTOCK", "BUYMF", "BUYDEBT", "BUYOTHER", "BUYOPT"), BUY),
+    **dict.fromkeys(("SELLSTOCK", "SELLMF", "SELLDEBT", "SELLOTHER", "SELLOPT"), SELL),
+    "REINVEST": REINVEST,
+    "INCOME": DIVIDEND,
+    "RETOFCAP": Rule(K.DIVIDEND, subtype="return of capital"),
+    "INVEXPENSE": FEE,
+    "MARGININTEREST": Rule(K.INTEREST, subtype="margin"),
+    "TRANSFER": transfer("in_kind", Sign.PRINTED),
+    "JRNLFUND": Rule(K.OTHER, subtype="journal"),
+    "JRNLSEC": Rule(K.OTHER, Sign.PRINTED, "journal", cash=False),
+    "SPLIT": SPLIT,
+    "INVBANKTRAN": bank(),
+}
+INCOME: dict[str, Rule] = {
+    "DIV": DIVIDEND,
+    "INTEREST": INTEREST,
+    "CGLONG": Rule(K.DIVIDEND, subtype="long-term capital gain"),
+    "CGSHORT": Rule(K.DIVIDEND, subtype="short-term capital gain"),
+    "MISC": Rule(K.OTHER, subtype="income"),
+}
+MONEY: dict[str, Rule] = {  # TRNTYPE of bank statements and of money within investment ones
+    "INT": INTEREST,
+    "DIV": DIVIDEND,
+    "FEE": FEE,
+    "SRVCHG": FEE,
+}
+CLOSURES: dict[str, Rule] = {  # OPTACTION
+    "EXPIRE": EXPIRED,
+    "ASSIGN": Rule(K.OPTION_ASSIGNMENT, Sign.IN),
+    "EXERCISE": Rule(K.OPTION_EXERCISE, Sign.OUT),
+}
+CLASSES = {
+    "STOCKINFO": None,
+    "MFINFO": AssetClass.FUND,
+    "DEBTINFO": AssetClass.BOND,
+    "OPTINFO": AssetClass.OPTION,
+    "OTHERINFO": None,
+}
+
+
+@dataclass
+class Element:
+    """A tag with its value, or with what it holds."""
+
+    tag: str
+    line: int
+    value: str = ""
+    children: list["Element"] = field(default_factory=list)
+
+    def all(self, *tags: str) -> Iterator["Element"]:
+        """Every element below with one of `tags`, not looking inside those found."""
+        for child in self.children:
+            if child.tag in tags:
+                yield child
+            else:
+                yield from child.all(*tags)
+
+    def text(self, tag: str) -> str:
+        """The value of the first `tag` below; "" when there is none."""
+        found = next(self.all(tag), None)
+        return found.value if found else ""
+
+    def flat(self) -> dict[str, str]:
+        """Values by tag; of a tag that occurs twice, both."""
+        values: dict[str, str] = {}
+        for child in self.children:
+            for name, value in (child.flat() if child.children else {child.tag: child.value}).items():
+                values[name] = f"{values[name]}; {value}" if name in values else value
+        return values
+
+
+def tree(text: str) -> Element:
+    """The elements of an OFX document. A tag with a value closes itself, as version 1 has it.
+
+    Raises FileUnreadable for what is cut off or nested too deep.
+    """
+    start = text.upper().find("<OFX>")
+    root = Element("", 1)
+    path, line, counted = [root], 1, 0
+    for found in _TAG.finditer(text, max(start, 0)):
+        closing, tag, empty, value = found[1], found[2].upper(), found[3], found[4].strip()
+        line += text.count("\n", counted, found.start())
+        counted = found.start()
+        if len(value) > MAX_CELL:
+            raise FileUnreadable(TOO_LONG_CELL)
+        if closing:
+            names = [element.tag for element in path]
+            if tag in names:  # else the end of a value, which version 2 writes and version 1 may
+                del path[len(names) - 1 - names[::-1].index(tag) :]
+        elif value or empty:
+            path[-1].children.append(Element(tag, line, html.unescape(value)))
+        elif len(path) > MAX_DEPTH:
+            raise FileUnreadable("The file is damaged: its parts are nested without end.")
+        elif text[found.end() : found.end() + len(tag) + 3].upper() != f"</{tag}>":
+            path[-1].children.append(element := Element(tag, line))
+            path.append(element)
+    if start < 0 or len(path) > 1 or not root.children:
+        raise FileUnreadable("The file is damaged: it ends before its last part does. Download it again.")
+    return root
+
+
+class OFX:
+    key: ClassVar = "ofx"
+    label: ClassVar = "OFX or QFX download of any broker"
+    broker: ClassVar = Broker.OTHER
+    institution: ClassVar = "OFX"
+
+    def detect(self, source: Source) -> Match | None:
+        begins = source.text[:4000].upper()
+        if source.is_markup and ("OFXHEADER" in begins or "<OFX>" in begins):
+            return Match(score=100, reason="The file is an OFX (QFX) download.")
+        return None
+
+    def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+        root = tree(source.text)
+        reading = _Reading(_securities(root))
+        for statement in root.all("INVSTMTRS", "STMTRS", "CCSTMTRS"):
+            reading.statement(statement)
+        if not reading.statements:
+            raise FileNotRead("The file holds no statement. Download the account's transactions, not its profile.")
+        return ParsedFile(rows=tuple(reading.rows), warnings=tuple(reading.warnings))
+
+
+class _Reading:
+    def __init__(self, securities: Mapping[str, Element]) -> None:
+        self.securities = securities
+        self.rows: list[FileRow] = []
+        self.warnings: list[str] = []
+        self.statements = 0
+        self.ids: set[tuple[str, str]] = set()
+        self.tomorrow = timezone.now().date() + timedelta(days=1)
+
+    def statement(self, statement: Element) -> None:
+        self.statements += 1
+        currency = statement.text("CURDEF").upper() or "USD"
+        account = statement.text("ACCTID")
+        lists = list(statement.all("INVTRANLIST", "BANKTRANLIST"))
+        for element in (child for found in lists for child in found.children if child.children):
+            if len(self.rows) >= MAX_ROWS:
+                raise FileUnreadable(TOO_MANY_ROWS)
+            try:
+                records: tuple[TransactionRecord | ParkedRecord, ...] = (self._record(element, currency, account),)
+            except ValueError as error:
+                records = (ParkedRecord(external_id="", reason=f"{error}.", raw=_raw(element)),)
+            self.rows.append(FileRow(line=element.line, records=records, account_hint=account))
+
+    def _record(self, element: Element, currency: str, account: str) -> TransactionRecord:
+        """Raises ValueError."""
+        name = element.text("FITID")
+        if (account, name) in self.ids:
+            raise ValueError(f"The id “{name[:40]}” is that of another row too")
+        rule = _rule(element)
+        on = _date(element.text("DTTRADE") or element.text("DTPOSTED"))
+        if on > self.tomorrow:
+            raise ValueError(f"The date {on} is in the future")
+        code = next((found.text("CURSYM") for found in element.all("CURRENCY")), "") or currency
+        amount, units = _number(element, "TOTAL", "TRNAMT"), _units(element, rule)
+        if rule.needs_amount and amount is None:
+            raise ValueError(f"A {element.tag} needs an amount")
+        fees = sum((abs(_number(element, tag) or ZERO) for tag in ("COMMISSION", "FEES", "LOAD")), ZERO)
+        taxes = sum((abs(_number(element, tag) or ZERO) for tag in ("TAXES", "WITHHOLDING")), ZERO)
+        net = (amount or ZERO) if rule.cash else ZERO
+        price = _number(element, "UNITPRICE")
+        settled = element.text("DTSETTLE")
+        record = TransactionRecord(
+            external_id=name,
+            kind=rule.outgoing if rule.outgoing is not None and (units or net) < 0 else rule.kind,
+            subtype=rule.subtype,
+            traded_on=on,
+            settled_on=_date(settled) if settled else None,
+            instrument=self._instrument(element, code),
+            quantity=units,
+            price=None if price is None else abs(price),
+            gross_amount=None if amount is None else net + fees + taxes,
+            fees=fees,
+            taxes=taxes,
+            net_amount=net,
+            currency=code,
+            description=element.text("MEMO") or element.text("NAME"),
+            raw=_raw(element),
+        )
+        if name:
+            self.ids.add((account, name))
+        return record
+
+    def _instrument(self, element: Element, currency: str) -> InstrumentRecord | None:
+        identity = element.text("UNIQUEID")
+        if not identity:
+            return None
+        info = self.securities.get(identity)
+        kind = element.text("UNIQUEIDTYPE").upper()
+        symbol, name = (info.text("TICKER"), info.text("SECNAME")) if info else ("", "")
+        if contract := instruments.osi(symbol) or instruments.compact_option(symbol):
+            return instruments.option_named(contract, name=name, currency=currency)
+        return instruments.security(
+            symbol or identity,
+            name=name,
+            cusip=identity if kind == "CUSIP" else "",
+            isin=identity if kind == "ISIN" else "",
+            currency=currency,
+            asset_class=CLASSES.get(info.tag) if info else None,
+        )
+
+
+def _securities(root: Element) -> dict[str, Element]:
+    return {info.text("UNIQUEID"): info for info in root.all(*CLASSES)}
+
+
+def _rule(element: Element) -> Rule:
+    """Raises ValueError for an element that is not known."""
+    memo = element.text("MEMO").casefold()
+    if element.tag == "INCOME":
+        return INCOME.get(element.text("INCOMETYPE").upper(), DIVIDEND)
+    if element.tag == "INVEXPENSE" and any(word in memo for word in ("w/h", "withh", "tax")):
+        return Rule(K.TAX, subtype="withholding")
+    if element.tag == "CLOSUREOPT" and (rule := CLOSURES.get(element.text("OPTACTION").upper())):
+        return rule
+    if element.tag in ("INVBANKTRAN", "STMTTRN"):
+        return MONEY.get(element.text("TRNTYPE").upper(), bank())
+    if element.tag not in TRADES:
+        raise ValueError(f"The hub does not know a transaction “{element.tag[:40]}”")
+    return TRADES[element.tag]
+
+
+def _units(element: Element, rule: Rule) -> Decimal | None:
+    """Signed. Raises ValueError."""
+    if element.tag == "SPLIT":
+        new, old = _number(element, "NEWUNITS"), _number(element, "OLDUNITS")
+        return None if new is None or old is None else new - old
+    units = _number(element, "UNITS")
+    if rule.sign is Sign.NONE or units is None:
+        return None
+    if element.text("TFERACTION").upper() == "OUT" or rule.sign is Sign.OUT:
+        return -abs(units)
+    return abs(units) if rule.sign is Sign.IN else units
+
+
+def _number(element: Element, *tags: str) -> Decimal | None:
+    """The first of `tags` with a value. Some banks write a decimal comma. Raises ValueError."""
+    text = next((value for tag in tags if (value := element.text(tag))), "")
+    return parse_number(text, "," if "," in text and "." not in text else ".")
+
+
+def _date(text: str) -> date:
+    """Of `20230714170000.000[-5:EST]`: the day as the institution has it. Raises ValueError."""
+    found = _DATE.match(text)
+    try:
+        if found:
+            return date(int(found[1]), int(found[2]), int(found[3]))
+    except ValueError:
+        pass  # said below
+    raise ValueError(f"“{text[:40]}” is not a date like 20251231")
+
+
+def _raw(element: Element) -> dict[str, str]:
+    return {"": element.tag, **element.flat()}

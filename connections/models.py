@@ -88,7 +88,7 @@ class Connection(models.Model):
     reason_code = models.CharField(max_length=40, blank=True, default="not_signed_in")
     state_since = models.DateTimeField(default=timezone.now)
     state_until = models.DateTimeField(null=True, blank=True, help_text="When a waiting state ends by itself.")
-    degraded_parts = models.JSONField(default=dict, blank=True, help_text="{part: since when it is stale}")
+    degraded_parts = models.JSONField(default=dict, blank=True, help_text='{part: {"since", "reason"}}')
     broker_user_key = models.CharField(max_length=120, blank=True)
     sealed_credentials = models.BinaryField(default=b"", blank=True, editable=False)
     access_expires_at = models.DateTimeField(null=True, blank=True)

@@ -69,7 +69,7 @@ class Card:
         """What this connection tells as it is set up now."""
         if self.entry is None:
             return []
-        told = deliveries(self.entry.method)
+        told = deliveries(self.entry.method, self.entry.broker)
         return [replace(each, is_told=False) if each.words == BY_FLEX and self.wants_history else each for each in told]
 
     @property

@@ -31,7 +31,7 @@ class Way:
 
     @property
     def deliveries(self) -> list[Delivery]:
-        return list(deliveries(self.entry.method))
+        return list(deliveries(self.entry.method, self.entry.broker))
 
     @property
     def kind(self) -> Kind:

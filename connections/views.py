@@ -21,6 +21,7 @@ from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
 from connections import account_list, audit, cards, connection_manager, offers, revocation
 from connections.brokers import BROKERS
+from connections.brokers.deliveries import files
 from connections.brokers.records import Broker
 from connections.forms import ConnectForm, DisconnectForm, HistoryFilter, LabelForm, PastedAddressForm
 from connections.key_pages import welcome
@@ -68,7 +69,7 @@ def connection_new(request: HtmxRequest) -> HttpResponse:
             return _go(request, reverse("connections:keys_new", args=[entry.method]))
         connection = connection_manager.create_connection(user=request.user, broker=entry.broker, method=entry.method)
         return _to_broker(request, connection)
-    context = {"choices": list(offers.choices(request.user)), "form": form}
+    context = {"choices": list(offers.choices(request.user)), "files": files(), "form": form}
     return TemplateResponse(request, "connections/connection_new.html", context)
 
 

@@ -12,9 +12,10 @@ from connections import app_keys
 from connections.audit import PAGE
 from connections.brokers import BROKERS
 from connections.brokers.deliveries import Topic, deliveries
-from connections.brokers.records import AuthMethod
+from connections.brokers.records import AuthMethod, Broker
 from connections.models import Account, Connection, ConnectionEvent, OfferedAccount, UnfinishedRevocation
 from connections.states import ConnectionState, Group
+from sync.importers import FORMATS
 
 
 @pytest.fixture
@@ -199,14 +200,15 @@ def test_access_that_could_not_be_ended_stands_on_the_page_until_it_is_settled(w
 # --- Before connecting ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("method", BROKERS)
 def test_every_way_says_of_every_topic_whether_it_tells_it(method):
-    assert [delivery.topic for delivery in deliveries(method)] == list(Topic)
+    assert [delivery.topic for delivery in deliveries(method, BROKERS[method].broker)] == list(Topic)
 
 
 def test_the_choice_names_every_way_with_what_it_cannot_tell(web):
     page = text_of(web.get(reverse("connections:new")))
     for entry in BROKERS.values():
         assert (entry.method.label in page) or not entry.is_offered()
-    assert "Dividends and interest Not this way" in page
+    by_file = any(format.broker is Broker.ROBINHOOD for format in FORMATS.values())
+    assert f"Dividends and interest {'By file only' if by_file else 'Not this way'}" in page
     assert "Trades By Flex query" in page
 
 

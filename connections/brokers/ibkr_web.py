@@ -26,7 +26,6 @@ from connections.brokers.transport import BrokerSession, Budget, Wire
 ACCOUNTS, OF_ADVISER, OF_ADVISER_PAGED = "/portfolio/accounts", "/portfolio/subaccounts", "/portfolio/subaccounts2"
 LISTS, SECONDS = 1, 6  # of accounts, per login; the broker says five, but one call may be longer on its way
 LONGEST_LIST, LIST_PAGE = 100, 20  # accounts
-POSITIONS_PAGE = 100
 MOST_PAGES = 500
 MOST_CONTRACTS = 200  # in one question for definitions
 
@@ -114,7 +113,7 @@ class IbkrWeb:
         for page in range(MOST_PAGES):
             found = self._page(account_id, page)
             rows += found
-            if len(found) < POSITIONS_PAGE:
+            if len(found) < ibkr_web_rows.page_size(found):
                 return self._defined(ibkr_web_rows.held(rows))
         raise UnexpectedReply("Interactive Brokers' list of positions does not end.")
 

@@ -4,7 +4,7 @@ Its numbers are JSON numbers or text, whichever comes. Instruments are named as 
 one contract is one instrument whichever way it was read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +23,7 @@ from connections.brokers.records import (
 )
 
 ZERO = Decimal(0)
+POSITIONS_PAGE = Decimal(100)
 TOTAL = "BASE"  # of the ledger: all currencies together, in the account's own
 CLOSED = "C"
 NEVER_OPENED = {"A", "R", "P", "N"}  # abandoned, rejected, still being opened
@@ -64,6 +65,11 @@ def held(rows: Iterable[Row]) -> list[Row]:
     """Each contract once. What was sold today still stands there with 0, and currencies are told by the ledger."""
     found = {(str(row["conid"]), row.get("model") or ""): row for row in rows}  # pages may overlap
     return [row for row in found.values() if number(row, "position") and row["assetClass"] != "CASH"]
+
+
+def page_size(rows: Sequence[Row]) -> Decimal:
+    """How many positions a full page has: its rows say so, once they are told in full."""
+    return (maybe(rows[0], "pageSize") if rows else None) or POSITIONS_PAGE
 
 
 def is_defined(row: Row) -> bool:

@@ -74,10 +74,10 @@ def test_definitions_the_list_never_brings_are_asked_for_in_batches(connected, s
     assert len(sandbox.calls("secdef")) == -(-len(whole[0]) // 5)
 
 
-def test_pages_are_read_until_one_is_not_full(connected, sandbox, monkeypatch):
+def test_pages_are_read_until_one_is_not_full(connected, sandbox):
+    """A full one has as many rows as each of them says; a hundred, by all accounts."""
     whole = facts(read(connected))
     size = len(whole[0]) // 3
-    monkeypatch.setattr(ibkr_web, "POSITIONS_PAGE", size)
     sandbox.control("ibkr/switches", page_size=size)
     before = len(sandbox.calls("positions"))
     assert facts(read(connected)) == whole

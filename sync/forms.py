@@ -19,7 +19,8 @@ class AccountChoice(forms.ModelChoiceField):  # type: ignore[type-arg]  # not su
 class ImportForm(forms.Form):
     file = forms.FileField(
         label="File",
-        help_text="The CSV, OFX or QFX file as your broker exported it, up to 20 MB. Do not save it again in a spreadsheet first.",
+        help_text="The CSV, OFX or QFX file as your broker exported it, up to 20 MB. Do not save it again in a "
+        "spreadsheet first.",
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.ofx,.qfx,.xml,text/csv"}),
     )
     account = AccountChoice(

@@ -4,7 +4,7 @@ from sync.importers.base import FileNotRead, Format, Lookalike, Match
 from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
 from sync.importers.ofx import OFX
-from sync.importers.reader import Source
+from sync.importers.reader import FileUnreadable, Source
 from sync.importers.robinhood import Robinhood, RobinhoodBefore2019
 from sync.importers.schwab_brokerage import SchwabBrokerage
 from sync.importers.schwab_other import SchwabChecking, SchwabEquityAwards
@@ -49,8 +49,18 @@ LOOKALIKES = (
 
 
 def candidates(source: Source) -> list[tuple[Format, Match]]:
-    """The formats that recognise a file, the surest first. Raises FileUnreadable."""
-    found = [(format, match) for format in FORMATS.values() if (match := format.detect(source)) is not None]
+    """The formats that recognise a file, the surest first. Raises FileUnreadable when none can and one finds why."""
+    found: list[tuple[Format, Match]] = []
+    trouble: FileUnreadable | None = None
+    for format in FORMATS.values():
+        try:
+            match = format.detect(source)
+        except FileUnreadable as error:  # split at another delimiter a good file may look damaged
+            trouble = trouble or error
+        else:
+            found += [(format, match)] if match else []
+    if trouble is not None and not found:
+        raise trouble
     return sorted(found, key=lambda pair: pair[1].score, reverse=True)
 
 

@@ -10,7 +10,7 @@ FITID is the institution's id of a transaction, within an account.
 import html
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import ClassVar
@@ -46,8 +46,9 @@ from sync.importers.rules import (
 
 K = TransactionKind
 ZERO = Decimal(0)
-MAX_DEPTH = 30
+MAX_DEPTH, MAX_ELEMENTS = 30, 600_000  # 100 bytes each; a transaction has about twenty
 _TAG = re.compile(r"<(/?)([A-Z0-9_.]{1,40})(/?)>([^<]*)", re.ASCII | re.I)
+_OFX = re.compile(r"<OFX>", re.I)
 _DATE = re.compile(r"(\d{4})(\d\d)(\d\d)", re.ASCII)
 
 # The element of a transaction, and what it is; those of money alone by their type further down.
@@ -92,14 +93,14 @@ CLASSES = {
 }
 
 
-@dataclass
+@dataclass(slots=True)
 class Element:
     """A tag with its value, or with what it holds."""
 
     tag: str
     line: int
     value: str = ""
-    children: list["Element"] = field(default_factory=list)
+    children: "list[Element] | tuple[()]" = ()  # a value has none
 
     def all(self, *tags: str) -> Iterator["Element"]:
         """Every element below with one of `tags`, not looking inside those found."""
@@ -128,13 +129,15 @@ def tree(text: str) -> Element:
 
     Raises FileUnreadable for what is cut off or nested too deep.
     """
-    start = text.upper().find("<OFX>")
-    root = Element("", 1)
+    begins = _OFX.search(text)
+    root = Element("", 1, children=[])
     path, line, counted = [root], 1, 0
-    for found in _TAG.finditer(text, max(start, 0)):
+    for number, found in enumerate(_TAG.finditer(text, begins.start() if begins else len(text))):
         closing, tag, empty, value = found[1], found[2].upper(), found[3], found[4].strip()
         line += text.count("\n", counted, found.start())
         counted = found.start()
+        if number >= MAX_ELEMENTS:
+            raise FileUnreadable(TOO_MANY_ROWS)
         if len(value) > MAX_CELL:
             raise FileUnreadable(TOO_LONG_CELL)
         if closing:
@@ -142,15 +145,20 @@ def tree(text: str) -> Element:
             if tag in names:  # else the end of a value, which version 2 writes and version 1 may
                 del path[len(names) - 1 - names[::-1].index(tag) :]
         elif value or empty:
-            path[-1].children.append(Element(tag, line, html.unescape(value)))
+            _add(path[-1], Element(tag, line, html.unescape(value)))
         elif len(path) > MAX_DEPTH:
             raise FileUnreadable("The file is damaged: its parts are nested without end.")
         elif text[found.end() : found.end() + len(tag) + 3].upper() != f"</{tag}>":
-            path[-1].children.append(element := Element(tag, line))
-            path.append(element)
-    if start < 0 or len(path) > 1 or not root.children:
+            path.append(_add(path[-1], Element(tag, line, children=[])))
+    if begins is None or len(path) > 1:
         raise FileUnreadable("The file is damaged: it ends before its last part does. Download it again.")
     return root
+
+
+def _add(parent: Element, child: Element) -> Element:
+    if isinstance(parent.children, list):  # only what may hold others is ever a parent
+        parent.children.append(child)
+    return child
 
 
 class OFX:

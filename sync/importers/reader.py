@@ -63,7 +63,7 @@ class Source:
 
     text: str = field(repr=False)
     name: str = ""  # of the file, a hint at most
-    _heads: dict[str, list[list[str]]] = field(default_factory=dict, repr=False, compare=False)
+    _heads: dict[str, list[list[str]] | FileUnreadable] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def is_markup(self) -> bool:
@@ -73,8 +73,14 @@ class Source:
     def head(self, delimiter: str = ",") -> list[list[str]]:
         """The first HEAD_ROWS rows as cells. Raises FileUnreadable for a table wider than we take."""
         if delimiter not in self._heads:
-            self._heads[delimiter] = _head(self.text, delimiter)
-        return self._heads[delimiter]
+            try:
+                self._heads[delimiter] = _head(self.text, delimiter)
+            except FileUnreadable as error:  # every format would find the same
+                self._heads[delimiter] = error
+        found = self._heads[delimiter]
+        if isinstance(found, FileUnreadable):
+            raise found
+        return found
 
     def rows(self, delimiter: str = ",") -> Iterator[tuple[int, list[str]]]:
         """All rows, each with the line of the file it begins in: for files that are more than one plain table.

@@ -51,7 +51,6 @@ class Columns:
 class Layout:
     """How one file is to be read: where its columns are, and how it prints dates and numbers."""
 
-    header: tuple[str, ...]
     places: Mapping[str, tuple[str, ...]]  # field of Columns: names of the file's columns, case-folded
     decimal: str
     date_order: str
@@ -311,7 +310,7 @@ class TabularFormat:
             decimal, examples = numbers.decimal_of(cell for name in names for cell in table.column(name))
             if decimal is None:
                 questions.append(_ask_decimal(examples))
-        layout = Layout(table.header, places, decimal or numbers.POINT, order or dates.MONTH_FIRST, self.zone)
+        layout = Layout(places, decimal or numbers.POINT, order or dates.MONTH_FIRST, self.zone)
         return layout, tuple(questions)
 
 

@@ -93,6 +93,12 @@ def transactions(statement: Statement, known: Known) -> Iterator[Record]:
 
     Raises IncompleteQuery when a section or field is missing.
     """
+    for _row, record in told(statement, known):
+        yield record
+
+
+def told(statement: Statement, known: Known) -> Iterator[tuple[Row, Record]]:
+    """As `transactions`, each record with the row that tells it; the records of one row follow each other."""
     ids = _Ids()
     trades = statement.rows("Trades")
     executions = [row for row in trades if row.tag == "Trade" and row.told.get("levelOfDetail") in {None, "EXECUTION"}]
@@ -120,7 +126,8 @@ def confirmations(statement: Statement) -> Iterator[Record]:
         for row in statement.rows("TradeConfirms")
         if row.tag == "TradeConfirm"
     ]
-    yield from _trades(rows, _Ids())
+    for _row, record in _trades(rows, _Ids()):
+        yield record
 
 
 class _Ids:
@@ -139,12 +146,15 @@ class _Ids:
         return f"x{digest}" if self._seen[digest] == 1 else f"x{digest}:{self._seen[digest]}"
 
 
-def _careful(row: Row, ids: _Ids, reading: Callable[[Row, str], Iterator[TransactionRecord]]) -> Iterator[Record]:
+def _careful(
+    row: Row, ids: _Ids, reading: Callable[[Row, str], Iterator[TransactionRecord]]
+) -> Iterator[tuple[Row, Record]]:
     key = ids.of(row)
     try:
-        yield from reading(row, key)
+        for record in reading(row, key):
+            yield row, record
     except Odd as odd:
-        yield ParkedRecord(external_id=key, reason=str(odd), raw=row.told)
+        yield row, ParkedRecord(external_id=key, reason=str(odd), raw=row.told)
 
 
 def _common(row: Row, when: str, settles: str = "") -> dict[str, Any]:
@@ -158,7 +168,7 @@ def _common(row: Row, when: str, settles: str = "") -> dict[str, Any]:
     }
 
 
-def _trades(rows: list[Row], ids: _Ids) -> Iterator[Record]:
+def _trades(rows: list[Row], ids: _Ids) -> Iterator[tuple[Row, Record]]:
     """Each execution; a cancelled one and its cancellation are both kept and count nothing."""
     keys = [ids.of(row) for row in rows]
     cancelled = {key: _cancelled_by(row, rows, keys) for key, row in zip(keys, rows, strict=True)}
@@ -172,12 +182,12 @@ def _trades(rows: list[Row], ids: _Ids) -> Iterator[Record]:
                 raise Odd("a correction that does not say which trade it corrects")
             legs = list(_trade(row, key))
         except Odd as odd:
-            yield ParkedRecord(external_id=key, reason=str(odd), raw=row.told)
+            yield row, ParkedRecord(external_id=key, reason=str(odd), raw=row.told)
             continue
         is_void = key in void or (word in CANCELS and bool(original))
-        yield from (replace(leg, status=RecordStatus.VOID) if is_void else leg for leg in legs)
+        yield from ((row, replace(leg, status=RecordStatus.VOID) if is_void else leg) for leg in legs)
         if word in CANCELS and original and original not in keys:  # it stands in an earlier statement
-            yield from (_undone(leg, key, original) for leg in legs)
+            yield from ((row, _undone(leg, key, original)) for leg in legs)
 
 
 def _cancelled_by(row: Row, rows: list[Row], keys: list[str]) -> str:

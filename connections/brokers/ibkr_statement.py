@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 from zoneinfo import ZoneInfo
 
 from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from defusedxml.ElementTree import DefusedXMLParser
 
 from connections.brokers.base import Refused, UnexpectedReply
 
@@ -100,6 +100,7 @@ class Row:
     tag: str
     told: Mapping[str, str]
     dates: Dates
+    line: int = 0  # of the document, from 1, where the row stands
 
     def text(self, name: str) -> str:
         """The attribute, "" when it says nothing. Raises IncompleteQuery when the query leaves it out."""
@@ -192,10 +193,7 @@ class Control:
 
 def read(text: str) -> Report | Control:
     """Raises ValueError for what is not a whole Flex document, UnexpectedReply for one of an unknown form."""
-    try:
-        root = fromstring(text)
-    except (ParseError, DefusedXmlException) as error:
-        raise ValueError("not a whole XML document") from error
+    root, lines = _parse(text)
     if root.tag == "FlexStatementResponse":
         return Control(root.findtext("ReferenceCode", "").strip(), root.findtext("ErrorCode", "").strip())
     if root.tag != "FlexQueryResponse":
@@ -206,15 +204,38 @@ def read(text: str) -> Report | Control:
         raise UnexpectedReply("Interactive Brokers' statement does not hold as many accounts as it says.")
     dates = Dates.of(value for element in root.iter() for value in element.attrib.values())
     try:
-        return Report(root.get("type", ""), tuple(_statement(element, dates) for element in found))
+        return Report(root.get("type", ""), tuple(_statement(element, dates, lines) for element in found))
     except (KeyError, Odd) as error:
         raise UnexpectedReply("Interactive Brokers' statement does not say whose it is or of when.") from error
 
 
-def _statement(element: Element, dates: Dates) -> Statement:
+class _Numbered(TreeBuilder):
+    """Remembers in which line each element begins."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: dict[Element, int] = {}
+        self.parser = DefusedXMLParser(target=self)
+
+    def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        element = super().start(tag, attrs)
+        self.lines[element] = self.parser.parser.CurrentLineNumber
+        return element
+
+
+def _parse(text: str) -> tuple[Element, dict[Element, int]]:
+    builder = _Numbered()
+    try:
+        builder.parser.feed(text)
+        return builder.parser.close(), builder.lines
+    except (ParseError, DefusedXmlException) as error:
+        raise ValueError("not a whole XML document") from error
+
+
+def _statement(element: Element, dates: Dates, lines: Mapping[Element, int]) -> Statement:
     info = element.find("AccountInformation")
     sections = {
-        section.tag: tuple(Row(section.tag, row.tag, dict(row.attrib), dates) for row in section)
+        section.tag: tuple(Row(section.tag, row.tag, dict(row.attrib), dates, lines[row]) for row in section)
         for section in element
         if section.tag != "AccountInformation"
     }

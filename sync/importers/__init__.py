@@ -3,6 +3,7 @@
 from sync.importers.base import FileNotRead, Format, Lookalike, Match
 from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
+from sync.importers.ibkr_flex_xml import IbkrFlexXml
 from sync.importers.ofx import OFX
 from sync.importers.reader import FileUnreadable, Source
 from sync.importers.robinhood import Robinhood, RobinhoodBefore2019
@@ -16,6 +17,7 @@ _ALL: tuple[Format, ...] = (
     SchwabBrokerage(),
     SchwabChecking(),
     SchwabEquityAwards(),
+    IbkrFlexXml(),
     Robinhood(),
     RobinhoodBefore2019(),
     Fidelity(),

@@ -303,7 +303,7 @@ class TabularFormat:
         if not order:
             order, examples = dates.order_of(cell for name in places["date"] for cell in table.column(name))
             if order is None:
-                questions.append(_ask_order(examples))
+                questions.append(ask_order(examples))
         decimal: str | None = choices.decimal or self.decimal
         if not decimal:
             names = [name for kind in ("amount", "price", "quantity") for name in places[kind]]
@@ -403,7 +403,7 @@ class Reading:
         )
 
 
-def _ask_order(examples: tuple[str, ...]) -> Ambiguity:
+def ask_order(examples: tuple[str, ...]) -> Ambiguity:
     options = []
     for order in (dates.DAY_FIRST, dates.MONTH_FIRST):
         on = dates.parse_date(examples[0], order) if _reads(examples[0], order) else None

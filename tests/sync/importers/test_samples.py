@@ -335,14 +335,8 @@ NOT_YET = {
     "ibkr-activity-2023-en.csv",
     "ibkr-activity-trades-executions.csv",
     "ibkr-activity-trades-multiaccount.csv",
-    "ibkr-flex-activity-2013.xml",
-    "ibkr-flex-activity-2023-chf.xml",
     "ibkr-flex-cash.csv",
-    "ibkr-flex-corporate-action-2025.xml",
-    "ibkr-flex-dividends-2025.xml",
-    "ibkr-flex-fx-cancel-2025.xml",
     "ibkr-flex-multisection.csv",
-    "ibkr-flex-tradeconfirms-2019.xml",
     "ibkr-flex-trades-full.csv",
     "ibkr-flex-trades.csv",
     "ibkr-transaction-history.csv",
@@ -371,7 +365,11 @@ def column(row: FileRow) -> str:
     record = row.records[0]
     assert not isinstance(record, ParkedRecord), record.reason
     is_option = record.instrument is not None and record.instrument.asset_class is AssetClass.OPTION
-    return "opt" if is_option else COLUMN_OF[record.kind]
+    if is_option:
+        return "opt"
+    # The collection counts a future as "other", its notional value being no cash; the ledger buys and sells contracts.
+    is_future = record.instrument is not None and record.instrument.asset_class is AssetClass.FUTURE
+    return "oth" if is_future else COLUMN_OF[record.kind]
 
 
 def cash_of(records: Sequence[object]) -> dict[str, Decimal]:

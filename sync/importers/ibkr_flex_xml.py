@@ -1,0 +1,67 @@
+"""Interactive Brokers' Flex queries saved as XML: activity (AF) and trade confirmations (TCF)."""
+
+from dataclasses import replace
+from typing import ClassVar
+
+from connections.brokers import ibkr_statement
+from connections.brokers.base import BrokerError
+from connections.brokers.ibkr_rows import CONFIRMATION
+from connections.brokers.ibkr_statement import Report, Row, Statement
+from connections.brokers.records import Broker
+from sync.importers import ibkr_flex
+from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Match, ParsedFile
+from sync.importers.reader import FileUnreadable, Source
+
+ROOTS = ("<FlexQueryResponse", "<FlexStatementResponse")
+NOT_WHOLE = "The file is damaged: it is not a whole XML document. Download it once more."
+NO_STATEMENT = (
+    "This is Interactive Brokers' answer to a request, not the statement itself. Run the query again and import the "
+    "file it gives when it is ready."
+)
+
+
+class IbkrFlexXml:
+    key: ClassVar = "ibkr_flex_xml"
+    label: ClassVar = "Interactive Brokers, Flex query (XML)"
+    broker: ClassVar = Broker.IBKR
+    institution: ClassVar = "Interactive Brokers"
+
+    def detect(self, source: Source) -> Match | None:
+        if not (source.is_markup and any(root in source.text[:2000] for root in ROOTS)):
+            return None
+        return Match(score=100, reason="It is the XML of a Flex query.")
+
+    def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+        try:
+            report = ibkr_statement.read(source.text)
+        except ValueError as error:
+            raise FileUnreadable(NOT_WHOLE) from error
+        except BrokerError as error:
+            raise FileNotRead(str(error)) from error
+        if not isinstance(report, Report):
+            raise FileNotRead(NO_STATEMENT)
+        cells = (
+            value
+            for statement in report.statements
+            for rows in statement.sections.values()
+            for row in rows
+            for value in row.told.values()
+        )
+        dates, questions = ibkr_flex.ordered(cells, choices)
+        return ibkr_flex.read((_statement(one, dates) for one in report.statements), questions)
+
+
+def _statement(statement: Statement, dates: ibkr_statement.Dates) -> Statement:
+    sections: dict[str, tuple[Row, ...]] = {}
+    for name, rows in statement.sections.items():
+        read = tuple(replace(row, dates=dates) for row in rows)
+        if name == "TradeConfirms":
+            sections["Trades"] = sections.get("Trades", ()) + tuple(_trade(row) for row in read)
+        else:
+            sections[name] = sections.get(name, ()) + read
+    return replace(statement, sections=sections)
+
+
+def _trade(row: Row) -> Row:
+    told = {CONFIRMATION.get(name, name): value for name, value in row.told.items()}
+    return replace(row, section="Trades", tag="Trade" if row.tag == "TradeConfirm" else row.tag, told=told)

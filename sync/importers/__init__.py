@@ -32,6 +32,7 @@ FORMATS: dict[str, Format] = {format.key: format for format in _ALL}
 
 _SCHWAB = "At Schwab open Accounts, History, choose the account and export its transactions as CSV; import that file."
 _FIDELITY = "At Fidelity open Activity & Orders, History, choose the period and download it as CSV; import that file."
+_VANGUARD = "At Vanguard open Activity, Download center, choose a spreadsheet file with transactions; import that file."
 _HELD = "which says what you hold but not what happened"
 LOOKALIKES = (
     Lookalike(
@@ -46,6 +47,10 @@ LOOKALIKES = (
     Lookalike(  # as it is since about 2020
         columns=frozenset({"account number", "symbol", "description", "last price", "current value"}),
         advice=f"This is Fidelity's positions file, {_HELD}. {_FIDELITY}",
+    ),
+    Lookalike(
+        columns=frozenset({"account number", "investment name", "symbol", "shares", "share price", "total value"}),
+        advice=f"This is Vanguard's positions file, {_HELD}. {_VANGUARD}",
     ),
 )
 

@@ -100,6 +100,13 @@ class Section:
     cards: list[Card]
 
     @property
+    def count(self) -> str:
+        """How many, as part of a sentence."""
+        number = len(self.cards)
+        words = f"need{'s' if number == 1 else ''} you" if self.group is Group.NEEDS_YOU else self.group.label.lower()
+        return f"{number} {words}"
+
+    @property
     def says(self) -> str:
         return SAYS[self.group]
 

@@ -37,26 +37,26 @@ NONCE_KEY = "sign_in_nonce"
 @require_GET
 def connection_list(request: HtmxRequest) -> HttpResponse:
     """What works, what needs the person, and what waits until when."""
-    return TemplateResponse(request, "connections/connection_list.html", _cards(request))
+    context = _cards(request, seen=cards.fingerprint(request.user))
+    return TemplateResponse(request, "connections/connection_list.html", context)
 
 
 @login_required
 @require_GET
 def connection_cards(request: HtmxRequest) -> HttpResponse:
     """The cards alone, asked for every few seconds; nothing to send while they are as the page `seen` last shows."""
-    context = _cards(request)
-    if request.GET.get("seen") == context["seen"]:
+    seen = cards.fingerprint(request.user)
+    if request.GET.get("seen") == seen:
         return HttpResponse(status=HTTPStatus.NO_CONTENT)
+    context = _cards(request, seen=seen) | {"is_fragment": True}
     return TemplateResponse(request, "connections/_connection_cards.html", context)
 
 
-def _cards(request: HtmxRequest) -> dict[str, Any]:
-    """The fingerprint is taken first: what changes between it and the cards is shown by the next answer."""
-    return {
-        "seen": cards.fingerprint(request.user),
-        "sections": lambda: list(cards.sections(connection_manager.list_connections(request.user))),
-        "unfinished": revocation.unfinished(request.user),
-    }
+def _cards(request: HtmxRequest, *, seen: str) -> dict[str, Any]:
+    """`seen` is taken before: what changes between it and the cards is shown by the next answer."""
+    connections = connection_manager.list_connections(request.user)
+    sections = list(cards.sections(connections))
+    return {"seen": seen, "sections": sections, "unfinished": revocation.unfinished(request.user)}
 
 
 @login_required

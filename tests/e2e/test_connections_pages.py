@@ -23,6 +23,7 @@ STATES = [
     ("error", "broker_unavailable", "alpaca", "alpaca_oauth", "Alpaca 2"),
     ("connected", "", "ibkr", "ibkr_oauth", "Interactive Brokers"),
     ("connected", "", "robinhood", "robinhood_crypto", "Coins"),
+    ("degraded", "parts_failing", "schwab", "schwab_oauth", "Schwab, joint"),
     ("disconnected", "by_user", "robinhood", "robinhood_login", "Old Robinhood"),
 ]
 
@@ -47,6 +48,10 @@ def life(person: User) -> dict[str, Connection]:
         connection=ending, external_id="IRA", mask="678", name="Rollover IRA", closed_on="2026-03-01"
     )
     Account.objects.create(connection=ending, external_id="HSA", mask="911", name="Health savings", unlisted_since=now)
+    joint, stale = made["Schwab, joint"], (now - timedelta(hours=26)).isoformat()
+    part = f"holdings:{joint.accounts.get().pk}"
+    joint.degraded_parts = {part: {"since": stale, "reason": "Charles Schwab is not answering right now."}}
+    joint.save()
     OfferedAccount.objects.create(connection=ending, external_id="new", mask="222", name="Opened last week")
     for action, old, new, why in (
         ("created", "", "pending_auth", ""),
@@ -146,6 +151,7 @@ def test_the_list_changes_by_itself_and_the_focus_stays(page, live_server, perso
     Connection.objects.filter(label="Coins").update(state="needs_reauth", reason_code="keys_refused")
     expect(needs_you).to_contain_text("Coins", timeout=10_000)
     expect(button).to_be_focused()
+    expect(page.get_by_role("status")).to_contain_text("4 need you, 3 waiting, 2 working, 1 disconnected")
     page.goto(live_server.url + reverse("connections:detail", args=[life["Robinhood"].pk]))
     page.get_by_label("Name", exact=True).last.fill("Half a name")
     Connection.objects.filter(label="Robinhood").update(state="needs_reauth", reason_code="authorization_expired")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 
 NO_VALUE = frozenset({"", "-", "--", "n/a", "na"})
 POINT, COMMA, MIXED = ".", ",", "mixed"
@@ -15,8 +16,11 @@ _SWAP = str.maketrans(".,", ",.")
 MAX_WHOLE_DIGITS, MAX_DECIMALS = 17, 18  # an amount's column has 18 whole digits; amount and fees are added
 
 
+@lru_cache(maxsize=65536)  # columns of a file say the same again and again
 def parse_number(text: str, decimal: str = POINT) -> Decimal | None:
     """The exact number in `text`; None when the cell says "no value". Raises ValueError, a phrase for people."""
+    if not text:
+        return None
     bare = _NOISE.sub("", _CODE.sub("", text.strip())).replace("\N{MINUS SIGN}", "-")
     if bare.casefold() in NO_VALUE:
         return None

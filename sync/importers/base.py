@@ -32,6 +32,7 @@ class Choices:
     date_order: str = ""  # one of dates.ORDERS
     decimal: str = ""  # one of numbers.DECIMALS
     delimiter: str = ""
+    currency: str = ""  # ISO code, of rows that name none
 
 
 AS_PRINTED = Choices()

@@ -15,6 +15,7 @@ _YEAR_FIRST = re.compile(r"(\d{4})([/.-]?)(\d\d?)\2(\d\d?)", re.ASCII)
 _TIME = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?\s*([AaPp]\.?[Mm]\.?)?", re.ASCII)
 _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, start=1)}
+_MONTHS |= {"mrt": 3, "mei": 5, "mai": 5, "okt": 10, "dez": 12}  # Dutch and German, where they differ
 _ZONES = {
     **dict.fromkeys(("z", "utc", "gmt", "+00:00", "+0000"), ZoneInfo("UTC")),
     **dict.fromkeys(("est", "edt", "et"), ZoneInfo("America/New_York")),

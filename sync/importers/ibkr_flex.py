@@ -20,8 +20,8 @@ from connections.brokers.ibkr_statement import Dates, IncompleteQuery, Odd, Row,
 from connections.brokers.records import ParkedRecord, TransactionKind, TransactionRecord
 from sync.importers import dates as days
 from sync.importers.base import Ambiguity, Choices, FileNotRead, FileRow, ParsedFile, Record, Skipped
+from sync.importers.questions import ask_order
 from sync.importers.reader import MAX_ROWS, TOO_MANY_ROWS, FileUnreadable
-from sync.importers.tabular import ask_order
 
 LEDGER = ("Trades", "CashTransactions", "Transfers", "CorporateActions", "TransactionTaxes", "SalesTaxes")
 NAMING = ("SecuritiesInfo", "OpenPositions")  # told for the names of their instruments alone

@@ -4,7 +4,7 @@ The rows of such a file have, in the words of `Columns`, a date, a word for what
 net amount. What a format says differently it says by overriding one of the small methods of TabularFormat.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from connections.brokers.records import Broker, InstrumentRecord, ParkedRecord, 
 from sync.importers import dates, instruments, numbers
 from sync.importers.base import AS_PRINTED, Ambiguity, Choices, FileNotRead, FileRow, Match, ParsedFile, Record, Skipped
 from sync.importers.base import find_header as find
+from sync.importers.questions import ask_currency, ask_decimal, ask_order
 from sync.importers.reader import DELIMITERS, Source, Table
 from sync.importers.rules import UNKNOWN, K, Rule, Sign
 
@@ -55,6 +56,7 @@ class Layout:
     decimal: str
     date_order: str
     zone: ZoneInfo | None
+    currency: str = ""  # of rows that name none
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ class TabularFormat:
     date_order: ClassVar[str] = dates.MONTH_FIRST  # "" = told by the dates of the file
     zone: ClassVar[ZoneInfo | None] = None  # whose clock it prints; None when that is not known
     currency: ClassVar[str] = ""  # of rows without one; "" when the file always says it
+    currencies: ClassVar[tuple[str, ...]] = ()  # of accounts whose file never names theirs: the person is asked
+    ahead: ClassVar[bool] = False  # True: rows dated in the future are plans that are kept, each with a warning
     signed: ClassVar[bool] = True  # False: amounts are printed without a sign, which then comes from the kind
     footers: ClassVar[tuple[str, ...]] = ()  # how the rest of the file begins, in small letters
 
@@ -169,7 +173,7 @@ class TabularFormat:
 
     def row_currency(self, row: Row) -> str:
         """Raises ValueError."""
-        code = row.text("currency").upper() or self.currency
+        code = row.text("currency").upper() or row.layout.currency
         if not (len(code) == 3 and code.isascii() and code.isalpha()):
             raise ValueError(f"“{code[:20]}” is no currency" if code else "The row has no currency")
         return code
@@ -188,7 +192,11 @@ class TabularFormat:
         printed = row.number("amount")
         if self.signed or printed is None:
             return printed
-        return -abs(printed) if rule.takes_money else abs(printed)
+        return -abs(printed) if rule.takes_money else printed
+
+    def charges(self, row: Row, currency: str) -> tuple[Decimal, Decimal]:
+        """Fees and taxes within the amount, positive when paid. Raises ValueError."""
+        return row.total("fees"), row.total("taxes")
 
     def price(self, row: Row) -> Decimal | None:
         """Raises ValueError."""
@@ -235,16 +243,17 @@ class TabularFormat:
     def record(self, row: Row, rule: Rule, word: str, reading: "Reading") -> TransactionRecord:
         """Raises ValueError for a cell that cannot be read or is missing."""
         traded_on, settled_on = self.dates(row)
-        reading.check_past(traded_on, row.text("date"))
+        if not self.ahead:
+            reading.check_past(traded_on, row.text("date"))
         currency = self.row_currency(row)
         amount = self.amount(row, rule) if rule.cash else ZERO
-        fees, taxes = row.total("fees"), row.total("taxes")
+        fees, taxes = self.charges(row, currency) if rule.cash else (ZERO, ZERO)
         quantity = self.quantity(row, rule, word)
         if rule.needs_amount and amount is None:
             raise ValueError(f"A row “{word}” needs an amount")
         net = amount or ZERO
         direction = quantity or net  # units that are moved say where to; money does where none are
-        price = self.price(row)
+        price = None if quantity is None else self.price(row)
         return TransactionRecord(
             external_id=self.external_id(row, rule, word),
             kind=rule.outgoing if rule.outgoing is not None and direction < 0 else rule.kind,
@@ -266,6 +275,15 @@ class TabularFormat:
         )
 
     # --- The way through a file ---
+    def places(self, header: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """For each field of Columns the columns of the file that hold it, case-folded."""
+        names = {name.casefold() for name in header}
+        found = {}
+        for place in Columns.__dataclass_fields__:
+            said: Names = getattr(self.columns, place)
+            found[place] = tuple(one for one in ((said,) if isinstance(said, str) else said) if one in names)
+        return found
+
     def detect(self, source: Source) -> Match | None:
         place = None if source.is_markup else self._place(source, AS_PRINTED)
         return None if place is None else self.recognised(source, *place)
@@ -296,11 +314,7 @@ class TabularFormat:
         return None
 
     def _layout(self, table: Table, choices: Choices) -> tuple[Layout, tuple[Ambiguity, ...]]:
-        header = {name.casefold() for name in table.header}
-        places = {}
-        for name in Columns.__dataclass_fields__:
-            said: Names = getattr(self.columns, name)
-            places[name] = tuple(one for one in ((said,) if isinstance(said, str) else said) if one in header)
+        places = self.places(table.header)
         questions = []
         order: str | None = choices.date_order or self.date_order
         if not order:
@@ -312,8 +326,13 @@ class TabularFormat:
             names = [name for kind in ("amount", "price", "quantity") for name in places[kind]]
             decimal, examples = numbers.decimal_of(cell for name in names for cell in table.column(name))
             if decimal is None:
-                questions.append(_ask_decimal(examples))
-        layout = Layout(places, decimal or numbers.POINT, order or dates.MONTH_FIRST, self.zone)
+                questions.append(ask_decimal(examples))
+        currency = choices.currency.upper() or self.currency
+        if not currency and self.currencies:
+            currency = self.currencies[0]
+            amounts = [cell for name in places["amount"] for cell in table.column(name)]
+            questions.append(ask_currency(self.currencies, amounts))
+        layout = Layout(places, decimal or numbers.POINT, order or dates.MONTH_FIRST, self.zone, currency)
         return layout, tuple(questions)
 
 
@@ -404,35 +423,3 @@ class Reading:
         return ParsedFile(
             rows=tuple(self.rows), skipped=tuple(self.skipped), warnings=tuple(self.warnings), questions=questions
         )
-
-
-def ask_order(examples: tuple[str, ...]) -> Ambiguity:
-    options = []
-    for order in (dates.DAY_FIRST, dates.MONTH_FIRST):
-        on = dates.parse_date(examples[0], order) if _reads(examples[0], order) else None
-        options.append((order, f"{on:%d %B %Y}" if on else f"like {dates.EXAMPLES[order]}"))
-    return Ambiguity(
-        about="date_order",
-        question="Does the day or the month come first in this file's dates?",
-        options=tuple(options),
-        examples=examples,
-    )
-
-
-def _reads(text: str, order: str) -> bool:
-    try:
-        dates.parse_date(text, order)
-    except ValueError:
-        return False
-    return True
-
-
-def _ask_decimal(examples: tuple[str, ...]) -> Ambiguity:
-    marks = (numbers.POINT, numbers.COMMA)
-    options = tuple((mark, f"{examples[0]} is {numbers.parse_number(examples[0], mark):,}") for mark in marks)
-    return Ambiguity(
-        about="decimal",
-        question="Does a point or a comma stand before the decimals in this file?",
-        options=options,
-        examples=examples,
-    )

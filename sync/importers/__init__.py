@@ -1,16 +1,25 @@
 """The registry of file formats, and how a file finds its format."""
 
+from sync.importers.avanza import Avanza
 from sync.importers.base import FileNotRead, Format, Lookalike, Match
+from sync.importers.coinbase import Coinbase
 from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
+from sync.importers.freetrade import Freetrade
 from sync.importers.ibkr_flex_xml import IbkrFlexXml
 from sync.importers.ofx import OFX
 from sync.importers.reader import FileUnreadable, Source
+from sync.importers.revolut import RevolutInvest
 from sync.importers.robinhood import Robinhood, RobinhoodBefore2019
+from sync.importers.saxo import Saxo
 from sync.importers.schwab_brokerage import SchwabBrokerage
 from sync.importers.schwab_other import SchwabChecking, SchwabEquityAwards
+from sync.importers.swissquote import Swissquote
+from sync.importers.traderepublic import TradeRepublic
+from sync.importers.trading212 import Trading212
 from sync.importers.vanguard import VanguardUK, VanguardUS
 from sync.importers.webull import Webull
+from sync.importers.xtb import XTB
 
 # One line per format. Of two that recognise a file equally well the person chooses.
 _ALL: tuple[Format, ...] = (
@@ -27,6 +36,15 @@ _ALL: tuple[Format, ...] = (
     ETradeTransactions(),
     Webull(),
     OFX(),
+    Avanza(),
+    Coinbase(),
+    Freetrade(),
+    RevolutInvest(),
+    Saxo(),
+    Swissquote(),
+    TradeRepublic(),
+    Trading212(),
+    XTB(),
 )
 FORMATS: dict[str, Format] = {format.key: format for format in _ALL}
 

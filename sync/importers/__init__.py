@@ -6,6 +6,7 @@ from sync.importers.coinbase import Coinbase
 from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
 from sync.importers.freetrade import Freetrade
+from sync.importers.ibkr_flex_csv import IbkrFlexCsv
 from sync.importers.ibkr_flex_xml import IbkrFlexXml
 from sync.importers.ofx import OFX
 from sync.importers.reader import FileUnreadable, Source
@@ -27,6 +28,7 @@ _ALL: tuple[Format, ...] = (
     SchwabChecking(),
     SchwabEquityAwards(),
     IbkrFlexXml(),
+    IbkrFlexCsv(),
     Robinhood(),
     RobinhoodBefore2019(),
     Fidelity(),

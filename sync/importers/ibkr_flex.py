@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from connections.brokers import ibkr_rows
 from connections.brokers.ibkr_instruments import OSI, Known
+from connections.brokers.ibkr_rows import CONFIRMATION
 from connections.brokers.ibkr_statement import Dates, IncompleteQuery, Odd, Row, Statement
 from connections.brokers.records import ParkedRecord, TransactionKind, TransactionRecord
 from sync.importers import dates as days
@@ -80,7 +81,18 @@ def filled(row: Row) -> Printed:
     for name in ("levelOfDetail", "accountId"):  # which rows of which account are read is settled before
         told.pop(name, None)
     tag = "Trade" if row.tag == "Order" else row.tag
-    return Printed(row.section, tag, told, row.dates, row.line, row.told)
+    return Printed(row.section, tag, told, row.dates, row.line, _raw(row))
+
+
+def _raw(row: Row) -> Mapping[str, str]:
+    return row.printed if isinstance(row, Printed) else row.told
+
+
+def confirmed(row: Row) -> Printed:
+    """A trade confirmation by the names of an activity statement."""
+    told = {CONFIRMATION.get(name, name): value for name, value in row.told.items()}
+    tag = "Trade" if row.tag == "TradeConfirm" else row.tag
+    return Printed("Trades", tag, told, row.dates, row.line, _raw(row))
 
 
 def _fill_instrument(told: dict[str, str]) -> None:
@@ -173,7 +185,7 @@ class Reading:
 def read(statements: Iterable[Statement], questions: tuple[Ambiguity, ...] = ()) -> ParsedFile:
     """Raises FileNotRead or FileUnreadable."""
     reading, told = Reading(), []
-    for statement in statements:
+    for statement in map(_with_confirmations, statements):
         if sum(len(rows) for rows in statement.sections.values()) > MAX_ROWS:
             raise FileUnreadable(TOO_MANY_ROWS)
         for account in dict.fromkeys(_account(statement, row) for row in _all(statement)):
@@ -191,6 +203,12 @@ def read(statements: Iterable[Statement], questions: tuple[Ambiguity, ...] = ())
         warnings=tuple(reading.warnings),
         questions=questions,
     )
+
+
+def _with_confirmations(statement: Statement) -> Statement:
+    rows = tuple(confirmed(row) for row in statement.sections.get("TradeConfirms", ()))
+    sections = {name: found for name, found in statement.sections.items() if name != "TradeConfirms"}
+    return replace(statement, sections=sections | {"Trades": (*sections.get("Trades", ()), *rows)})
 
 
 def _all(statement: Statement) -> Iterator[Row]:

@@ -5,8 +5,7 @@ from typing import ClassVar
 
 from connections.brokers import ibkr_statement
 from connections.brokers.base import BrokerError
-from connections.brokers.ibkr_rows import CONFIRMATION
-from connections.brokers.ibkr_statement import Report, Row, Statement
+from connections.brokers.ibkr_statement import Dates, Report, Statement
 from connections.brokers.records import Broker
 from sync.importers import ibkr_flex
 from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Match, ParsedFile
@@ -51,17 +50,6 @@ class IbkrFlexXml:
         return ibkr_flex.read((_statement(one, dates) for one in report.statements), questions)
 
 
-def _statement(statement: Statement, dates: ibkr_statement.Dates) -> Statement:
-    sections: dict[str, tuple[Row, ...]] = {}
-    for name, rows in statement.sections.items():
-        read = tuple(replace(row, dates=dates) for row in rows)
-        if name == "TradeConfirms":
-            sections["Trades"] = sections.get("Trades", ()) + tuple(_trade(row) for row in read)
-        else:
-            sections[name] = sections.get(name, ()) + read
+def _statement(statement: Statement, dates: Dates) -> Statement:
+    sections = {name: tuple(replace(row, dates=dates) for row in rows) for name, rows in statement.sections.items()}
     return replace(statement, sections=sections)
-
-
-def _trade(row: Row) -> Row:
-    told = {CONFIRMATION.get(name, name): value for name, value in row.told.items()}
-    return replace(row, section="Trades", tag="Trade" if row.tag == "TradeConfirm" else row.tag, told=told)

@@ -333,10 +333,6 @@ NOT_YET = {
     "ibkr-activity-2023-en.csv",
     "ibkr-activity-trades-executions.csv",
     "ibkr-activity-trades-multiaccount.csv",
-    "ibkr-flex-cash.csv",
-    "ibkr-flex-multisection.csv",
-    "ibkr-flex-trades-full.csv",
-    "ibkr-flex-trades.csv",
     "ibkr-transaction-history.csv",
 }
 

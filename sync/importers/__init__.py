@@ -3,6 +3,7 @@
 from sync.importers.avanza import Avanza
 from sync.importers.base import FileNotRead, Format, Lookalike, Match
 from sync.importers.coinbase import Coinbase
+from sync.importers.degiro import Degiro
 from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
 from sync.importers.freetrade import Freetrade
@@ -40,6 +41,7 @@ _ALL: tuple[Format, ...] = (
     OFX(),
     Avanza(),
     Coinbase(),
+    Degiro(),
     Freetrade(),
     RevolutInvest(),
     Saxo(),

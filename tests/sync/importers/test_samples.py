@@ -323,7 +323,6 @@ POSITIONS = {
 
 # Files whose importer is still to be written. It may only shrink.
 NOT_YET = {
-    "degiro-account.csv",
     "generic-european-broker-fr.csv",
     "generic-ghostfolio-sample.csv",
     "generic-wealthfolio-sample.csv",

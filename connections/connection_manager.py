@@ -34,7 +34,9 @@ from connections.signing_in import (
     converse,
     create_connection,
     lock,
+    may_sign_in,
     prepare_keys,
+    same_environment,
 )
 from connections.states import ConnectionState
 from connections.tokens import RENEW_AHEAD, StoredGrants, read_grant
@@ -116,7 +118,7 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
         raise NotAllowed("This connection works with keys: enter them on its page in the hub.")
     if connection.state == S.DISCONNECTING:
         raise NotAllowed("This connection is being removed.")
-    _same_environment(connection)
+    may_sign_in(connection)
     entry = entry_for(connection)
     keys, app = app_keys.for_sign_in(user=connection.user, entry=entry)
     return authorizations.begin(
@@ -127,16 +129,11 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
 # --- Use --------------------------------------------------------------------------------------------------------------
 
 
-def _same_environment(connection: Connection) -> None:
-    if connection.environment != settings.ENVIRONMENT:
-        raise NotAllowed(f"This connection belongs to the {connection.environment} environment and is not used here.")
-
-
 def connector_for(connection: Connection) -> Connector:
     """A connector that renews its own access. Raises NotAllowed for a connection that cannot be called."""
     if connection.is_file or not connection.status.may_sync:
         raise NotAllowed(f"{connection.label} cannot be synced: {connection.get_state_display().lower()}.")
-    _same_environment(connection)
+    same_environment(connection)
     return entry_for(connection).connector(connection.pk, StoredGrants(connection.pk), app_keys.of(connection))
 
 
@@ -147,7 +144,7 @@ def refresh_credentials(connection: Connection) -> None:
     """
     if connection.is_file:
         raise NotAllowed("Accounts kept by file have no access to renew.")
-    _same_environment(connection)
+    same_environment(connection)
     try:
         grant = read_grant(connection)
         StoredGrants(connection.pk).renew(refused=grant)

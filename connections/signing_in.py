@@ -28,7 +28,7 @@ from connections.brokers.base import (
     closing,
 )
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
-from connections.errors import ConsentDenied, DifferentLogin, SignInFailed
+from connections.errors import ConsentDenied, CountedTwice, DifferentLogin, SignInFailed
 from connections.models import EPOCH, AppCredentials, Connection
 from connections.moves import move, note
 from connections.states import ConnectionState
@@ -66,6 +66,19 @@ def create_connection(*, user: User, broker: Broker, method: AuthMethod, label: 
         )
         note(connection, "created", actor=user, to_state=S.PENDING_AUTH)
     return connection
+
+
+def same_environment(connection: Connection) -> None:
+    """Raises NotAllowed for a live connection in the sandbox, and the other way round."""
+    if connection.environment != settings.ENVIRONMENT:
+        raise NotAllowed(f"This connection belongs to the {connection.environment} environment and is not used here.")
+
+
+def may_sign_in(connection: Connection) -> None:
+    """Raises NotAllowed for a connection of another environment, and for a way this hub offers no more."""
+    same_environment(connection)
+    if not BROKERS[AuthMethod(connection.method)].is_offered():
+        raise NotAllowed(f"This hub no longer offers this way to connect {connection.get_broker_display()}.")
 
 
 # --- By the broker's page ---------------------------------------------------------------------------------------------
@@ -120,16 +133,29 @@ def _finish(connection: Connection, signed: _Signed, *, actor: User) -> Connecti
 def prepare_keys(*, connection: Connection) -> tuple[Shown, ...]:
     """What the hub has made for this sign-in and the person copies to the broker's page; nothing for most ways.
 
-    The same again for a week, so that a person may leave the page and come back.
+    The same again for a week, so that a person may leave the page and come back; another when it cannot be read any
+    more. Raises NotAllowed.
     """
+    may_sign_in(connection)
     entry = BROKERS[AuthMethod(connection.method)]
     sign_in = entry.sign_in(AppKeys())
     if not isinstance(sign_in, PreparesKeys):
         return ()
     with transaction.atomic():
         lock(connection.user)
-        prepared = authorizations.prepared(connection) or authorizations.prepare(connection, sign_in.prepare())
-    return sign_in.shown(authorizations.kept_by(prepared))
+        kept = _prepared(connection)
+        if kept is None:
+            kept = sign_in.prepare()
+            authorizations.prepare(connection, kept)
+    return sign_in.shown(kept)
+
+
+def _prepared(connection: Connection) -> dict[str, str] | None:
+    waiting = authorizations.prepared(connection)
+    try:
+        return authorizations.kept_by(waiting) if waiting else None
+    except SignInFailed:  # the hub's key that sealed it is gone
+        return None
 
 
 def connect_with_keys(
@@ -137,9 +163,11 @@ def connect_with_keys(
 ) -> Connection:
     """Connect, or renew `connection`, with keys the person typed; they are tried at the broker before anything is kept.
 
-    Raises KeysRefused, DifferentLogin or another BrokerError; nothing is stored then.
+    Raises KeysRefused, DifferentLogin, CountedTwice or another HubError; nothing is stored then.
     """
     entry = BROKERS[method]
+    if connection is not None:
+        may_sign_in(connection)
     sign_in, prepared, kept = entry.sign_in(AppKeys()), None, {}
     if isinstance(sign_in, PreparesKeys):
         prepared = authorizations.prepared(connection) if connection else None
@@ -148,11 +176,12 @@ def connect_with_keys(
         kept = authorizations.kept_by(prepared)
     grant = sign_in.complete(answer=keys, kept=kept, at=timezone.now())
     accounts, identity = _tried(entry, grant, connection)
-    if connection is None:
-        connection = create_connection(user=user, broker=entry.broker, method=method)
-    stored = _store(connection, _Signed(entry, AppKeys(), None, grant), identity, accounts, actor=user)
-    if prepared is not None:
-        authorizations.use_up(prepared)
+    with transaction.atomic():
+        if connection is None:
+            connection = create_connection(user=user, broker=entry.broker, method=method)
+        stored = _store(connection, _Signed(entry, AppKeys(), None, grant), identity, accounts, actor=user)
+        if prepared is not None:
+            authorizations.use_up(prepared)
     return stored
 
 
@@ -164,6 +193,7 @@ def add_history(*, connection: Connection, keys: Mapping[str, str], actor: User)
     method = BROKERS[AuthMethod(connection.method)].history_by
     if method is None or connection.state in (S.PENDING_AUTH, S.DISCONNECTING, S.DISCONNECTED):
         raise NotAllowed("This connection has no use for keys of that kind.")
+    may_sign_in(connection)
     entry = BROKERS[method]
     grant = entry.sign_in(AppKeys()).complete(answer=keys, kept={}, at=timezone.now())
     accounts, _identity = _tried(entry, grant, connection)
@@ -172,14 +202,16 @@ def add_history(*, connection: Connection, keys: Mapping[str, str], actor: User)
         raise _different(connection, accounts)
     with transaction.atomic():
         lock(connection.user)
-        connection = Connection.objects.select_for_update().get(pk=connection.pk)
-        return _keep_history(connection, grant, method, actor=actor)
+        locked = Connection.objects.select_for_update().filter(pk=connection.pk).first()
+        if locked is None:
+            raise SignInFailed("The connection was removed meanwhile. Please connect once more.")
+        return _keep_history(locked, grant, method, actor=actor)
 
 
 def _tried(entry: BrokerEntry, grant: Grant, connection: Connection | None) -> tuple[list[AccountRecord], str]:
-    connector = entry.connector(connection.pk if connection else None, FreshGrant(grant), AppKeys())
     try:
-        identity, accounts = connector.identity(), connector.accounts()
+        with closing(entry.connector(connection.pk if connection else None, FreshGrant(grant), AppKeys())) as connector:
+            identity, accounts = connector.identity(), connector.accounts()
     except NeedsReauth as error:
         raise KeysRefused(str(error)) from error
     if not accounts:
@@ -203,6 +235,7 @@ def converse(*, user: User, connection: Connection, answer: Mapping[str, str], s
 
     Raises SignInFailed when the answer came too late, KeysRefused or another BrokerError when it was wrong.
     """
+    may_sign_in(connection)
     entry = BROKERS[AuthMethod(connection.method)]
     dialogue = entry.sign_in(AppKeys())
     if not isinstance(dialogue, Dialogue):
@@ -241,16 +274,12 @@ def _store(
     connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord], *, actor: User
 ) -> Connection:
     """Keep the sign-in with the connection of this login, which is the same whatever the way of signing in."""
-    user = lock(connection.user)
+    lock(connection.user)
     locked = Connection.objects.select_for_update().filter(pk=connection.pk).first()
     if locked is None:  # erased, or another sign-in of the same login took its place
         raise SignInFailed("The connection was removed during the sign-in. Please connect once more.")
     connection = locked
-    if connection.broker_user_key and not _is_login(connection, signed, broker_user_key, accounts):
-        raise _different(connection, accounts)
-    others = Connection.objects.for_user(user).filter(broker=connection.broker, environment=connection.environment)
-    others = others.exclude(pk=connection.pk).exclude(broker_user_key="")
-    known = next((one for one in others if _is_login(one, signed, broker_user_key, accounts)), None)
+    known = _known(connection, signed, broker_user_key, accounts)
     refuse_double(known or connection, accounts)
     if known is not None:
         connection.delete()  # never signed in: it holds nothing
@@ -274,6 +303,29 @@ def _store(
     move(connection, S.CONNECTED, action="signed_in" if first else "signed_in_again", actor=actor)
     _tell(connection, first=first, anew=anew)
     return connection
+
+
+def _known(
+    connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord]
+) -> Connection | None:
+    """Another connection of the login that has signed in for `connection`, locked; None when `connection` is its own.
+
+    Raises DifferentLogin, or CountedTwice when the accounts of two connections have come together in one login.
+    """
+    if connection.broker_user_key and not _is_login(connection, signed, broker_user_key, accounts):
+        raise _different(connection, accounts)
+    others = Connection.objects.for_user(connection.user).select_for_update().exclude(pk=connection.pk)
+    others = others.filter(broker=connection.broker, environment=connection.environment).exclude(broker_user_key="")
+    same = [one for one in others if _is_login(one, signed, broker_user_key, accounts)]
+    same.sort(key=lambda one: one.broker_user_key != broker_user_key)
+    if not connection.broker_user_key:
+        return same[0] if same else None
+    if same and (signed.entry.key_is_account or connection.broker_user_key != broker_user_key):
+        raise CountedTwice(
+            f"This login also opens the accounts of {same[0].label}, and each account is kept only once. Share no more "
+            f"than those of {connection.label}, or disconnect {same[0].label} and erase its history first."
+        )
+    return None
 
 
 def _is_login(connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord]) -> bool:
@@ -316,7 +368,15 @@ def _carried_over(connection: Connection, entry: BrokerEntry) -> dict[str, Any]:
 
 
 def _keep_history(connection: Connection, grant: Grant, method: AuthMethod, *, actor: User) -> Connection:
-    connection.seal_credentials(connection.read_credentials() | {HISTORY: grant.secrets})
+    try:
+        secrets = connection.read_credentials()
+    except credentials.CredentialsUnreadable as error:
+        raise NotAllowed(
+            f"The stored sign-in of {connection.label} can no longer be read. Sign in there again first, then add this."
+        ) from error
+    if not secrets:
+        raise NotAllowed(f"{connection.label} was disconnected meanwhile. Connect it again first.")
+    connection.seal_credentials(secrets | {HISTORY: grant.secrets})
     connection.history_method = method
     connection.save(update_fields=["sealed_credentials", "history_method"])
     note(connection, "history_added", actor=actor, detail=f"Transactions by: {method.label}")

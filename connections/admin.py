@@ -29,6 +29,19 @@ from connections.models import (
 )
 
 
+class WayFilter(admin.SimpleListFilter):
+    """By way of connecting, named with its broker: several brokers call theirs the same."""
+
+    title, parameter_name = "way", "method"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        ways = [(entry.method.value, _name(entry)) for entry in BROKERS.values()]
+        return [*ways, (AuthMethod.FILE.value, AuthMethod.FILE.label)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(method=self.value()) if self.value() else queryset
+
+
 @admin.register(Connection)
 class ConnectionAdmin(ReadOnlyAdmin):
     list_display = (
@@ -41,7 +54,7 @@ class ConnectionAdmin(ReadOnlyAdmin):
         "last_success_at",
         "authorization_expires_at",
     )
-    list_filter = ("state", "broker", "method", "environment", "reason_code")
+    list_filter = ("state", "broker", WayFilter, "environment", "reason_code")
     search_fields = ("id", "label", "user__email", "accounts__mask")
     list_select_related = ("user",)
     date_hierarchy = "created_at"
@@ -165,7 +178,7 @@ class AppCredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Keys entered here are used for everybody. Those of a person can be removed, and changed only by that person."""
 
     list_display = ("broker", "method", "environment", "owner", "hint", "changed_at")
-    list_filter = ("method", "environment")
+    list_filter = (WayFilter, "environment")
     search_fields = ("owner__email", "hint")
     list_select_related = ("owner",)
     readonly_fields = ("environment", "owner", "hint", "changed_at")
@@ -189,6 +202,8 @@ class AppCredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if entry is None:
             return ChooseMethodForm
         fields = {field.name: key_field(field) for field in entry.app_fields} if obj is None or change else {}
+        if callback := fields.get("callback_url"):
+            callback.initial = entry.app_from_settings().get("callback_url")
         return type("AppKeysForm", (AppKeysModelForm,), {"entry": entry, **fields})
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:

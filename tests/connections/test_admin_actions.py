@@ -104,6 +104,10 @@ def test_connections_and_what_happened_to_them_can_be_found(desk, person, connec
     waiting = desk.get(f"{CONNECTIONS}?state=needs_reauth&broker=schwab").context["cl"]
     assert list(waiting.queryset) == [connection]
     assert not desk.get(f"{CONNECTIONS}?state=connected&broker=schwab").context["cl"].queryset
+    by_way = desk.get(f"{CONNECTIONS}?method=schwab_oauth")
+    assert list(by_way.context["cl"].queryset) == [connection]
+    assert "Robinhood: Crypto API key" in by_way.content.decode()
+    assert not desk.get(f"{CONNECTIONS}?method=ibkr_flex").context["cl"].queryset
     found = desk.get(f"{EVENTS}?q=operator@example.com")
     assert list(found.context["cl"].queryset) == list(ConnectionEvent.objects.filter(action="marked_for_sign_in"))
 

@@ -7,6 +7,7 @@ from sync.importers.degiro import Degiro
 from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
 from sync.importers.freetrade import Freetrade
+from sync.importers.generic import FrenchBroker, Ghostfolio, Wealthfolio
 from sync.importers.ibkr_flex_csv import IbkrFlexCsv
 from sync.importers.ibkr_flex_xml import IbkrFlexXml
 from sync.importers.ofx import OFX
@@ -49,6 +50,9 @@ _ALL: tuple[Format, ...] = (
     TradeRepublic(),
     Trading212(),
     XTB(),
+    FrenchBroker(),
+    Ghostfolio(),
+    Wealthfolio(),
 )
 FORMATS: dict[str, Format] = {format.key: format for format in _ALL}
 

@@ -202,6 +202,10 @@ class TabularFormat:
             found[place] = tuple(one for one in ((said,) if isinstance(said, str) else said) if one in names)
         return found
 
+    def usual_currency(self, table: Table, places: Mapping[str, tuple[str, ...]]) -> str:
+        """Of rows that name none; "" when the file does not tell."""
+        return self.currency
+
     def detect(self, source: Source) -> Match | None:
         place = None if source.is_markup else self._place(source, AS_PRINTED)
         return None if place is None else self.recognised(source, *place)
@@ -245,7 +249,7 @@ class TabularFormat:
             decimal, examples = numbers.decimal_of(cell for name in names for cell in table.column(name))
             if decimal is None:
                 questions.append(ask_decimal(examples))
-        currency = choices.currency.upper() or self.currency
+        currency = choices.currency.upper() or self.usual_currency(table, places)
         if not currency and self.currencies:
             currency = self.currencies[0]
             amounts = [cell for name in places["amount"] for cell in table.column(name)]
@@ -295,6 +299,8 @@ class Reading:
     def _keep(self, row: Row, records: tuple[Record, ...], unknown: str | None) -> None:
         booked = [record for record in records if isinstance(record, TransactionRecord)]
         notes = tuple(note for record in booked for note in self.format.notes(row, record))
+        if any(record.traded_on > self.tomorrow for record in booked):
+            notes = (*notes, "The row is dated in the future.")
         if unknown is not None and booked:
             self.unknown[unknown] = self.unknown.get(unknown, 0) + 1
             notes = (*notes, f"“{unknown[:40]}” is not a word the hub knows; the row is kept as “other”.")

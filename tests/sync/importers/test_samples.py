@@ -323,9 +323,6 @@ POSITIONS = {
 
 # Files whose importer is still to be written. It may only shrink.
 NOT_YET = {
-    "generic-european-broker-fr.csv",
-    "generic-ghostfolio-sample.csv",
-    "generic-wealthfolio-sample.csv",
     "ibkr-activity-2020-en.csv",
     "ibkr-activity-2021-ru.csv",
     "ibkr-activity-2022q1-ru.csv",

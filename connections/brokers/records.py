@@ -109,7 +109,8 @@ class AccountRecord:
 
     def __post_init__(self) -> None:
         """An id of another form is a changed schema, and would make a second account of the same. Raises ValueError."""
-        if not (isinstance(self.external_id, str) and _ACCOUNT_ID.fullmatch(self.external_id)):
+        said: object = self.external_id  # whatever the hint promises: it comes off the wire
+        if not (isinstance(said, str) and _ACCOUNT_ID.fullmatch(said)):
             raise ValueError("what should be an account's id is none")
 
 

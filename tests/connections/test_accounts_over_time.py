@@ -88,7 +88,7 @@ def test_an_account_added_while_a_run_is_on_is_read_by_it(connect_robinhood, per
     connection = connect_robinhood(person, "maria")
     sandbox.accounts(broker="robinhood", open={})
     look(connection)
-    added = []
+    added: list[Account] = []
 
     def add():
         if not added:

@@ -78,8 +78,11 @@ def test_too_many_calls_are_waited_out_for_a_quarter_of_an_hour_unless_the_broke
     now = timezone.now()
     _, _, error = judged(429, {"error": "Too Many Requests", "statusCode": 429})
     assert isinstance(error, RateLimited)
+    assert error.retry_at is not None
     assert timedelta(minutes=14) < error.retry_at - now < timedelta(minutes=16)
     _, _, error = judged(429, {"error": "Too Many Requests"}, **{"Retry-After": "30"})
+    assert isinstance(error, RateLimited)
+    assert error.retry_at is not None
     assert error.retry_at - now < timedelta(minutes=1)
 
 
@@ -87,6 +90,7 @@ def test_in_its_known_hours_an_absence_is_maintenance_with_an_end(monkeypatch):
     monkeypatch.setattr(ibkr_replies, "NIGHTLY_UNTIL", time.max)
     _, _, error = judged(503, {"error": "Service Unavailable", "statusCode": 503})
     assert isinstance(error, UnderMaintenance)
+    assert error.retry_at is not None
     assert error.retry_at > timezone.now()
 
 

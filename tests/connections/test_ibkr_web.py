@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from aggregation.models import Position, Transaction
 from connections import connection_manager
-from connections.brokers import ibkr_web, transport
+from connections.brokers import BROKERS, ibkr_web, transport
 from connections.brokers.base import (
+    AppKeys,
     BrokerError,
     BrokerUnavailable,
     NeedsReauth,
@@ -92,9 +93,9 @@ def test_rows_told_twice_or_in_another_order_count_once(connected, sandbox, kind
 
 
 def test_an_option_is_the_one_a_flex_statement_names(connected, sandbox, flex_keys):
-    flex = connection_manager.BROKERS[AuthMethod.IBKR_FLEX]
-    grant = flex.sign_in(None).complete(answer=flex_keys, kept={}, at=connected.created_at)
-    by_flex = flex.connector(None, FreshGrant(grant), None).holdings(ACCOUNT)
+    flex = BROKERS[AuthMethod.IBKR_FLEX]
+    grant = flex.sign_in(AppKeys()).complete(answer=flex_keys, kept={}, at=connected.created_at)
+    by_flex = flex.connector(None, FreshGrant(grant), AppKeys()).holdings(ACCOUNT)
     names = {(each.instrument.asset_class, each.instrument.symbol) for each in read(connected).positions}
     assert names == {(each.instrument.asset_class, each.instrument.symbol) for each in by_flex.positions}
     assert AssetClass.OPTION in {asset_class for asset_class, _ in names}
@@ -198,6 +199,7 @@ def test_the_list_of_accounts_is_not_asked_for_again_too_soon(connect_ibkr, pers
     connection = connect_ibkr(person, "keys")
     with pytest.raises(RateLimited) as caught:
         connection_manager.connector_for(connection).accounts()
+    assert caught.value.retry_at is not None
     wait = caught.value.retry_at - timezone.now()
     assert timedelta(0) < wait <= timedelta(seconds=transport.SHORT_WAIT), "short enough to be waited for in place"
     assert len(sandbox.calls("accounts")) == 1

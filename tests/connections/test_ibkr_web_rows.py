@@ -127,7 +127,7 @@ def test_a_total_that_is_null_is_unknown(none):
     assert [each.buying_power for each in told] == [None, None]
 
 
-@pytest.mark.parametrize("gone", [({}, SUMMARY), (LEDGER, {})])
-def test_an_empty_answer_is_no_empty_account(gone):
+@pytest.mark.parametrize(("ledger", "summary"), [({}, SUMMARY), (LEDGER, {})])
+def test_an_empty_answer_is_no_empty_account(ledger, summary):
     with pytest.raises(KeyError):
-        list(ibkr_web_rows.balances(*gone, []))
+        list(ibkr_web_rows.balances(ledger, summary, []))

@@ -209,6 +209,7 @@ def test_the_broker_is_asked_again_when_its_maintenance_is_to_end(connect, perso
     connection = connect(person, "james")
     sandbox.maintenance(retry_after=7200)
     run = work(ask(connection))
+    assert run.wait_until is not None
     assert timedelta(minutes=119) < run.wait_until - timezone.now() <= timedelta(hours=2)
 
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def _of_truth(account):
         "currency": account["currency"],
         "cash": {currency: number(amount) for currency, amount in account["balances"].items()},
         "value": {
-            currency: number(amount)
+            currency: Decimal(amount)
             + sum(Decimal(each["market_value"]) for each in held if each["currency"] == currency)
             for currency, amount in account["balances"].items()
         },
@@ -100,7 +101,7 @@ def test_a_flex_connection_that_signs_in_keeps_its_history_and_gains_the_positio
     assert sync(connection).inserted == 1
 
 
-PASSING = [
+PASSING: list[tuple[str, str, dict[str, Any]]] = [
     ("500", "ledger", {"times": 2}),
     ("reset", "positions", {"times": 2}),
     ("html", "summary", {"times": 1}),

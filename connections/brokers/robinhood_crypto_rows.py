@@ -36,6 +36,7 @@ from connections.brokers.robinhood_rows import (
 NEW_YORK = ZoneInfo("America/New_York")
 SIDES = {"buy": (TransactionKind.BUY, 1), "sell": (TransactionKind.SELL, -1)}
 EXECUTED = {"filled", "partially_filled", "canceled", "open", "pending"}  # the last three may have been filled in part
+FILLED = {"filled", "partially_filled"}
 NOT_EXECUTED = {"failed"}
 PRICE = Decimal("1E-10")  # average over the executions, as exact as the books are
 
@@ -131,6 +132,8 @@ def _order(row: Row) -> TransactionRecord | None:
     state, filled = row["state"], maybe(row, "filled_asset_quantity") or ZERO
     if state not in EXECUTED | NOT_EXECUTED:
         raise NotUnderstood(f"unknown state {state!r}")
+    if state in FILLED and not filled:
+        raise NotUnderstood("how much was executed is not told")
     if not filled:
         return None
     if state in NOT_EXECUTED:

@@ -56,14 +56,14 @@ def disconnect(*, connection: Connection, actor: User, keep_history: bool = True
     return Receipt(rows=rows, revocation=outcome, retry_until=retry_until)
 
 
-def _owed(connection: Connection) -> UnfinishedRevocation | Revocation:
+def owed_for(connection: Connection) -> UnfinishedRevocation | Revocation:
     """The access that is now to be ended, stored; or why there is none."""
     if connection.is_file or not connection.sealed_credentials:
         return Revocation.NOT_OFFERED
     try:
         secrets = connection.read_credentials()
         secrets.pop(HISTORY, None)
-        return owe(connection, secrets) or Revocation.NOT_OFFERED
+        return owe(connection, secrets, app=connection.app) or Revocation.NOT_OFFERED
     except (CredentialsUnreadable, HubError) as error:
         log.warning("revocation_impossible", connection_id=str(connection.pk), error=type(error).__name__)
         return Revocation.FAILED
@@ -78,7 +78,7 @@ def _leave(
         connection.refresh_from_db(from_queryset=Connection.objects.select_for_update())
     except Connection.DoesNotExist:
         raise NotAllowed("This connection has been removed already.") from None
-    counts, owed = disconnect_counts(connection), _owed(connection)
+    counts, owed = disconnect_counts(connection), owed_for(connection)
     if connection.state != S.DISCONNECTED:
         move(connection, S.DISCONNECTING, reason_code="by_user", action="disconnecting", actor=actor)
         connection.seal_credentials({})

@@ -49,12 +49,14 @@ class Revocation(StrEnum):
 # --- Owe it -----------------------------------------------------------------------------------------------------------
 
 
-def owe(connection: Connection, secrets: Mapping[str, Any]) -> UnfinishedRevocation | None:
-    """Store that this access is to be ended; None where its broker has no way for that. The caller then calls `settle`.
+def owe(
+    connection: Connection, secrets: Mapping[str, Any], *, app: AppCredentials | None
+) -> UnfinishedRevocation | None:
+    """Store that access given to `app` is to be ended; None where its broker has no way for that. Then call `settle`.
 
     Raises HubError when it cannot be ended from here.
     """
-    if _way(AuthMethod(connection.method), connection.app) is None:
+    if _way(AuthMethod(connection.method), app) is None:
         return None
     if connection.environment != settings.ENVIRONMENT:
         raise NotAllowed(f"This access belongs to the {connection.environment} environment.")
@@ -63,7 +65,7 @@ def owe(connection: Connection, secrets: Mapping[str, Any]) -> UnfinishedRevocat
         broker=connection.broker,
         method=connection.method,
         environment=connection.environment,
-        app=connection.app,
+        app=app,
         label=connection.label,
         next_try_at=timezone.now() + UNDER_WAY,  # the caller's own try
     )

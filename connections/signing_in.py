@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
-from connections import app_keys, authorizations, credentials, signals
+from connections import app_keys, authorizations, credentials, revocation, signals
 from connections.account_list import refuse_double, save_accounts
 from connections.brokers import BROKERS, BrokerEntry
 from connections.brokers.base import (
@@ -28,13 +28,14 @@ from connections.brokers.base import (
     closing,
 )
 from connections.brokers.records import AccountRecord, AuthMethod, Broker
-from connections.errors import ConsentDenied, CountedTwice, DifferentLogin, SignInFailed
-from connections.models import EPOCH, AppCredentials, Connection
+from connections.errors import ConsentDenied, SignInFailed
+from connections.leaving import owed_for
+from connections.logins import SignedIn, different_login, known_login
+from connections.models import EPOCH, Connection, UnfinishedRevocation
 from connections.moves import move, note
 from connections.states import ConnectionState
 from connections.tokens import HISTORY, FreshGrant
 
-PROOFS = {"code", "oauth_verifier"}  # what a broker sends along when the person agreed
 DIALOGUE = timedelta(minutes=15)
 S = ConnectionState
 
@@ -97,34 +98,32 @@ def complete_oauth(*, user: User, answer: Mapping[str, str], session_nonce: str 
     name = connection.get_broker_display()
     if error not in ("", "access_denied"):
         raise SignInFailed(f"{name} ended the sign-in with an error on its side. Please connect once more later.")
-    if error or not PROOFS & answer.keys():
+    entry = BROKERS[AuthMethod(connection.method)]
+    if answer.get(entry.comes_back_with.name) != key:
+        raise SignInFailed(authorizations.AGAIN)
+    if error or not answer.get(entry.comes_back_with.proof):
         if connection.state == S.PENDING_AUTH:
             move(connection, S.PENDING_AUTH, reason_code="consent_denied", action="consent_denied", actor=user)
         raise ConsentDenied(f"You declined access on {name}'s page, so nothing was connected. You can try again.")
-    entry = BROKERS[AuthMethod(connection.method)]
     keys = app_keys.stored_or_environment(entry.method, authorization.app)
     kept = authorizations.kept_by(authorization)
     grant = entry.sign_in(keys).complete(answer=answer, kept=kept, at=timezone.now())
-    return _finish(connection, _Signed(entry, keys, authorization.app, grant), actor=user)
+    return _finish(connection, SignedIn(entry, keys, authorization.app, grant), actor=user)
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
-    """A sign-in that has just succeeded, with the app it was given to."""
-
-    entry: BrokerEntry
-    keys: AppKeys
-    app: AppCredentials | None
-    grant: Grant
-
-
-def _finish(connection: Connection, signed: _Signed, *, actor: User) -> Connection:
-    with closing(signed.entry.connector(connection.pk, FreshGrant(signed.grant), signed.keys)) as connector:
-        identity, accounts = connector.identity(), connector.accounts()
-    if not accounts:
-        name = connection.get_broker_display()
-        raise SignInFailed(f"No account was ticked on {name}'s page. Please connect once more and tick at least one.")
-    return _store(connection, signed, identity.broker_user_key, accounts, actor=actor)
+def _finish(connection: Connection, signed: SignedIn, *, actor: User) -> Connection:
+    """Access that is not kept is handed back: nobody would have it any more."""
+    try:
+        with closing(signed.entry.connector(connection.pk, FreshGrant(signed.grant), signed.keys)) as connector:
+            identity, accounts = connector.identity(), connector.accounts()
+        if not accounts:
+            name = connection.get_broker_display()
+            raise SignInFailed(f"No account was ticked on {name}'s page. Please connect again and tick at least one.")
+        return _store(connection, signed, identity.broker_user_key, accounts, actor=actor)
+    except HubError:
+        if owed := revocation.owe(connection, signed.grant.secrets, app=signed.app):
+            revocation.settle(owed)
+        raise
 
 
 # --- By keys ----------------------------------------------------------------------------------------------------------
@@ -179,7 +178,7 @@ def connect_with_keys(
     with transaction.atomic():
         if connection is None:
             connection = create_connection(user=user, broker=entry.broker, method=method)
-        stored = _store(connection, _Signed(entry, AppKeys(), None, grant), identity, accounts, actor=user)
+        stored = _store(connection, SignedIn(entry, AppKeys(), None, grant), identity, accounts, actor=user)
         if prepared is not None:
             authorizations.use_up(prepared)
     return stored
@@ -199,7 +198,7 @@ def add_history(*, connection: Connection, keys: Mapping[str, str], actor: User)
     accounts, _identity = _tried(entry, grant, connection)
     known = set(connection.accounts.values_list("external_id", flat=True))
     if not known & {account.external_id for account in accounts}:
-        raise _different(connection, accounts)
+        raise different_login(connection, accounts)
     with transaction.atomic():
         lock(connection.user)
         locked = Connection.objects.select_for_update().filter(pk=connection.pk).first()
@@ -246,7 +245,7 @@ def converse(*, user: User, connection: Connection, answer: Mapping[str, str], s
         until = (timezone.now() + DIALOGUE).isoformat()
         secret = credentials.seal({"kept": outcome.kept, "until": until}, owner=owner)
         return Asked(outcome, base64.urlsafe_b64encode(secret).decode())
-    return _finish(connection, _Signed(entry, AppKeys(), None, outcome), actor=user)
+    return _finish(connection, SignedIn(entry, AppKeys(), None, outcome), actor=user)
 
 
 def _opened(sealed: str, owner: str) -> dict[str, str]:
@@ -263,15 +262,9 @@ def _opened(sealed: str, owner: str) -> dict[str, str]:
 # --- Store ------------------------------------------------------------------------------------------------------------
 
 
-def _different(connection: Connection, accounts: list[AccountRecord]) -> DifferentLogin:
-    old = ", ".join(f"...{account.mask}" for account in connection.accounts.all())
-    new = ", ".join(f"...{account.number_mask}" for account in accounts)
-    return DifferentLogin(f"That is another login: it has {new}, this connection has {old}. Nothing was changed.")
-
-
 @transaction.atomic
 def _store(
-    connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord], *, actor: User
+    connection: Connection, signed: SignedIn, broker_user_key: str, accounts: list[AccountRecord], *, actor: User
 ) -> Connection:
     """Keep the sign-in with the connection of this login, which is the same whatever the way of signing in."""
     lock(connection.user)
@@ -279,7 +272,7 @@ def _store(
     if locked is None:  # erased, or another sign-in of the same login took its place
         raise SignInFailed("The connection was removed during the sign-in. Please connect once more.")
     connection = locked
-    known = _known(connection, signed, broker_user_key, accounts)
+    known = known_login(connection, signed, broker_user_key, accounts)
     refuse_double(known or connection, accounts)
     if known is not None:
         connection.delete()  # never signed in: it holds nothing
@@ -289,6 +282,8 @@ def _store(
     if is_usable and BROKERS[AuthMethod(connection.method)].history_by == entry.method:
         return _keep_history(connection, signed.grant, entry.method, actor=actor)
     anew = connection.method != entry.method
+    if anew:
+        _give_up_access(connection)
     connection.broker_user_key = broker_user_key
     connection.access_expires_at = signed.grant.access_expires_at
     connection.authorization_expires_at = signed.grant.authorization_expires_at
@@ -305,46 +300,11 @@ def _store(
     return connection
 
 
-def _known(
-    connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord]
-) -> Connection | None:
-    """Another connection of the login that has signed in for `connection`, locked; None when `connection` is its own.
-
-    Raises DifferentLogin, or CountedTwice when the accounts of two connections have come together in one login.
-    """
-    if connection.broker_user_key and not _is_login(connection, signed, broker_user_key, accounts):
-        raise _different(connection, accounts)
-    others = Connection.objects.for_user(connection.user).select_for_update().exclude(pk=connection.pk)
-    others = others.filter(broker=connection.broker, environment=connection.environment).exclude(broker_user_key="")
-    same = [one for one in others if _is_login(one, signed, broker_user_key, accounts)]
-    same.sort(key=lambda one: one.broker_user_key != broker_user_key)
-    if not connection.broker_user_key:
-        return same[0] if same else None
-    if same and (signed.entry.key_is_account or connection.broker_user_key != broker_user_key):
-        raise CountedTwice(
-            f"This login also opens the accounts of {same[0].label}, and each account is kept only once. Share no more "
-            f"than those of {connection.label}, or disconnect {same[0].label} and erase its history first."
-        )
-    return None
-
-
-def _is_login(connection: Connection, signed: _Signed, broker_user_key: str, accounts: list[AccountRecord]) -> bool:
-    """Whether `connection` belongs to the login that has just signed in.
-
-    Where the key is the lowest of the accounts shared, it changes with them: more or fewer of the same are the same
-    login. Where all ids of a broker change with the app registration, only what people see of the accounts can tell.
-    """
-    if connection.broker_user_key == broker_user_key:
-        return True
-    if signed.entry.key_is_account:
-        before = set(connection.accounts.current().values_list("external_id", flat=True))
-        now = {account.external_id for account in accounts}
-        return bool(before) and (before <= now or now <= before)
-    if not (signed.entry.ids_per_app and connection.method == signed.entry.method and connection.app != signed.app):
-        return False
-    old = {(account.mask, account.kind) for account in connection.accounts.current()}
-    new = {(account.number_mask, account.kind.value) for account in accounts}
-    return bool(old) and (old <= new or new <= old)
+def _give_up_access(connection: Connection) -> None:
+    """End at the broker what another way of signing in takes the place of: nobody would have it any more."""
+    owed = owed_for(connection)
+    if isinstance(owed, UnfinishedRevocation):
+        transaction.on_commit(lambda: revocation.settle(owed))
 
 
 def _former(connection: Connection) -> dict[str, Any]:

@@ -174,7 +174,7 @@ class StoredGrants:
         """The person has left meanwhile: nobody has use for what the broker has given. A new sign-in is left alone."""
         if Connection.objects.filter(pk=self.connection_id).exclude(sealed_credentials=b"").exists():
             return
-        owed = revocation.owe(connection, fresh.secrets)
+        owed = revocation.owe(connection, fresh.secrets, app=connection.app)
         if owed is not None:
             revocation.settle(owed)
 

@@ -29,6 +29,17 @@ def _always() -> bool:
     return True
 
 
+@dataclass(frozen=True, slots=True)
+class ComesBackWith:
+    """Two parameters of the way back from a broker's page: what names the sign-in, and what says that it succeeded."""
+
+    name: str
+    proof: str
+
+
+OAUTH_2, OAUTH_1 = ComesBackWith("state", "code"), ComesBackWith("oauth_token", "oauth_verifier")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerEntry:
     """One way to connect to one broker, with what a person should know before and after.
@@ -47,6 +58,7 @@ class BrokerEntry:
     steps: tuple[str, ...] = ()  # how to come by the keys, one sentence each
     warnings: tuple[str, ...] = ()  # shown before, to be taken seriously
     is_offered: Callable[[], bool] = _always  # whether this hub offers it to people
+    comes_back_with: ComesBackWith = OAUTH_2
     accounts_chosen_there: bool = False  # the person ticks accounts on the broker's page: what comes back is wanted
     ids_per_app: bool = False  # the broker's ids of login and accounts differ from one app registration to another
     renews: bool = True  # access is renewed without the person; otherwise it is good until they or the broker end it
@@ -129,6 +141,7 @@ BROKERS: dict[AuthMethod, BrokerEntry] = {
         method=AuthMethod.IBKR_OAUTH,
         sign_in=ibkr_oauth.ThirdPartySignIn,
         connector=_ibkr_connector,
+        comes_back_with=OAUTH_1,
         delivers="Positions as they are now and cash in every currency, of all your accounts, read-only. Transactions "
         "come by a Flex query, which you can add afterwards.",
         before="You sign in on Interactive Brokers' own page and agree there. Your password stays there. Interactive "

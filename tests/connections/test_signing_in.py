@@ -231,3 +231,28 @@ def test_what_happened_is_written_down(web, person, sandbox):
     assert actions == ["created", "signed_in"]
     shown = web.get(reverse("connections:detail", args=[connection.pk])).content.decode()
     assert "Connected" in shown
+
+
+@pytest.mark.parametrize(
+    ("method", "nonsense"),
+    [
+        ("schwab_oauth", {"oauth_verifier": "x"}),
+        ("alpaca_oauth", {"oauth_verifier": "x"}),
+        ("robinhood_oauth", {"code": ""}),
+        ("ibkr_oauth", {"code": "x"}),
+    ],
+)
+def test_a_way_back_without_what_the_broker_gives_is_told_in_words(web, person, ibkr_app, method, nonsense):
+    sent = parse_qs(urlsplit(begin(web, method)).query)
+    named = {name: sent[name][0] for name in ("state", "oauth_token") if name in sent}
+    connection = Connection.objects.get(user=person)
+    answer = web.get(reverse("connections:callback", args=[connection.broker]), named | nonsense)
+    assert answer.status_code == 400
+    assert "nothing was connected" in answer.content.decode()
+
+
+def test_a_sign_in_named_by_the_wrong_parameter_is_refused(web, person, ibkr_app):
+    [token] = parse_qs(urlsplit(begin(web, "ibkr_oauth")).query)["oauth_token"]
+    answer = web.get(reverse("connections:callback", args=["ibkr"]), {"state": token, "oauth_verifier": "x"})
+    assert answer.status_code == 400
+    assert "connect once more" in answer.content.decode()

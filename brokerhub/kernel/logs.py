@@ -31,8 +31,8 @@ _SECRET_TEXT = [
         r"(\b[a-z][a-z0-9+.-]{1,20}://)[^\s/?#\"'@]+@",  # user:password@host of an address
         r"(\b(?:set-)?cookie:\s*)[^\r\n]+",
         r"(\bauthorization[\"']?\s*[:=]\s*(?:b?[\"'])?)(?:(?:bearer|basic|token)\s+)?" + _BARE,
-        rf"(\b(?:(?:access|refresh|id|api|csrf)[_-]?token|csrfmiddlewaretoken|sessionid|client_secret|app_secret|secret"
-        rf"|secret_key|code_verifier|password|passwd|passphrase|api_?key|app_?key|token|signature)"
+        rf"(\b(?:(?:access|refresh|id|api|csrf|oauth)[_-]?token|csrfmiddlewaretoken|sessionid|client_secret|app_secret"
+        rf"|secret|secret_key|code_verifier|oauth_verifier|oauth_signature|password|passwd|passphrase|api_?key|app_?key|token|signature)"
         rf"\\*[\"']?\s*(?:=|:|%(?:25)*3D)\s*)(?:b?(?:{_QUOTED})|\\*[\"']?{_BARE})",
         rf"({_PARAMETER}(?:code|state|session|nonce|key){_EQUALS}){_BARE}",
         # The same in JSON or a dict's repr, where short lower-case words are error codes and states of ours.

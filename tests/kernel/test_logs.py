@@ -90,6 +90,13 @@ def test_hiding_twice_changes_nothing_more(text, secret):
     assert redact(redact(text)) == redact(text)
 
 
+def test_what_names_and_proves_an_oauth_1_sign_in_is_hidden():
+    line = redact("GET /connections/callback/ibkr?oauth_token=6d4d5feeca80bcb8&oauth_verifier=61bd61d9&page=2")
+    assert line == f"GET /connections/callback/ibkr?oauth_token={HIDDEN}&oauth_verifier={HIDDEN}&page=2"
+    header = redact('oauth_signature="ab%2Fcd%3D", oauth_timestamp="1700000000"')
+    assert header == f'oauth_signature={HIDDEN}, oauth_timestamp="1700000000"'
+
+
 def test_what_surrounds_a_secret_stays_readable():
     line = redact(f"GET /connections/callback/schwab?code={CODE}%40&session={SESSION}&state={STATE}&page=2")
     assert line == f"GET /connections/callback/schwab?code={HIDDEN}&session={HIDDEN}&state={HIDDEN}&page=2"

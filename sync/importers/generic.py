@@ -57,7 +57,7 @@ GHOSTFOLIO = ColumnMapping(
         "date": ("date",),
         "word": ("action", "type"),
         "symbol": ("code", "symbol"),
-        "name": ("note", "comment"),
+        "description": ("note", "comment"),
         "quantity": ("quantity",),
         "price": ("price", "unitprice"),
         "fees": ("fee",),
@@ -83,7 +83,7 @@ WEALTHFOLIO = ColumnMapping(
         "date": ("date",),
         "word": ("type", "activitytype"),
         "symbol": ("symbol",),
-        "name": ("comment",),
+        "description": ("comment",),
         "quantity": ("quantity",),
         "price": ("unit_price", "unitprice"),
         "amount": ("amount",),
@@ -145,4 +145,4 @@ class Ghostfolio(MappedFormat):
         return super().instrument(row, rule, currency)
 
     def description(self, row: Row) -> str:
-        return row.text("name") or row.text("symbol")
+        return super().description(row) or row.text("symbol")

@@ -8,7 +8,7 @@ from typing import ClassVar
 from connections.brokers.records import InstrumentRecord, TransactionKind, TransactionRecord
 from sync.importers import instruments
 from sync.importers.base import AS_PRINTED, Choices, Match, ParsedFile
-from sync.importers.mapping import ColumnMapping
+from sync.importers.mapping import FIELDS, ColumnMapping
 from sync.importers.reader import Cells, Source, Table
 from sync.importers.rules import BUY, SELL, Rule, Sign, bank
 from sync.importers.tabular import ZERO, Columns, Row, TabularFormat
@@ -52,7 +52,7 @@ class MappedFormat(TabularFormat):
 
     def places(self, header: Sequence[str]) -> dict[str, tuple[str, ...]]:
         known = {fold(name): name.casefold() for name in header}
-        found: dict[str, tuple[str, ...]] = dict.fromkeys(Columns.__dataclass_fields__, ())
+        found: dict[str, tuple[str, ...]] = dict.fromkeys(FIELDS, ())
         for place, columns in self.mapping.columns.items():
             found[place] = tuple(known[fold(column)] for column in columns if fold(column) in known)
         return found
@@ -120,12 +120,15 @@ class MappedFormat(TabularFormat):
         symbol, isin = row.text("symbol"), row.text("isin")
         is_trade = rule.kind in (K.BUY, K.SELL)
         if not symbol and not isin and is_trade:
-            symbol = row.text("name")
+            symbol = self.description(row)
             if not symbol:
                 raise ValueError("A trade needs a symbol, an ISIN or a name")
         return instruments.security(
             symbol, name=row.text("name"), isin=isin or symbol, cusip=row.text("cusip"), currency=currency
         )
+
+    def description(self, row: Row) -> str:
+        return row.text("description") or row.text("name")
 
     def notes(self, row: Row, record: TransactionRecord) -> tuple[str, ...]:
         notes = list(super().notes(row, record))

@@ -17,14 +17,15 @@ K = TransactionKind
 MOST = 200  # columns, and words, of one mapping
 LONGEST = 200  # characters of a name
 
-# Our fields as people see them; the keys are those of tabular.Columns.
+# Our fields as people see them; the keys are those of tabular.Columns, and one for what the row says of itself.
 FIELDS: dict[str, str] = {
     "date": "Date",
     "word": "What happened",
     "symbol": "Symbol",
     "isin": "ISIN",
     "cusip": "CUSIP",
-    "name": "Name or description",
+    "name": "Name of the security",
+    "description": "Description or note",
     "quantity": "Quantity",
     "price": "Price of one unit",
     "amount": "Amount",
@@ -69,9 +70,7 @@ class MappingRefused(HubError):
 class ColumnMapping:
     """How one layout of file is to be read. Raises MappingRefused when made of what does not fit together."""
 
-    columns: Mapping[
-        str, tuple[str, ...]
-    ]  # field: the file's columns; of several the first filled cell counts
+    columns: Mapping[str, tuple[str, ...]]  # field: the file's columns; of several the first filled cell counts
     words: Mapping[str, str] = field(default_factory=dict)  # the file's word: a key of MEANINGS
     date_order: str = ""  # one of dates.ORDERS; "" = told by the file, or asked
     decimal: str = ""  # one of numbers.DECIMALS; "" likewise

@@ -8,8 +8,10 @@ from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
 from sync.importers.freetrade import Freetrade
 from sync.importers.generic import FrenchBroker, Ghostfolio, Wealthfolio
+from sync.importers.ibkr_activity import IbkrActivity
 from sync.importers.ibkr_flex_csv import IbkrFlexCsv
 from sync.importers.ibkr_flex_xml import IbkrFlexXml
+from sync.importers.ibkr_history import IbkrHistory
 from sync.importers.ofx import OFX
 from sync.importers.reader import FileUnreadable, Source
 from sync.importers.revolut import RevolutInvest
@@ -29,6 +31,8 @@ _ALL: tuple[Format, ...] = (
     SchwabBrokerage(),
     SchwabChecking(),
     SchwabEquityAwards(),
+    IbkrActivity(),
+    IbkrHistory(),
     IbkrFlexXml(),
     IbkrFlexCsv(),
     Robinhood(),

@@ -180,7 +180,9 @@ SAMPLES = (
     Sample(
         "ibkr-transaction-history.csv",
         "buy 1 sell 1 div 2 int 1 tax 4 dep 1 fx 1 oth 1",
-        "GBP 3027.3997362408735",
+        # The collection adds the translation of other currencies' value (0.55), which it also says is no cash movement;
+        # it is booked as none.
+        "GBP 3026.8497362408735",
         "2025-01-01",
         "2025-11-30",
     ),
@@ -322,15 +324,7 @@ POSITIONS = {
 }
 
 # Files whose importer is still to be written. It may only shrink.
-NOT_YET = {
-    "ibkr-activity-2020-en.csv",
-    "ibkr-activity-2021-ru.csv",
-    "ibkr-activity-2022q1-ru.csv",
-    "ibkr-activity-2023-en.csv",
-    "ibkr-activity-trades-executions.csv",
-    "ibkr-activity-trades-multiaccount.csv",
-    "ibkr-transaction-history.csv",
-}
+NOT_YET: set[str] = set()
 
 # The first date of a row where that is not the ledger's: a row dated "as of" an earlier day counts by its posting date.
 POSTED_IN = {"schwab_brokerage": "Date", "fidelity": "Run Date"}

@@ -69,7 +69,11 @@ def use_up(authorization: Authorization) -> bool:
 
 
 def prepare(connection: Connection, kept: dict[str, str]) -> Authorization:
-    """Keep secrets that the hub has made for a sign-in by keys until the person is back from the broker."""
+    """Keep secrets that the hub has made for a sign-in by keys until the person is back from the broker.
+
+    Those made before are forgotten.
+    """
+    connection.authorizations.filter(is_prepared=True).delete()
     digest = _digest(secrets.token_urlsafe(32))
     return Authorization.objects.create(
         connection=connection,

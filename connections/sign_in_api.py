@@ -5,6 +5,7 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
+from django.views.decorators.debug import sensitive_variables
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import ErrorDetail
@@ -66,6 +67,7 @@ class OAuthComplete(APIView):
     required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
 
     @extend_schema(request=LandedSerializer, responses={200: ConnectionSerializer})
+    @sensitive_variables()
     def post(self, request: Request) -> Response:
         """Finish a sign-in that was begun by `POST /brokerage/oauth/initiate`, with the address the browser landed at.
 
@@ -116,6 +118,7 @@ class ConnectionKeys(APIView):
         return Response(KeysAskedSerializer({"connection": connection.pk, "fields_asked": asked, "shown": shown}).data)
 
     @extend_schema(request=KeysSerializer, responses={200: ConnectionSerializer, 202: QuestionSerializer})
+    @sensitive_variables()
     def post(self, request: Request, connection_id: UUID) -> Response:
         """Connect, or renew, with keys. They are tried at the broker before anything is kept.
 
@@ -133,6 +136,7 @@ class ConnectionKeys(APIView):
         except KeysRefused as error:
             raise _beside_its_field(error) from error
 
+    @sensitive_variables()
     def _answer(
         self, request: Request, connection: Connection, entry: BrokerEntry, *, keys: dict[str, str], dialogue: str
     ) -> Response:
@@ -159,6 +163,7 @@ class ConnectionHistoryKeys(APIView):
     required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
 
     @extend_schema(request=HistoryKeysSerializer, responses={200: ConnectionSerializer})
+    @sensitive_variables()
     def post(self, request: Request, connection_id: UUID) -> Response:
         """Let a connection whose own way tells no transactions read them by the way in its method's `history_by`."""
         connection = own_connection(request, connection_id)

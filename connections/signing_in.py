@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
@@ -85,6 +86,7 @@ def may_sign_in(connection: Connection) -> None:
 # --- By the broker's page ---------------------------------------------------------------------------------------------
 
 
+@sensitive_variables()
 def complete_oauth(*, user: User, answer: Mapping[str, str], session_nonce: str = "", broker: str = "") -> Connection:
     """Finish a sign-in: exchange what came back, see whose login it is, store, and tell who listens.
 
@@ -157,6 +159,7 @@ def _prepared(connection: Connection) -> dict[str, str] | None:
         return None
 
 
+@sensitive_variables()
 def connect_with_keys(
     *, user: User, method: AuthMethod, keys: Mapping[str, str], connection: Connection | None = None
 ) -> Connection:
@@ -180,10 +183,11 @@ def connect_with_keys(
             connection = create_connection(user=user, broker=entry.broker, method=method)
         stored = _store(connection, SignedIn(entry, AppKeys(), None, grant), identity, accounts, actor=user)
         if prepared is not None:
-            authorizations.use_up(prepared)
+            prepared.delete()
     return stored
 
 
+@sensitive_variables()
 def add_history(*, connection: Connection, keys: Mapping[str, str], actor: User) -> Connection:
     """Let a connection that knows no transactions read them by its broker's other way, with keys of their own.
 
@@ -229,6 +233,7 @@ class Asked:
     sealed: str
 
 
+@sensitive_variables()
 def converse(*, user: User, connection: Connection, answer: Mapping[str, str], sealed: str = "") -> Connection | Asked:
     """One step of a sign-in by question and answer; `sealed` is empty at the first. What was typed is never stored.
 
@@ -248,6 +253,7 @@ def converse(*, user: User, connection: Connection, answer: Mapping[str, str], s
     return _finish(connection, SignedIn(entry, AppKeys(), None, outcome), actor=user)
 
 
+@sensitive_variables()
 def _opened(sealed: str, owner: str) -> dict[str, str]:
     try:
         content: dict[str, Any] = credentials.unseal(base64.urlsafe_b64decode(sealed), owner=owner)
@@ -315,6 +321,7 @@ def _former(connection: Connection) -> dict[str, Any]:
         return {}
 
 
+@sensitive_variables()
 def _carried_over(connection: Connection, entry: BrokerEntry) -> dict[str, Any]:
     """The keys for the history that stay with the connection, when its way of signing in is renewed or changed."""
     before = _former(connection)
@@ -327,6 +334,7 @@ def _carried_over(connection: Connection, entry: BrokerEntry) -> dict[str, Any]:
     return {}
 
 
+@sensitive_variables()
 def _keep_history(connection: Connection, grant: Grant, method: AuthMethod, *, actor: User) -> Connection:
     try:
         secrets = connection.read_credentials()

@@ -16,6 +16,7 @@ import requests
 from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 
 from connections.brokers import ibkr_holdings, ibkr_rows, ibkr_statement
 from connections.brokers.base import (
@@ -179,6 +180,7 @@ class FlexKeys:
     def begin(self, *, state: str) -> Begun:
         raise Refused("Interactive Brokers' Flex Web Service works with keys, without a sign-in page.")
 
+    @sensitive_variables()
     def complete(self, *, answer: Mapping[str, str], kept: Mapping[str, str], at: datetime) -> Grant:
         """Keys that can be right by their form; whether they are, the first statement tells. Raises KeysRefused."""
         keys = {"token": answer.get("token", "").strip(), "query_id": answer.get("query_id", "").strip()}

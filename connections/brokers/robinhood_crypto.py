@@ -19,6 +19,7 @@ import requests
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import settings
 from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
 from requests.auth import AuthBase
 
 from connections.brokers import robinhood_crypto_rows as crypto_rows
@@ -121,6 +122,7 @@ class CryptoKeys:
         help_text = "Paste it at Robinhood as the public key of a new API key. It opens nothing by itself."
         return (Shown(label="Public key", value=_public_key(kept["seed"]), help=help_text),)
 
+    @sensitive_variables()
     def complete(self, *, answer: Mapping[str, str], kept: Mapping[str, str], at: datetime) -> Grant:
         """A key that can be right by its form; whether it is, the first call tells. Raises KeysRefused."""
         api_key = answer.get("api_key", "").strip()

@@ -1,5 +1,6 @@
 """What the contract asks of a connector when the broker fails: limits, faults, changed answers, lost tokens."""
 
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
@@ -15,16 +16,15 @@ from tests.conformance.stage import leaks, request, said, secrets_of, sync
 from tests.conformance.ways import ACCOUNTS, HOLDINGS, PARTS, TRANSACTIONS
 
 # Faults by what a reading may come to. `how` is what the sandbox needs to know, None where it depends on the operation.
-HARMLESS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("latency", {"seconds": 0.01, "times": 1}),
-    ("duplicate_page", {}),
-    ("reordered", {}),
-    ("schema_drift", {"change": "add", "to": "brand_new"}),
-    ("500", {"times": 1}),
-    ("503", {"times": 1}),
-    ("reset", {"times": 1}),
-    ("html", {"times": 1}),
-    ("truncated_json", {"times": 1}),
+# Each entry strikes at once.
+HARMLESS: tuple[tuple[tuple[str, dict[str, Any]], ...], ...] = (
+    (
+        ("latency", {"seconds": 0.01, "times": 1}),
+        ("duplicate_page", {}),
+        ("reordered", {}),
+        ("schema_drift", {"change": "add", "to": "brand_new"}),
+    ),
+    *(((kind, {"times": 1}),) for kind in ("500", "503", "reset", "html", "truncated_json")),
 )
 LASTING: tuple[tuple[str, dict[str, Any]], ...] = (
     ("401", {}),
@@ -46,30 +46,32 @@ class FaultContract:
     """Only errors of a known kind come out, the books stay as they were, and heal when the fault is gone."""
 
     @pytest.mark.parametrize("part", PARTS)
-    def test_a_limit_says_until_when_to_wait(self, way, stage, part):
-        for number, operation in enumerate(stage.operations(part)):
-            for asked in self.some([120, None, 10**9], number, of=len(stage.operations(part))):
-                with stage.struck("429", operation, retry_after=asked), pytest.raises(RateLimited) as raised:
-                    stage.read(part)
-                assert raised.value.retry_at is not None
-                wait = raised.value.retry_at - timezone.now()
-                assert timedelta(0) < wait <= timedelta(days=1)
-                assert asked != 120 or wait > timedelta(seconds=100)
+    def test_a_limit_says_until_when_to_wait(self, stage, part):
+        for number, operation in enumerate(stage.operations(part), start=PARTS.index(part)):
+            asked = (120, None, 10**9)[number % 3]
+            with stage.struck("429", operation, retry_after=asked), pytest.raises(RateLimited) as raised:
+                stage.read(part)
+            assert raised.value.retry_at is not None
+            wait = raised.value.retry_at - timezone.now()
+            assert timedelta(0) < wait <= timedelta(days=1)
+            assert asked != 120 or wait > timedelta(seconds=100)
 
     # --- Faults ---------------------------------------------------------------------------------------------------
 
     def test_a_fault_that_passes_changes_nothing_that_is_read(self, way, stage):
         good = {part: stage.undisturbed(part) for part in PARTS}
         complaints = []
-        for kind, how in HARMLESS:
-            with stage.struck(kind, *way.reading & stage.called, **how):
+        for faults in HARMLESS:
+            with ExitStack() as struck:
+                for kind, how in faults:
+                    struck.enter_context(stage.struck(kind, *way.reading & stage.called, **how))
                 connector = stage.connector
                 try:
                     found = {part: staging.read(connector, part, stage.accounts) for part in PARTS}
                 except BrokerError as error:
-                    complaints.append(f"{kind}: {error!r}")
+                    complaints.append(f"{faults}: {error!r}")
                 else:
-                    complaints += [f"{kind}: {part} read otherwise" for part in PARTS if found[part] != good[part]]
+                    complaints += [f"{faults}: {part} read otherwise" for part in PARTS if found[part] != good[part]]
         assert not complaints, "\n".join(complaints)
 
     @pytest.mark.parametrize("part", PARTS)
@@ -90,7 +92,7 @@ class FaultContract:
 
     def some(self, faults, number: int, *, of: int) -> list[Any]:
         """All of them; where a part has many operations, read alike, each meets two, and together they meet all."""
-        return faults if of <= 3 else [faults[(number * 2 + place) % len(faults)] for place in range(2)]
+        return faults if of <= 2 else [faults[(number * 2 + place) % len(faults)] for place in range(2)]
 
     @pytest.mark.parametrize("part", PARTS)
     def test_a_changed_or_empty_answer_is_never_read_as_less(self, way, stage, part):
@@ -150,17 +152,16 @@ class FaultContract:
         assert (run.state, run.error, connection.state) == (RunState.SUCCEEDED, "", ConnectionState.CONNECTED)
         assert staging.books(connection) == stage.books
 
-    @pytest.mark.parametrize("part", PARTS)
-    def test_a_token_that_ends_on_the_way_is_renewed_or_asked_for(self, way, stage, part):
-        if not (way.sign_in and way.reads[part]):
-            pytest.skip("there are no tokens but the keys, or nothing is read with them")
-        good = stage.undisturbed(part)
-        operation = list(stage.operations(part))[-1]
+    def test_a_token_that_ends_on_the_way_is_renewed_or_asked_for(self, way, stage):
+        if not way.sign_in:
+            pytest.skip("there are no tokens but the keys")
+        good = stage.undisturbed(HOLDINGS)
+        operation = list(stage.operations(HOLDINGS))[-1]
         if way.renewal:
             with stage.struck("expired_token", operation, times=1):
-                assert stage.read(part) == good
+                assert stage.read(HOLDINGS) == good
             stage.sign_in_again()
         with stage.struck("revoked_token", operation, times=1), pytest.raises(NeedsReauth):
-            stage.read(part)
+            stage.read(HOLDINGS)
         stage.sign_in_again()
-        assert stage.read(part) == good
+        assert stage.read(HOLDINGS) == good

@@ -58,16 +58,13 @@ CASH_KINDS = {
     "WIRE_OUT": Kind.WITHDRAWAL,
     "MONEY_MARKET": Kind.OTHER,
 }
+MOVES = {"TRADE", "RECEIVE_AND_DELIVER"}
 CASHLESS = {"MEMORANDUM", "MARGIN_CALL", "SMA_ADJUSTMENT"}  # the special memorandum account is not cash
 INTEREST_STARTS = (
-    "BANK INT ",
-    "SCHWAB1 INT ",
-    "MARGIN INTEREST ",
-    "INTEREST ",
-    "CREDIT INTEREST ",
-    "BOND INTEREST ",
-)
+    "BANK INT ", "SCHWAB1 INT ", "MARGIN INTEREST ", "INTEREST ", "CREDIT INTEREST ", "BOND INTEREST ",
+)  # fmt: skip
 INTEREST_WORDS = ("FREE BALANCE INTEREST", "UST NOTE", "UST BOND")
+Names = dict[str, InstrumentRecord]  # by upper-case name
 ENDS_AT_NOTHING = {Kind.OPTION_EXPIRATION, Kind.OPTION_ASSIGNMENT, Kind.OPTION_EXERCISE}
 CORPORATE_WORDS = ("MERGER", "SPIN-OFF", "SPINOFF", "NAME CHANGE")
 
@@ -181,9 +178,6 @@ def balance(account: Row, aggregated: Row) -> BalanceRecord:
     )
 
 
-Names = dict[str, InstrumentRecord]  # by upper-case name
-
-
 @dataclass(frozen=True, slots=True)
 class _Context:
     """What one row cannot know alone: names of instruments, shares moved at a strike, events in several rows."""
@@ -225,12 +219,10 @@ def _context(rows: Iterable[Row], names: Names) -> _Context:
 def transactions(rows: Sequence[Row], names: Names | None = None) -> Iterator[TransactionRecord | ParkedRecord]:
     """Records of one answer, in its order. A row no rule understands is parked; a missing field is UnexpectedReply.
 
-    `names` are instruments met before, and takes up those of this answer: a dividend may be told in words of a security
-    that was bought in another window.
+    `names` holds instruments met before, which a dividend may name in words, and takes up those of this answer.
     """
     with understood("transactions"):
-        moves = (row for row in rows if row.get("type") in {"TRADE", "RECEIVE_AND_DELIVER"})
-        context = _context(moves, {} if names is None else names)
+        context = _context((row for row in rows if row.get("type") in MOVES), {} if names is None else names)
         for row in rows:
             try:
                 records = list(_transaction(row, context))  # all of its legs, or none

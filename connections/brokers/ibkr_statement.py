@@ -17,6 +17,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from connections.brokers.base import Refused, UnexpectedReply
 
+MOST_ELEMENTS = 500_000
 NOTHING = {"", "-", "--", "N/A", "MULTI"}
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = {None: NEW_YORK, "EST": NEW_YORK, "EDT": NEW_YORK, "UTC": UTC, "GMT": UTC}  # no suffix is US Eastern
@@ -35,6 +36,10 @@ _MOMENT = re.compile(
     r"(?P<day>\d{8}|\d{4}-\d\d-\d\d|\d\d/\d\d/\d{4}|\d\d/\d\d/\d\d|\d\d-[A-Za-z]{3}-\d\d)"
     r"(?:[;, ]{0,2}(?P<time>\d{6}|\d\d:\d\d:\d\d))?(?: +(?P<zone>[A-Z]{2,5}))?"
 )
+
+
+class TooLong(ValueError):
+    """A document of more elements than we take."""
 
 
 class IncompleteQuery(Refused):
@@ -191,8 +196,12 @@ class Control:
     code: str
 
 
-def read(text: str) -> Report | Control:
-    """Raises ValueError for what is not a whole Flex document, UnexpectedReply for one of an unknown form."""
+def read(text: str, dates: Dates | None = None) -> Report | Control:
+    """`dates` is how a person says its days are written, where the document may leave that open.
+
+    Raises ValueError for what is not a whole Flex document, UnexpectedReply for one of an unknown form, IncompleteQuery
+    for days that read two ways.
+    """
     root, lines = _parse(text)
     if root.tag == "FlexStatementResponse":
         return Control(root.findtext("ReferenceCode", "").strip(), root.findtext("ErrorCode", "").strip())
@@ -202,7 +211,7 @@ def read(text: str) -> Report | Control:
     count = root.find("FlexStatements")
     if count is None or count.get("count") != str(len(found)):
         raise UnexpectedReply("Interactive Brokers' statement does not hold as many accounts as it says.")
-    dates = Dates.of(value for element in root.iter() for value in element.attrib.values())
+    dates = dates or Dates.of(value for element in root.iter() for value in element.attrib.values())
     try:
         return Report(root.get("type", ""), tuple(_statement(element, dates, lines) for element in found))
     except (KeyError, Odd) as error:
@@ -218,6 +227,8 @@ class _Numbered(TreeBuilder):
         self.parser = DefusedXMLParser(target=self)
 
     def start(self, tag: str, attrs: dict[str, str], /) -> Element:
+        if len(self.lines) == MOST_ELEMENTS:
+            raise TooLong(f"more than {MOST_ELEMENTS} elements")
         element = super().start(tag, attrs)
         self.lines[element] = self.parser.parser.CurrentLineNumber
         return element

@@ -66,6 +66,11 @@ _VANGUARD = "At Vanguard open Activity, Download center, choose a spreadsheet fi
 _HELD = "which says what you hold but not what happened"
 LOOKALIKES = (
     Lookalike(
+        columns=frozenset({"currencyprimary", "symbol", "markprice"}),
+        advice=f"This is a Flex query of your positions at Interactive Brokers, {_HELD}. Add the sections Trades, Cash "
+        "Transactions, Transfers and Corporate Actions to the query, run it again, and import that file.",
+    ),
+    Lookalike(
         title="positions for",
         columns=frozenset({"symbol", "description", "market value", "cost basis"}),
         advice=f"This is Schwab's positions file, {_HELD}. {_SCHWAB}",

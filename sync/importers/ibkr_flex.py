@@ -22,7 +22,7 @@ from connections.brokers.records import ParkedRecord, TransactionKind, Transacti
 from sync.importers import dates as days
 from sync.importers.base import Ambiguity, Choices, FileNotRead, FileRow, ParsedFile, Record, Skipped
 from sync.importers.questions import ask_order
-from sync.importers.reader import MAX_ROWS, TOO_MANY_ROWS, FileUnreadable
+from sync.importers.reader import MAX_CELL, MAX_COLUMNS, MAX_ROWS, TOO_LONG_CELL, TOO_MANY_ROWS, FileUnreadable
 
 LEDGER = ("Trades", "CashTransactions", "Transfers", "CorporateActions", "TransactionTaxes", "SalesTaxes")
 NAMING = ("SecuritiesInfo", "OpenPositions")  # told for the names of their instruments alone
@@ -184,10 +184,11 @@ class Reading:
 
 def read(statements: Iterable[Statement], questions: tuple[Ambiguity, ...] = ()) -> ParsedFile:
     """Raises FileNotRead or FileUnreadable."""
-    reading, told = Reading(), []
+    reading, told, rows = Reading(), [], 0
     for statement in map(_with_confirmations, statements):
-        if sum(len(rows) for rows in statement.sections.values()) > MAX_ROWS:
-            raise FileUnreadable(TOO_MANY_ROWS)
+        for row in _all(statement):
+            rows += 1
+            _bounded(row, rows)
         for account in dict.fromkeys(_account(statement, row) for row in _all(statement)):
             told.append((account, _filled(statement, account, reading)))
     known = Known.by(statement for _, statement in told)
@@ -203,6 +204,14 @@ def read(statements: Iterable[Statement], questions: tuple[Ambiguity, ...] = ())
         warnings=tuple(reading.warnings),
         questions=questions,
     )
+
+
+def _bounded(row: Row, number: int) -> None:
+    """Raises FileUnreadable for the first row beyond what we take."""
+    if number > MAX_ROWS:
+        raise FileUnreadable(TOO_MANY_ROWS)
+    if len(row.told) > MAX_COLUMNS or any(len(cell) > MAX_CELL for cell in row.told.values()):
+        raise FileUnreadable(TOO_LONG_CELL)
 
 
 def _with_confirmations(statement: Statement) -> Statement:

@@ -139,3 +139,8 @@ def test_short_and_long_rows_are_read_as_far_as_there_are_columns() -> None:
 def test_a_marked_file_without_any_heading_is_refused() -> None:
     with pytest.raises(HubError, match="no row names its columns"):
         parse("BOF,U1\nDATA,TRNT,1\nEOF\n")
+
+
+def test_a_query_of_positions_alone_is_refused_and_the_right_sections_are_named() -> None:
+    with pytest.raises(HubError, match=r"Flex query of your positions.*Add the sections Trades"):
+        importers.detect(reader.read(b"ClientAccountID,CurrencyPrimary,Symbol,Quantity,MarkPrice\nU1,USD,ACME,1,5\n"))

@@ -179,6 +179,14 @@ def test_days_that_read_two_ways_are_asked_for() -> None:
     assert only(parse(content, Choices(date_order="mdy")).rows[0]).traded_on == date(2026, 3, 4)
 
 
+def test_days_of_the_statement_itself_that_read_two_ways_are_asked_for_too() -> None:
+    content = (
+        trades({"tradeDate": "03/04/2026"}).replace(b"20260101", b"01/02/2026").replace(b"20260630", b"06/07/2026")
+    )
+    assert [question.about for question in parse(content).questions] == ["date_order"]
+    assert only(parse(content, Choices(date_order="dmy")).rows[0]).traded_on == date(2026, 4, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -219,3 +227,14 @@ def test_more_rows_than_we_take_are_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("sync.importers.ibkr_flex.MAX_ROWS", 2)
     with pytest.raises(HubError, match="more than"):
         parse(trades({}, {"transactionID": "72"}, {"transactionID": "73"}))
+
+
+def test_more_elements_than_any_statement_has_are_refused_while_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("connections.brokers.ibkr_statement.MOST_ELEMENTS", 5)
+    with pytest.raises(HubError, match="more than"):
+        parse(trades({}, {"transactionID": "72"}, {"transactionID": "73"}))
+
+
+def test_a_text_longer_than_any_cell_is_refused() -> None:
+    with pytest.raises(HubError, match="longer than"):
+        parse(trades({"description": "x" * 10_001}))

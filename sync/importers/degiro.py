@@ -85,6 +85,7 @@ DESCRIPTIONS: dict[str, Rule] = {
 BUYING = ("koop", "compra", "achat", "buy", "kauf", "acquisto", "kob", "kop")
 SELLING = ("verkoop", "venta", "venda", "vente", "sell", "verkauf", "vendita", "salg", "salj")
 PENCE = {"GBX": "GBP"}
+LONGEST = 300  # characters of a description that tells a trade
 # "Koop 1 @ 33,9 USD", "Sell 4 AVIVA@496 GBX (GB00BPQY8M80)", "STOCK DIVIDEND: Koop 999 @ 0 EUR"
 _TRADE = re.compile(
     rf"(?:(?P<event>[^:@]+?)\s*:\s*)?(?P<side>{'|'.join(BUYING + SELLING)})\s+"
@@ -130,7 +131,7 @@ class Degiro(TabularFormat):
     def rule(self, row: Row, word: str) -> Rule | None:
         folded = fold(word)
         known = next((rule for start, rule in self.rules.items() if folded.startswith(start)), None)
-        traded = _TRADE.fullmatch(folded)
+        traded = _traded(word)
         if traded is None or known is _FUND:
             return known
         if traded["event"]:  # a change of product, a dividend in shares
@@ -138,7 +139,7 @@ class Degiro(TabularFormat):
         return BUY if traded["side"] in BUYING else SELL
 
     def quantity(self, row: Row, rule: Rule, word: str) -> Decimal | None:
-        traded = _TRADE.fullmatch(fold(word))
+        traded = _traded(word)
         if traded is None or rule.sign is Sign.NONE:
             return None
         units, _ = _explained(traded, row)
@@ -146,7 +147,7 @@ class Degiro(TabularFormat):
 
     def price(self, row: Row) -> Decimal | None:
         """None where it is in another currency than the row's money."""
-        traded = _TRADE.fullmatch(fold(row.text("word")))
+        traded = _traded(row.text("word"))
         if traded is None or _currency(traded) != self.row_currency(row):
             return None
         return _explained(traded, row)[1]
@@ -164,6 +165,11 @@ class Degiro(TabularFormat):
         if rule.kind is K.FX and not row.text("order"):
             return f"fx {row.text('date')} {row.text('time')}"
         return row.text("order")
+
+
+def _traded(description: str) -> re.Match[str] | None:
+    """The parts of a trade's description; None for any other, and for one too long to be DEGIRO's."""
+    return _TRADE.fullmatch(fold(description)) if len(description) <= LONGEST else None
 
 
 def _currency(traded: re.Match[str]) -> str:

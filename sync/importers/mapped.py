@@ -37,6 +37,7 @@ class MappedFormat(TabularFormat):
 
     def __init__(self, mapping: ColumnMapping) -> None:
         self.mapping = mapping
+        self.meanings = mapping.rules()
 
     # --- Where things stand ---
     def recognised(self, source: Source, header_row: int, delimiter: str) -> Match:
@@ -84,7 +85,7 @@ class MappedFormat(TabularFormat):
         """A transfer with units is one of securities. Without a column that says what happened the signs do."""
         if not self.mapping.columns.get("word"):
             return self._by_sign(row)
-        rule = self.mapping.rule(word)
+        rule = self.meanings.get(fold(word))
         return IN_KIND.get(rule.kind, rule) if rule is not None and row.quantity() else rule
 
     def _by_sign(self, row: Row) -> Rule:

@@ -97,11 +97,9 @@ class ColumnMapping:
         if self.currency and not re.fullmatch(r"[A-Z]{3}", self.currency):
             yield f"“{self.currency[:10]}” is no currency like EUR."
 
-    def rule(self, word: str) -> Rule | None:
-        """None for a word that has been given no meaning."""
-        folded = fold(word)
-        meaning = next((meaning for said, meaning in self.words.items() if fold(said) == folded), None)
-        return MEANINGS[meaning][1] if meaning else None
+    def rules(self) -> dict[str, Rule]:
+        """What each word means, by the word without accents and capitals."""
+        return {fold(word): MEANINGS[meaning][1] for word, meaning in self.words.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON; `from_dict` reads it back."""

@@ -5,7 +5,7 @@ import unicodedata
 from functools import lru_cache
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def fold(text: str) -> str:
     """Small letters without accents, blanks collapsed; also of `CrÃ©dito`, which is UTF-8 read as Windows-1252."""
     with contextlib.suppress(UnicodeError):  # it was encoded once, as it should be

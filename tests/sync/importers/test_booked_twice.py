@@ -6,7 +6,7 @@ from aggregation import ledger
 from aggregation.models import Source, Transaction
 from brokerhub.kernel.models import User
 from connections.brokers.records import TransactionRecord
-from sync.imports import split
+from sync.parking import split
 from tests.aggregation.factories import a_connection, an_account
 from tests.sync.importers.test_samples import NOT_YET, SAMPLES, Sample, read
 

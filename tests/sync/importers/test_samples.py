@@ -62,6 +62,8 @@ SAMPLES = (
     ),
     Sample(
         "coinbase-2025.csv",
+        # Rewards are interest without money; a sale against USDC is booked at the pounds Coinbase prints for it, with a
+        # warning, because the file has no other money for it. Both legs of a conversion are records of its one row.
         "buy 3 sell 3 int 5 dep 2 in 4 out 3 oth 5",
         "EUR 100; GBP -496.67",
         "2019-05-06",
@@ -69,6 +71,8 @@ SAMPLES = (
     ),
     Sample(
         "degiro-account.csv",
+        # Of a withdrawal told twice the row that takes the money is it; its "processed" counterpart is a sweep. The
+        # rest of an order id on a row by itself is no row.
         "buy 10 sell 3 div 9 fee 13 tax 6 dep 2 wdr 1 fx 12 oth 17",
         "EUR -20589.66; GBP 19.84; JPY 0; USD -455.5708",
         "2019-05-15",
@@ -105,9 +109,11 @@ SAMPLES = (
         "2024-01-15",
         "2024-04-10",
     ),
+    # Its purchase of 2050 is kept with a warning, since the program lets people write down plans.
     Sample("generic-ghostfolio-sample.csv", "buy 3 div 1 fee 1", "USD -501557.8", "2021-09-01", "2050-06-06"),
     Sample(
         "generic-wealthfolio-sample.csv",
+        # What was transferred in are shares, whose price is no money; the split says its ratio and so adds no units.
         "buy 3 sell 1 div 2 int 1 fee 1 tax 1 dep 1 wdr 1 split 1 in 1 oth 1",
         "CAD -1709.99; USD 1142.55",
         "2024-01-15",
@@ -221,6 +227,8 @@ SAMPLES = (
     Sample("robinhood-options-minimal.csv", "opt 3", "USD 270", "2025-10-05", "2025-10-07"),
     Sample(
         "saxo-2025.csv",
+        # Amounts are in the currency of the security. Rows of several clients look alike because their ids were blanked
+        # in the sample, so the repeats are real.
         "buy 11 sell 1 div 2 fee 4 dep 11 wdr 1",
         "EUR -107.71; USD 513.73",
         "2024-12-16",
@@ -279,6 +287,8 @@ SAMPLES = (
     Sample("traderepublic-2026.csv", "buy 2 sell 1 dep 4 wdr 2", "EUR 11.92", "2026-03-06", "2026-04-02"),
     Sample(
         "trading212-2023.csv",
+        # Its last four rows are of a newer layout, two cells to the right. What was transferred out has a value, which
+        # is no money; both rows of the split count.
         "buy 3 sell 1 div 3 int 1 dep 1 split 2 out 1 oth 1",
         "EUR 45.44",
         "2023-11-06",

@@ -98,7 +98,7 @@ class ConnectionDetail(APIView):
         if wish not in {"true", "1", "false", "0"}:
             raise HubError("dry_run must be true or false.")
         connection, dry_run = own_connection(request, connection_id), wish in {"true", "1"}
-        left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
+        left = connection_manager.left_to_do(connection)
         if dry_run:
             rows, revocation = connection_manager.disconnect_counts(connection), None
         else:

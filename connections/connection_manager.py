@@ -14,7 +14,7 @@ from connections.account_list import add_offered, decline_offered, save_accounts
 from connections.brokers import BROKERS, BrokerEntry
 from connections.brokers.base import BrokerError, BrokerUnavailable, Connector, RateLimited, UnderMaintenance
 from connections.brokers.records import AuthMethod, Broker
-from connections.leaving import Receipt, disconnect, disconnect_counts
+from connections.leaving import Receipt, disconnect, disconnect_counts, left_to_do
 from connections.models import Connection, ConnectionQuerySet
 from connections.moves import (
     move,
@@ -56,6 +56,7 @@ __all__ = [
     "disconnect_counts",
     "ensure_file_connection",
     "entry_for",
+    "left_to_do",
     "list_connections",
     "move",
     "note_expiring",

@@ -10,6 +10,8 @@ from django.db import transaction
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections import signals
+from connections.brokers import BROKERS
+from connections.brokers.records import AuthMethod
 from connections.credentials import CredentialsUnreadable
 from connections.models import Connection, UnfinishedRevocation
 from connections.moves import move
@@ -19,6 +21,18 @@ from connections.tokens import HISTORY
 
 log = structlog.get_logger(__name__)
 S = ConnectionState
+KEYS_DELETED = "The hub has deleted its keys. "  # how every `after_disconnect` begins
+
+
+def left_to_do(connection: Connection) -> str:
+    """What only the person can do at the broker, in sentences; asked before leaving. "" for accounts kept by file."""
+    if connection.is_file:
+        return ""
+    sentences = BROKERS[AuthMethod(connection.method)].after_disconnect
+    if connection.history_method:
+        more = BROKERS[AuthMethod(connection.history_method)].after_disconnect
+        sentences += " " + more.removeprefix(KEYS_DELETED)
+    return sentences
 
 
 def disconnect_counts(connection: Connection) -> dict[str, int]:

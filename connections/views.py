@@ -229,7 +229,7 @@ def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     connection = own_connection(request, connection_id)
     is_gone = connection.status is ConnectionState.DISCONNECTED
     form = DisconnectForm(request.POST or None, only_erase=is_gone)
-    left = "" if connection.is_file else connection_manager.entry_for(connection).after_disconnect
+    left = connection_manager.left_to_do(connection)
     context: dict[str, Any] = {"connection": connection, "left_to_do": left, "is_gone": is_gone}
     if request.method == "POST" and form.is_valid():
         keep = form.cleaned_data["history"] == DisconnectForm.KEEP

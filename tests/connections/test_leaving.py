@@ -8,7 +8,8 @@ from django.urls import reverse
 
 from aggregation.models import Balance, BalancePoint, Position, Transaction
 from brokerhub.kernel.errors import NotAllowed
-from connections import connection_manager
+from connections import connection_manager, leaving
+from connections.brokers import BROKERS
 from connections.brokers.base import NeedsReauth
 from connections.brokers.records import Broker
 from connections.models import Account, Authorization, Connection, ConnectionEvent
@@ -138,3 +139,18 @@ def test_two_first_files_at_once_make_one_connection(person):
     for thread in threads:
         thread.join()
     assert Connection.objects.count() == 1
+
+
+def test_leaving_says_what_to_do_about_the_keys_of_the_report_too(connect_ibkr, person, web, flex_keys, unpaced):
+    connection = connect_ibkr(person)
+    connection_manager.add_history(connection=connection, keys=flex_keys, actor=person)
+    asked = web.get(reverse("connections:disconnect", args=[connection.pk])).context["left_to_do"]
+    told = web.post(reverse("connections:disconnect", args=[connection.pk]), {"history": "keep"})
+    for sentence in ("Client Portal", "Switch off the Flex Web Service"):
+        assert sentence in asked
+        assert sentence in told.content.decode()
+    assert asked.count("deleted its keys") == 1
+
+
+def test_every_way_begins_what_is_left_to_do_alike():
+    assert {entry.after_disconnect.startswith(leaving.KEYS_DELETED) for entry in BROKERS.values()} == {True}

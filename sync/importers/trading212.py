@@ -134,8 +134,11 @@ def _aligned(row: Row) -> Row:
 
 
 def _sum(row: Row, names: tuple[str, ...], currency: str) -> Decimal:
+    """Of the columns printed in `currency`, which a column beside it names, or its own heading. Raises ValueError."""
     total = ZERO
     for name in names:
-        plain = parse_number(row.cell(name)) if row.cell(f"currency ({name})") == currency else None
-        total += plain or parse_number(row.cell(f"{name} ({currency.casefold()})")) or ZERO
+        printed = row.cell(name) if row.cell(f"currency ({name})") == currency else ""
+        printed = printed or row.cell(f"{name} ({currency.casefold()})")
+        if printed:
+            total += parse_number(printed) or ZERO
     return total

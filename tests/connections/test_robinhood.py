@@ -25,7 +25,6 @@ from connections.brokers.calls import Attribution, Operation
 from connections.brokers.mcp import McpSession
 from connections.brokers.records import Broker
 from connections.brokers.transport import Reply
-from connections.errors import DifferentLogin
 from connections.models import Connection
 from connections.tokens import FreshGrant, read_grant
 from tests.connections.conftest import some_grant, whole
@@ -93,19 +92,6 @@ def test_a_stale_code_says_to_sign_in_once_more(web, person, sandbox):
     assert answer.status_code == 502
     assert "sign in once more" in answer.content.decode()
     assert Connection.objects.get(user=person).state == "pending_auth"
-
-
-def test_signing_in_again_is_the_same_connection(connect_robinhood, person):
-    first = connect_robinhood(person)
-    assert connect_robinhood(person).pk == first.pk
-
-
-def test_another_login_is_refused_with_both_masks(connect_robinhood, person, sandbox):
-    connection = connect_robinhood(person, "james")
-    landed = sandbox.sign_in(connection_manager.start_oauth(connection=connection), "maria")
-    answer = {name: values[0] for name, values in parse_qs(urlsplit(landed).query).items()}
-    with pytest.raises(DifferentLogin, match=r"\.\.\.4417.*\.\.\.7206"):
-        connection_manager.complete_oauth(user=person, answer=answer)
 
 
 # --- Registration and discovery ---------------------------------------------------------------------------------------
@@ -236,21 +222,6 @@ def test_a_rotated_refresh_token_is_saved_and_works(connect_robinhood, person, s
         connection.refresh_from_db()
     assert connection.read_credentials()["refresh_token"] != before["refresh_token"]
     assert connection_manager.connector_for(connection).accounts()
-
-
-def test_a_token_the_broker_dropped_is_renewed_once(connect_robinhood, person, sandbox):
-    connection = connect_robinhood(person)
-    sandbox.end_tokens("james", expire=True, broker="robinhood")
-    assert connection_manager.connector_for(connection).accounts()
-
-
-def test_a_grant_ended_at_robinhood_needs_the_person(connect_robinhood, person, sandbox):
-    connection = connect_robinhood(person)
-    sandbox.end_tokens("james", expire=True, revoke=True, broker="robinhood")
-    with pytest.raises(NeedsReauth):
-        connection_manager.refresh_credentials(connection)
-    connection.refresh_from_db()
-    assert (connection.state, connection.reason_code) == ("needs_reauth", "refresh_refused")
 
 
 def disconnect(web, connection):

@@ -4,11 +4,7 @@ from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 
-import pytest
-from django.core.cache import cache
-
 from aggregation.models import Balance, Position, Transaction
-from connections.states import ConnectionState
 from sync.models import ParkedRow, RunState
 from tests.journey.books import differences, number, sync
 
@@ -113,60 +109,3 @@ def test_a_row_that_is_dated_back_and_one_that_is_taken_back_arrive_later(connec
     sandbox.correct(truth["number"], interest["activity_id"], "status", login="james")
     assert sync(connection).state == RunState.SUCCEEDED
     agree(connection, sandbox)
-
-
-PASSING_FAULTS: list[tuple[str, str, dict[str, Any]]] = [
-    ("429", "activities", {"times": 1, "retry_after": 120}),
-    ("500", "activities", {"times": 4, "after": 1}),
-    ("html", "positions", {"times": 4}),
-    ("truncated_json", "activities", {"times": 4}),
-    ("reset", "account", {"times": 4}),
-    ("duplicate_page", "activities", {}),
-    ("reordered", "activities", {}),
-]
-
-
-@pytest.mark.parametrize(("kind", "operation", "how"), PASSING_FAULTS, ids=str)
-def test_a_fault_that_passes_leaves_the_books_exact(connect_alpaca, person, sandbox, kind, operation, how):
-    connection = connect_alpaca(person)
-    sandbox.fault(kind, operation, broker="alpaca", **how)
-    run = sync(connection)
-    assert run.state == RunState.SUCCEEDED
-    assert connection.state == ConnectionState.CONNECTED
-    agree(connection, sandbox)
-
-
-LASTING_FAULTS = [
-    ("403", "activities"),
-    ("410", "positions"),
-    ("schema_drift", "positions"),
-    ("empty_page", "positions"),
-]
-
-
-@pytest.mark.parametrize(("kind", "operation"), LASTING_FAULTS, ids=str)
-def test_a_part_that_fails_for_good_never_looks_like_an_empty_one(connect_alpaca, person, sandbox, kind, operation):
-    connection = connect_alpaca(person)
-    sync(connection)
-    before = of_hub(connection.accounts.get()), Position.objects.held().count()
-    sandbox.fault(kind, operation, broker="alpaca", field="qty", to="amount")
-    assert sync(connection).state in {RunState.PARTIAL, RunState.FAILED}
-    assert (of_hub(connection.accounts.get()), Position.objects.held().count()) == before
-    assert connection.state in {ConnectionState.DEGRADED, ConnectionState.ERROR}
-    sandbox.clear_faults()
-    cache.clear()  # half a minute later: the circuit breaker lets calls through again
-    assert sync(connection).state == RunState.SUCCEEDED
-    agree(connection, sandbox)
-
-
-def test_a_grant_ended_at_alpaca_ends_the_run_and_is_mended_in_place(connect_alpaca, person, sandbox):
-    connection = connect_alpaca(person)
-    sync(connection)
-    rows = Transaction.objects.count()
-    sandbox.end_tokens("james", revoke=True, broker="alpaca")
-    run = sync(connection)
-    assert (run.state, run.error_code) == (RunState.FAILED, "needs_reauth")
-    again = connect_alpaca(person)
-    assert again.pk == connection.pk
-    assert sync(again).state == RunState.SUCCEEDED
-    assert Transaction.objects.count() == rows

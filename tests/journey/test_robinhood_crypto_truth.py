@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 
 from aggregation.models import Balance, Position, Transaction
 from connections import connection_manager
@@ -12,7 +11,6 @@ from connections.brokers.base import KeysRefused
 from connections.brokers.records import AuthMethod, Broker
 from connections.errors import CountedTwice
 from connections.models import Connection
-from connections.states import ConnectionState
 from sync.models import ParkedRow, RunState
 from tests.journey.books import differences, number, sync
 
@@ -84,56 +82,6 @@ def test_coins_and_their_orders_equal_the_truth(connect_coins, person, sandbox):
     assert (again.state, again.inserted, again.superseded) == (RunState.SUCCEEDED, 0, 0)
     assert list(Transaction.objects.order_by("pk").values()) == before
     assert {call["method"] for call in sandbox.calls()} == {"GET"}
-
-
-PASSING_FAULTS = [
-    ("401", "crypto_api_orders", {"times": 1, "after": 3}),
-    ("429", "crypto_api_orders", {"times": 1, "retry_after": 120}),
-    ("500", "crypto_api_orders", {"times": 4}),
-    ("503", "crypto_api_holdings", {"times": 4}),
-    ("html", "crypto_api_quotes", {"times": 4}),
-    ("truncated_json", "crypto_api_orders", {"times": 4}),
-    ("reset", "crypto_api_holdings", {"times": 4}),
-    ("duplicate_page", "crypto_api_orders", {}),
-    ("duplicate_page", "crypto_api_holdings", {}),
-    ("reordered", "crypto_api_orders", {}),
-]
-
-
-@pytest.mark.parametrize(("kind", "operation", "how"), PASSING_FAULTS, ids=str)
-def test_a_fault_that_passes_leaves_the_books_exact(connect_coins, person, sandbox, kind, operation, how):
-    connection = connect_coins(person)
-    sandbox.fault(kind, operation, broker="robinhood", **how)
-    run = sync(connection)
-    assert run.state == RunState.SUCCEEDED
-    assert connection.state == ConnectionState.CONNECTED
-    agree(connection, sandbox)
-
-
-LASTING_FAULTS: list[tuple[str, str, dict[str, Any]]] = [
-    ("410", "crypto_api_holdings", {}),
-    ("410", "crypto_api_quotes", {}),
-    ("410", "crypto_api_orders", {}),
-    ("403", "crypto_api_holdings", {}),
-    ("401", "crypto_api_orders", {}),
-    ("schema_drift", "crypto_api_holdings", {"field": "total_quantity"}),
-    ("schema_drift", "crypto_api_orders", {"field": "filled_asset_quantity", "change": "type"}),
-    ("schema_drift", "crypto_api_quotes", {"field": "results"}),
-]
-
-
-@pytest.mark.parametrize(("kind", "operation", "how"), LASTING_FAULTS, ids=str)
-def test_a_part_that_fails_for_good_never_looks_like_an_empty_one(connect_coins, person, sandbox, kind, operation, how):
-    connection = connect_coins(person)
-    sync(connection)
-    sandbox.fault(kind, operation, broker="robinhood", **how)
-    run = sync(connection)
-    assert run.state in {RunState.PARTIAL, RunState.FAILED}
-    assert connection.state in {ConnectionState.DEGRADED, ConnectionState.ERROR}
-    agree(connection, sandbox)
-    sandbox.clear_faults()
-    cache.clear()  # half a minute later: the circuit breaker lets calls through again
-    assert sync(connection).state == RunState.SUCCEEDED
 
 
 def test_a_key_switched_off_ends_the_run_and_a_new_one_mends_it_in_place(connect_coins, person, sandbox):

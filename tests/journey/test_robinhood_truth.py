@@ -5,11 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 
 from aggregation.models import Balance, Position, Transaction
 from connections.brokers import robinhood
-from connections.states import ConnectionState
 from sync.models import ParkedRow, RunState
 from tests.journey.books import differences, number, sync
 
@@ -154,65 +152,3 @@ def test_a_session_that_cannot_be_ended_spoils_no_run(connect_robinhood, person,
     assert (run.state, run.warnings) == (RunState.SUCCEEDED, [])
     assert [call["method"] for call in sandbox.calls("mcp")][-1] == "DELETE"
     agree(connection, sandbox, "james")
-
-
-PASSING_FAULTS = [
-    ("401", "mcp_get_equity_orders", {"times": 1}),
-    ("429", "mcp_get_equity_orders", {"times": 1, "retry_after": 120}),
-    ("500", "mcp_get_equity_orders", {"times": 4}),
-    ("html", "mcp_get_crypto_orders", {"times": 4}),
-    ("truncated_json", "mcp_get_option_orders", {"times": 4}),
-    ("reset", "mcp_get_equity_positions", {"times": 4}),
-    ("duplicate_page", "mcp_get_equity_orders", {}),
-    ("reordered", "mcp_get_equity_orders", {}),
-]
-
-
-@pytest.mark.usefixtures("unpaced")
-@pytest.mark.parametrize(("kind", "operation", "how"), PASSING_FAULTS, ids=str)
-def test_a_fault_that_passes_leaves_the_books_exact(connect_robinhood, person, sandbox, kind, operation, how):
-    connection = connect_robinhood(person)
-    sandbox.fault(kind, operation, broker="robinhood", **how)
-    run = sync(connection)
-    assert run.state == RunState.SUCCEEDED
-    assert connection.state == ConnectionState.CONNECTED
-    agree(connection, sandbox, "james")
-
-
-LASTING_FAULTS: list[tuple[str, str, dict[str, Any]]] = [
-    ("403", "mcp_get_equity_orders", {}),
-    ("410", "mcp_get_equity_positions", {}),
-]
-
-
-@pytest.mark.usefixtures("unpaced")
-@pytest.mark.parametrize(("kind", "operation", "how"), LASTING_FAULTS, ids=str)
-def test_a_part_that_fails_for_good_never_looks_like_an_empty_one(
-    connect_robinhood, person, sandbox, kind, operation, how
-):
-    connection = connect_robinhood(person)
-    sync(connection)
-    before = of_hub(connection.accounts.get()), Position.objects.held().count()
-    sandbox.fault(kind, operation, broker="robinhood", **how)
-    run = sync(connection)
-    assert run.state in {RunState.PARTIAL, RunState.FAILED}
-    assert (of_hub(connection.accounts.get()), Position.objects.held().count()) == before
-    assert connection.state in {ConnectionState.DEGRADED, ConnectionState.ERROR}
-    sandbox.clear_faults()
-    cache.clear()  # half a minute later: the circuit breaker lets calls through again
-    assert sync(connection).state == RunState.SUCCEEDED
-    agree(connection, sandbox, "james")
-
-
-@pytest.mark.usefixtures("unpaced")
-def test_a_grant_ended_at_robinhood_ends_the_run_and_is_mended_in_place(connect_robinhood, person, sandbox):
-    connection = connect_robinhood(person)
-    sync(connection)
-    rows = Transaction.objects.count()
-    sandbox.end_tokens("james", expire=True, revoke=True, broker="robinhood")
-    run = sync(connection)
-    assert (run.state, run.error_code) == (RunState.FAILED, "needs_reauth")
-    again = connect_robinhood(person)
-    assert again.pk == connection.pk
-    assert sync(again).state == RunState.SUCCEEDED
-    assert Transaction.objects.count() == rows

@@ -55,7 +55,8 @@ def test_a_real_export_reaches_its_counts_and_cash_and_twice_adds_nothing(accoun
     assert (run.fetched, run.inserted, run.parked) == (rows, rows, 0)
     booked = Transaction.objects.filter(account=account, source=Source.CSV, run=run)
     assert booked.count() == rows
-    assert booked.aggregate(total=Sum("net_amount"))["total"] == (Decimal(cash or 0) if rows else None)
+    in_the_books = round(Decimal(cash or 0), 10)  # where money has ten decimals
+    assert booked.aggregate(total=Sum("net_amount"))["total"] == (in_the_books if rows else None)
     again = import_into(account, real_export(name), name)
     assert (again.state, again.fetched, again.inserted, again.matched) == (RunState.SUCCEEDED, rows, 0, rows)
     assert Transaction.objects.count() == rows

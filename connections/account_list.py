@@ -23,6 +23,7 @@ from connections.models import Account, Connection, ListedAccount, OfferedAccoun
 from connections.moves import note
 from connections.states import ConnectionState
 
+LONGEST_NAME = 120  # characters that the hub keeps of what a broker, or the person there, calls an account
 MARKET = ZoneInfo("America/New_York")
 Listed = TypeVar("Listed", bound=ListedAccount)
 
@@ -95,7 +96,7 @@ def _numbers(record: AccountRecord) -> set[str]:
 
 
 def _write(stored: ListedAccount, record: AccountRecord) -> None:
-    stored.external_id, stored.mask, stored.name = record.external_id, record.number_mask, record.name
+    stored.external_id, stored.mask, stored.name = record.external_id, record.number_mask, record.name[:LONGEST_NAME]
     stored.currency, stored.aliases = record.currency, list(record.aliases)
     if record.kind is not AccountKind.UNKNOWN:  # what the broker leaves out once is not forgotten
         stored.kind = record.kind

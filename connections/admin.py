@@ -9,6 +9,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.decorators import method_decorator
+from django.views.decorators.debug import sensitive_post_parameters
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.readonly import ReadOnlyAdmin
@@ -174,6 +176,8 @@ def _name(entry: BrokerEntry) -> str:
 
 
 @admin.register(AppCredentials)
+@method_decorator(sensitive_post_parameters(), name="add_view")
+@method_decorator(sensitive_post_parameters(), name="change_view")
 class AppCredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Keys entered here are used for everybody. Those of a person can be removed, and changed only by that person."""
 

@@ -1,5 +1,7 @@
 """Accounts that are opened, closed, left out and renumbered in the course of years: nothing is copied, nothing lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from aggregation.models import Position, Transaction
@@ -277,3 +279,10 @@ def test_another_number_of_the_same_account_is_the_same_account(connect_robinhoo
     account.refresh_from_db()
     assert (account.external_id, connection.accounts.count()) == (ROBINHOOD, 1)
     assert events(connection) == ["account_renumbered"]
+
+
+def test_a_name_longer_than_any_page_shows_is_cut_and_stops_nothing(connect, person):
+    connection = connect(person)
+    [first, *others] = connection_manager.connector_for(connection).accounts()
+    connection_manager.save_accounts(connection, [replace(first, name="N" * 500), *others])
+    assert connection.accounts.get(external_id=first.external_id).name == "N" * 120

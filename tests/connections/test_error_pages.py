@@ -1,11 +1,12 @@
 """What a person typed does not stand in the report of an error that follows it, for whoever gets such reports."""
 
 import pytest
+from django.core.signals import got_request_exception
 from django.test import RequestFactory
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
-from connections import connection_manager, signing_in
+from connections import app_keys, connection_manager, signing_in
 from connections.brokers import robinhood_login
 from connections.brokers.records import AuthMethod, Broker
 
@@ -67,3 +68,20 @@ def test_not_the_keys_of_a_report(send, person, flex_keys, monkeypatch):
     report = reported(bug.value)
     assert "connect_with_keys" in report
     assert flex_keys["token"] not in report
+
+
+def test_not_the_app_keys_an_operator_enters(person, sign_up, monkeypatch):
+    type(person).objects.filter(pk=person.pk).update(is_staff=True, is_superuser=True)
+    person.refresh_from_db()
+    monkeypatch.setattr(app_keys, "enter", fail)
+    asked = []
+    got_request_exception.connect(lambda request, **_: asked.append(request), weak=False, dispatch_uid="asked")
+    keys = {"app_key": "ApublicKey0001", "app_secret": "canarysecret0001", "callback_url": "https://127.0.0.1:8182"}
+    try:
+        with pytest.raises(Bug) as bug:
+            sign_up(person).post("/admin/connections/appcredentials/add/?method=schwab_oauth", keys)
+    finally:
+        got_request_exception.disconnect(dispatch_uid="asked")
+    report = ExceptionReporter(asked[0], Bug, bug.value, bug.value.__traceback__).get_traceback_text()
+    assert "app_secret = " in report
+    assert "canarysecret0001" not in report

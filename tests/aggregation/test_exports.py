@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import date
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
@@ -34,7 +35,8 @@ def account(client):
 def download(client, url: str) -> str:
     response = client.get(url)
     assert response.status_code == 200
-    name = url.split("/")[2].split("?")[0].replace(".", f"-{timezone.localdate()}.")
+    today = timezone.localdate(timezone=ZoneInfo(response.wsgi_request.user.timezone))
+    name = url.split("/")[2].split("?")[0].replace(".", f"-{today}.")
     assert response["Content-Disposition"] == f'attachment; filename="{name}"'
     return b"".join(response.streaming_content).decode()
 

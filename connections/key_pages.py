@@ -77,9 +77,19 @@ def _keys(request: HtmxRequest, entry: BrokerEntry, connection: Connection | Non
 
 
 def welcome(request: HtmxRequest, connection: Connection) -> HttpResponse:
-    messages.success(request, f"{connection.label} is connected. What it tells is being fetched now.")
+    if connection.status.may_sync:
+        messages.success(request, f"{connection.label} is connected. What it tells is being fetched now.")
+    else:
+        _say_that_history_waits(request, connection)
     url = reverse("connections:list") + f"#connection-{connection.pk}"
     return HttpResponseClientRedirect(url) if wants_partial(request) else redirect(url)
+
+
+def _say_that_history_waits(request: HtmxRequest, connection: Connection) -> None:
+    messages.warning(
+        request,
+        f"The keys are stored with {connection.label}. Now sign in there again: its transactions are fetched then.",
+    )
 
 
 @login_required
@@ -96,11 +106,14 @@ def history_keys(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     form = KeysForm(entry.fields, request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            connection_manager.add_history(connection=connection, keys=form.cleaned_data, actor=request.user)
+            done = connection_manager.add_history(connection=connection, keys=form.cleaned_data, actor=request.user)
         except HubError as error:
             form.refuse(error)
         else:
-            messages.success(request, f"{connection.label}: its transactions are being fetched now.")
+            if done.status.may_sync:
+                messages.success(request, f"{done.label}: its transactions are being fetched now.")
+            else:
+                _say_that_history_waits(request, done)
             return redirect("connections:detail", connection_id=connection.pk)
     context = {"form": form, "entry": entry, "connection": connection}
     return TemplateResponse(request, "connections/history_keys.html", context)

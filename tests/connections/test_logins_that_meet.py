@@ -126,3 +126,17 @@ def test_a_key_pair_that_cannot_be_read_any_more_is_made_anew(person, settings):
     [after] = connection_manager.prepare_keys(connection=waiting)
     assert after.value != before.value
     assert connection_manager.prepare_keys(connection=waiting) == (after,)
+
+
+@pytest.mark.parametrize("by_a_new_connect", [True, False])
+def test_keys_for_the_history_of_a_connection_that_needs_a_sign_in_say_what_comes_first(
+    connect_ibkr, person, web, flex_keys, by_a_new_connect
+):
+    connection = connect_ibkr(person)
+    Connection.objects.update(state="needs_reauth", reason_code="refresh_refused")
+    name, of = ("keys_new", "ibkr_flex") if by_a_new_connect else ("history_keys", connection.pk)
+    shown = web.post(reverse(f"connections:{name}", args=[of]), flex_keys, follow=True).content.decode()
+    assert "Now sign in there again" in shown
+    assert "being fetched" not in shown
+    connection.refresh_from_db()
+    assert (connection.state, connection.history_method) == ("needs_reauth", "ibkr_flex")

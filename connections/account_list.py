@@ -212,6 +212,7 @@ def decline_offered(offered: OfferedAccount, actor: User) -> None:
 
 
 def _locked(offered: OfferedAccount) -> OfferedAccount:
+    User.objects.select_for_update(no_key=True).get(pk=offered.connection.user_id)  # two connections may add the same
     connection = Connection.objects.select_for_update(no_key=True).get(pk=offered.connection_id)
     if connection.status in (ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED):
         raise NotAllowed("This connection has been left. Connect again to add its accounts.")

@@ -4,6 +4,7 @@ A person's own keys come before those an administrator has entered, and these be
 only with the app it was given to, so a connection goes on with that one whatever is entered later.
 """
 
+import hashlib
 from collections.abc import Mapping
 
 import structlog
@@ -36,6 +37,13 @@ def for_sign_in(*, user: User, entry: BrokerEntry) -> tuple[AppKeys, AppCredenti
 def of(connection: Connection) -> AppKeys:
     """The keys this connection's access was given to. Raises NotConfigured."""
     return _keys(BROKERS[AuthMethod(connection.method)], connection.app)
+
+
+def digest(entry: BrokerEntry, keys: AppKeys) -> str:
+    """Tells one registration from another, whoever entered it; "" where the broker needs none."""
+    if not entry.app_fields:
+        return ""
+    return hashlib.sha256(keys[entry.app_fields[0].name].encode()).hexdigest()[:16]
 
 
 def stored_or_environment(method: AuthMethod, app: AppCredentials | None) -> AppKeys:

@@ -130,11 +130,17 @@ def start_oauth(*, connection: Connection, session_nonce: str = "") -> str:
 # --- Use --------------------------------------------------------------------------------------------------------------
 
 
+def _usable_here(connection: Connection) -> None:
+    same_environment(connection)
+    if connection.is_switched_off:
+        raise NotAllowed(connection.reason.text)
+
+
 def connector_for(connection: Connection) -> Connector:
     """A connector that renews its own access. Raises NotAllowed for a connection that cannot be called."""
     if connection.is_file or not connection.status.may_sync:
         raise NotAllowed(f"{connection.label} cannot be synced: {connection.get_state_display().lower()}.")
-    same_environment(connection)
+    _usable_here(connection)
     return entry_for(connection).connector(connection.pk, StoredGrants(connection.pk), app_keys.of(connection))
 
 
@@ -145,7 +151,7 @@ def refresh_credentials(connection: Connection) -> None:
     """
     if connection.is_file:
         raise NotAllowed("Accounts kept by file have no access to renew.")
-    same_environment(connection)
+    _usable_here(connection)
     try:
         grant = read_grant(connection)
         StoredGrants(connection.pk).renew(refused=grant)
@@ -169,13 +175,17 @@ def renew_now(connection: Connection) -> None:
 
 def renew_due() -> int:
     """Renew what ends soon and note what has run out; how many were renewed. One failure does not stop the others."""
-    renewed = 0
+    renewed, bugs = 0, []
     for connection in Connection.objects.renewable(within=RENEW_AHEAD).iterator():
         try:
             refresh_credentials(connection)
             renewed += 1
         except HubError as error:
             log.warning("renewal_failed", connection_id=str(connection.pk), code=error.code)
+        except Exception as error:  # raised below, after the others have had their turn
+            bugs.append(error)
+    if bugs:
+        raise ExceptionGroup("renewals failed in a way the hub does not know", bugs)
     return renewed
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from connections import app_keys
 from connections.brokers import BrokerEntry
 from connections.brokers.base import AppKeys, Grant
 from connections.brokers.records import AccountRecord
@@ -54,7 +55,8 @@ def _is_login(connection: Connection, signed: SignedIn, broker_user_key: str, ac
         before = set(connection.accounts.current().values_list("external_id", flat=True))
         now = {account.external_id for account in accounts}
         return bool(before) and (before <= now or now <= before)
-    if not (signed.entry.ids_per_app and connection.method == signed.entry.method and connection.app != signed.app):
+    is_same_app = connection.ids_given_to == app_keys.digest(signed.entry, signed.keys)
+    if is_same_app or not signed.entry.ids_per_app or connection.method != signed.entry.method:
         return False
     old = {(account.mask, account.kind) for account in connection.accounts.current()}
     new = {(account.number_mask, account.kind.value) for account in accounts}

@@ -14,6 +14,7 @@ from django.utils import timezone
 from brokerhub.kernel.models import User
 from connections import credentials
 from connections.app_models import AppCredentials, Environment, UnfinishedRevocation
+from connections.brokers import BROKERS
 from connections.brokers.records import AccountKind, AuthMethod, Broker
 from connections.stale import StalePart, stale_parts
 from connections.states import ConnectionState, Reason, reason_for
@@ -47,7 +48,8 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
 
     def syncable(self) -> Self:
         states = [state for state in ConnectionState if state.may_sync]
-        return self.by_api().filter(state__in=states, environment=settings.ENVIRONMENT)
+        switched_off = [method for method, entry in BROKERS.items() if not entry.is_offered()]
+        return self.by_api().filter(state__in=states, environment=settings.ENVIRONMENT).exclude(method__in=switched_off)
 
     def renewable(self, *, within: timedelta) -> Self:
         """Connections whose access token ends within `within` and that nobody is renewing right now."""
@@ -90,6 +92,9 @@ class Connection(models.Model):
     state_until = models.DateTimeField(null=True, blank=True, help_text="When a waiting state ends by itself.")
     degraded_parts = models.JSONField(default=dict, blank=True, help_text='{part: {"since", "reason"}}')
     broker_user_key = models.CharField(max_length=120, blank=True)
+    ids_given_to = models.CharField(
+        max_length=16, blank=True, help_text="Digest of the app key by which the broker gave its ids; kept on leaving."
+    )
     sealed_credentials = models.BinaryField(default=b"", blank=True, editable=False)
     access_expires_at = models.DateTimeField(null=True, blank=True)
     authorization_expires_at = models.DateTimeField(null=True, blank=True)
@@ -120,7 +125,14 @@ class Connection(models.Model):
         return ConnectionState(self.state)
 
     @property
+    def is_switched_off(self) -> bool:
+        """This hub does not offer its way to connect any more, and so does not use it either."""
+        return not self.is_file and not BROKERS[AuthMethod(self.method)].is_offered()
+
+    @property
     def reason(self) -> Reason:
+        if self.is_switched_off and self.status.may_sync:
+            return reason_for("switched_off", broker=self.get_broker_display())
         return reason_for(self.reason_code, broker=self.get_broker_display())
 
     @property

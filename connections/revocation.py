@@ -138,7 +138,15 @@ def revoke_due() -> int:
     due = UnfinishedRevocation.objects.filter(
         next_try_at__lte=timezone.now(), gave_up_at=None, environment=settings.ENVIRONMENT
     )
-    return sum(settle(owed) is Revocation.DONE for owed in due.select_related("app"))
+    ended, bugs = 0, []
+    for owed in due.select_related("app"):
+        try:
+            ended += settle(owed) is Revocation.DONE
+        except Exception as error:  # raised below, after the others have had their turn
+            bugs.append(error)
+    if bugs:
+        raise ExceptionGroup("revocations failed in a way the hub does not know", bugs)
+    return ended
 
 
 # --- Show it ----------------------------------------------------------------------------------------------------------

@@ -291,6 +291,7 @@ def _store(
     if anew:
         _give_up_access(connection)
     connection.broker_user_key = broker_user_key
+    connection.ids_given_to = app_keys.digest(entry, signed.keys)
     connection.access_expires_at = signed.grant.access_expires_at
     connection.authorization_expires_at = signed.grant.authorization_expires_at
     connection.app = signed.app

@@ -111,6 +111,7 @@ REASONS: dict[str, Reason] = {
     "by_admin": Reason("An administrator asks you to sign in at {broker} once more.", "Sign in again"),
     "credentials_unreadable": Reason("The stored sign-in can no longer be read.", "Sign in again"),
     "app_credentials_refused": Reason("{broker} refused the hub's own app key. An administrator has to mend it."),
+    "switched_off": Reason("This way to {broker} is switched off on this hub, so nothing is updated any more."),
     "rate_limit": Reason("{broker} allows only so many requests, so the hub waits."),
     "maintenance": Reason("{broker} is under maintenance, so the hub waits."),
     "broker_unavailable": Reason("{broker} is not answering right now. The hub tries again by itself."),

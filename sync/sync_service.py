@@ -41,6 +41,8 @@ def request_sync(*, user: User | None, connection: Connection, trigger: Trigger,
     """A queued run for `connection`, or its open one: a second request joins the first. Raises NotAllowed."""
     if connection.is_file:
         raise NotAllowed("These accounts are kept by file. Import a newer file to bring them up to date.")
+    if connection.is_switched_off:
+        raise NotAllowed(connection.reason.text)
     if not Connection.objects.syncable().filter(pk=connection.pk).exists():
         raise NotAllowed(f"{connection.label} is not signed in. Sign in again on the Connections page, then sync.")
     chosen = mode or planning.mode_for(connection)

@@ -127,3 +127,35 @@ def test_keys_in_use_cannot_be_removed_and_after_disconnecting_they_can(connect,
     connection_manager.disconnect(connection=connection, actor=person)
     app_keys.remove(app)
     assert not AppCredentials.objects.exists()
+
+
+@pytest.mark.parametrize("left_before", [False, True])
+def test_keys_replaced_in_place_by_those_of_another_app_keep_connection_and_accounts(
+    connect, person, settings, left_before
+):
+    enter(person)
+    before = connect(person)
+    accounts = list(before.accounts.values_list("pk", flat=True))
+    if left_before:
+        connection_manager.disconnect(connection=before, actor=person)
+    enter(person, app_key=settings.SCHWAB_APP_KEY, app_secret=settings.SCHWAB_APP_SECRET)
+    after = connect(person)
+    assert after.pk == before.pk
+    assert list(after.accounts.values_list("pk", flat=True)) == accounts
+
+
+def test_another_app_in_the_environment_keeps_connection_and_accounts(connect, person, settings):
+    before = connect(person)
+    settings.SCHWAB_APP_KEY, settings.SCHWAB_APP_SECRET = SECOND["app_key"], SECOND["app_secret"]
+    settings.SCHWAB_CALLBACK_URL = CALLBACK
+    assert connect(person).pk == before.pk
+    assert Connection.objects.count() == 1
+
+
+def test_going_back_to_the_environments_app_after_leaving_keeps_connection_and_accounts(connect, person):
+    app = enter(person)
+    before = connect(person)
+    connection_manager.disconnect(connection=before, actor=person)
+    app_keys.remove(app)
+    assert connect(person).pk == before.pk
+    assert Connection.objects.count() == 1

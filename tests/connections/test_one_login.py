@@ -5,8 +5,10 @@ from collections import Counter
 import pytest
 from django.db.models import Value
 from django.db.models.functions import Concat
+from django.urls import reverse
 
 from aggregation.models import Transaction
+from brokerhub.kernel.errors import NotAllowed
 from connections import connection_manager
 from connections.brokers.records import AuthMethod, Broker
 from connections.errors import DifferentLogin
@@ -83,6 +85,26 @@ def test_leaving_forgets_the_keys_of_the_report_too(connect_ibkr, person, flex_k
     connection_manager.disconnect(connection=connection, actor=person)
     connection.refresh_from_db()
     assert (bytes(connection.sealed_credentials), connection.history_method) == (b"", "")
+
+
+def test_a_way_that_is_switched_off_is_not_used_any_more_and_says_so(connect_robinhood, person, sandbox, settings, web):
+    settings.ROBINHOOD_PRIVATE_LOGIN = True
+    sandbox.control("robinhood/logins", login="james", way="none")
+    waiting = connection_manager.create_connection(
+        user=person, broker=Broker.ROBINHOOD, method=AuthMethod.ROBINHOOD_LOGIN
+    )
+    typed = {"username": "james", "password": "sandbox"}
+    connection = connection_manager.converse(user=person, connection=waiting, answer=typed)
+    assert isinstance(connection, Connection)
+    sync(connection)
+    settings.ROBINHOOD_PRIVATE_LOGIN = False
+    assert not Connection.objects.syncable().exists()
+    for use in (connection_manager.connector_for, connection_manager.refresh_credentials, sync):
+        with pytest.raises(NotAllowed, match="switched off"):
+            use(connection)
+    assert "switched off on this hub" in web.get(reverse("connections:list")).content.decode()
+    assert connect_robinhood(person).pk == connection.pk, "the same login goes on by another way"
+    assert "switched off on this hub" not in web.get(reverse("connections:list")).content.decode()
 
 
 def test_robinhood_by_another_way_brings_what_was_missing_and_doubles_nothing(

@@ -12,6 +12,7 @@ from connections import connection_manager
 from connections.brokers.base import AppCredentialsRefused, BrokerUnavailable, NeedsReauth, RateLimited
 from connections.brokers.calls import Operation, call_finished
 from connections.brokers.records import Broker
+from connections.brokers.schwab import SchwabSignIn
 from connections.models import Connection
 from connections.states import ConnectionState
 from connections.tokens import StoredGrants, read_grant
@@ -163,6 +164,25 @@ def test_a_hub_without_its_app_key_fails_each_renewal_by_itself(connect, person,
     assert connection_manager.renew_due() == 0
     connection.refresh_from_db()
     assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_renewal_that_meets_a_bug_stops_no_other_and_is_told(connect, person, stranger, monkeypatch):
+    broken, good = connect(person), connect(stranger, "james")
+    Connection.objects.update(access_expires_at=timezone.now() + timedelta(minutes=2))
+    Connection.objects.filter(pk=broken.pk).update(created_at=timezone.now() - timedelta(days=1))
+    refresh = SchwabSignIn.refresh
+
+    def meet_a_bug(sign_in, grant):
+        if grant.secrets == broken.read_credentials():
+            raise KeyError("a bug")
+        return refresh(sign_in, grant)
+
+    monkeypatch.setattr(SchwabSignIn, "refresh", meet_a_bug)
+    with pytest.raises(ExceptionGroup) as told:
+        connection_manager.renew_due()
+    assert [type(error) for error in told.value.exceptions] == [KeyError]
+    good.refresh_from_db()
+    assert good.access_expires_at > timezone.now() + timedelta(minutes=25)
 
 
 def test_accounts_kept_by_file_have_nothing_to_renew(person):

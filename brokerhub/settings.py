@@ -271,6 +271,7 @@ CONTENT_SECURITY_POLICY = {
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 UPLOAD_MAX_BYTES = 20 * 1024 * 1024
+IMPORT_CHECK_AT_ONCE_BYTES = 256 * 1024  # larger files are looked at by a worker
 FILE_UPLOAD_HANDLERS = ["brokerhub.uploads.LimitedUpload", *global_settings.FILE_UPLOAD_HANDLERS]
 
 # --- Language, time, static files -------------------------------------------------------------------------------------

@@ -3,9 +3,13 @@
 import hashlib
 import re
 import uuid
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import PurePosixPath
+from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from aggregation import ledger
 from aggregation.models import Source
@@ -14,12 +18,11 @@ from brokerhub.kernel.models import User
 from connections import connection_manager
 from connections.brokers.records import Broker
 from connections.models import Account, AccountQuerySet, Connection
-from sync import importers
 from sync.holds import Counts, Hold, PartState
-from sync.importers import reader
-from sync.importers.base import FileNotRead, ParsedFile
-from sync.models import ImportFile, Mode, RunState, SyncRun, Trigger
+from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Format, ParsedFile
+from sync.models import ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger
 from sync.parking import park, resolve, split
+from sync.reading import MAPPED, FileRead, read, recognise
 from sync.sending import nudge
 
 FILE = "file"
@@ -31,11 +34,17 @@ def importable_accounts(user: User) -> AccountQuerySet:
     return accounts.select_related("connection").order_by("connection__created_at", "id")
 
 
+def find_file_account(*, user: User, broker: Broker, name: str, institution: str = "") -> Account | None:
+    """The account of that name kept by file at this broker, if there is one."""
+    label = _label(broker, institution)
+    return importable_accounts(user).filter(connection__method="file", connection__label=label, name=name).first()
+
+
 @transaction.atomic
 def open_file_account(*, user: User, broker: Broker, name: str, institution: str = "") -> Account:
     """A new account kept by file, or the one of that name which is there already."""
-    whose = institution if institution and broker is Broker.OTHER else broker.label
-    connection = connection_manager.ensure_file_connection(user=user, broker=broker, label=f"{whose}, by file")
+    label = _label(broker, institution)
+    connection = connection_manager.ensure_file_connection(user=user, broker=broker, label=label)
     known = connection.accounts.filter(name=name).first()
     if known is not None:
         return known
@@ -43,25 +52,39 @@ def open_file_account(*, user: User, broker: Broker, name: str, institution: str
     return account
 
 
-@transaction.atomic
-def request_import(*, user: User, account: Account, name: str, content: bytes, format: str = "") -> SyncRun:
-    """Check `content`, keep it, and queue its import into `account`.
+def _label(broker: Broker, institution: str) -> str:
+    return f"{institution if institution and broker is Broker.OTHER else broker.label}, by file"
 
+
+def house_of(format: Format) -> tuple[Broker, str]:
+    """The broker and the institution accounts of this format are kept under; a mapped file does not say whose it is."""
+    return format.broker, "" if format.key == MAPPED else format.institution
+
+
+@transaction.atomic
+def request_import(
+    *,
+    user: User,
+    account: Account,
+    name: str,
+    content: bytes,
+    format: str = "",
+    choices: Choices = AS_PRINTED,
+    mapping: dict[str, Any] | None = None,
+    fixes: dict[str, dict[str, str]] | None = None,
+    left_out: Sequence[int] = (),
+    hints: Sequence[str] | None = None,
+) -> SyncRun:
+    """Check `content`, keep it with what the person said about it, and queue its import into `account`.
+
+    `hints` are the accounts, as the file names them, whose rows are meant; None means all rows.
     Raises NotAllowed for an account that takes no files, FileUnreadable or FileNotRead for a file we cannot use.
     """
     if not importable_accounts(user).filter(pk=account.pk).exists():
         raise NotAllowed("This account takes no files: its connection was removed, or it is not yours.")
-    chosen, match = importers.detect(reader.read(content, name), format_key=format)
+    chosen, match = recognise(content, name, format=format, mapping=mapping)
     digest = hashlib.sha256(content).hexdigest()
-    warnings = [match.reason]
-    earlier = (
-        ImportFile.objects.filter(account=account, sha256=digest, run__state=RunState.SUCCEEDED)
-        .select_related("run")
-        .order_by("-run__finished_at")
-        .first()
-    )
-    if earlier is not None:
-        warnings.append(f"The same file was imported on {earlier.run.finished_at:%Y-%m-%d}; nothing new is expected.")
+    warnings = [match.reason, *already_imported(account, digest)]
     run = SyncRun.objects.create(
         connection=account.connection,
         trigger=Trigger.IMPORT,
@@ -72,22 +95,42 @@ def request_import(*, user: User, account: Account, name: str, content: bytes, f
     ImportFile.objects.create(
         run=run,
         account=account,
-        name=_plain_name(name),
+        name=plain_name(name),
         format=chosen.key,
         size=len(content),
         sha256=digest,
         content=content,
+        choices={key: value for key, value in asdict(choices).items() if value},
+        mapping=mapping,
+        fixes=fixes or {},
+        left_out=sorted(left_out),
+        hints=None if hints is None else list(hints),
     )
     transaction.on_commit(nudge)
     return run
 
 
 @transaction.atomic
-def request_import_into_new(*, user: User, account_name: str, name: str, content: bytes, format: str = "") -> SyncRun:
+def request_import_into_new(*, user: User, account_name: str, name: str, content: bytes, **said: Any) -> SyncRun:
     """As `request_import`, into an account kept by file, made if need be. A refused file leaves none behind."""
-    chosen, _ = importers.detect(reader.read(content, name), format_key=format)
-    account = open_file_account(user=user, broker=chosen.broker, name=account_name, institution=chosen.institution)
-    return request_import(user=user, account=account, name=name, content=content, format=format)
+    chosen, _ = recognise(content, name, format=said.get("format", ""), mapping=said.get("mapping"))
+    broker, institution = house_of(chosen)
+    account = open_file_account(user=user, broker=broker, name=account_name, institution=institution)
+    return request_import(user=user, account=account, name=name, content=content, **said)
+
+
+def already_imported(account: Account, digest: str) -> list[str]:
+    """A sentence when the very same file is in this account's books already."""
+    earlier = (
+        ImportFile.objects.filter(account=account, sha256=digest, run__state=RunState.SUCCEEDED)
+        .select_related("run")
+        .defer("content")
+        .order_by("-run__finished_at")
+        .first()
+    )
+    if earlier is None:
+        return []
+    return [f"The same file was imported on {earlier.run.finished_at:%Y-%m-%d}; nothing new is expected."]
 
 
 def run_import(hold: Hold) -> None:
@@ -99,39 +142,59 @@ def run_import(hold: Hold) -> None:
         return
     file = ImportFile.objects.select_related("account__connection").get(run=hold.run)
     hold.write(step=f"Reading {file.name}")
-    source = reader.read(bytes(file.content), file.name)
-    chosen, _ = importers.detect(source, format_key=file.format)
-    parsed = chosen.parse(source)
-    _refuse_what_needs_an_answer(parsed)
-    records, parked = split(parsed.records)
-    hold.write(step=f"Booking {len(parsed.records)} rows of {file.name}", total=len(parsed.records))
+    read_file = read(file)
+    refuse_what_needs_an_answer(read_file.parsed, file.hints)
+    rows, left_out = _wanted(read_file.parsed, file)
+    records, parked = split(record for row in rows for record in row.records)
+    total = len(records) + len(parked) + left_out
+    hold.write(step=f"Booking {total} rows of {file.name}", total=total)
     with transaction.atomic():
         hold.write()
         booked = ledger.book(account=file.account, records=records, source=Source.CSV, run_id=hold.run.pk)
         park(run=hold.run, account=file.account, parked=parked)
         resolve(file.account, records)
+        _resolve_mended(file.account, rows, read_file)
         counts = Counts(
-            fetched=booked.fetched + len(parked),
+            fetched=booked.fetched + len(parked) + left_out,
             inserted=booked.inserted,
             matched=booked.matched,
             superseded=booked.superseded,
             parked=len(parked),
+            rejected=left_out,
         )
-        hold.add(counts, done=len(parsed.records))
-        hold.part(FILE, PartState.DONE, chosen.label)
-        hold.warn(*parsed.warnings)
+        hold.add(counts, done=total)
+        hold.part(FILE, PartState.DONE, read_file.format.label)
+        hold.warn(*read_file.parsed.warnings)
 
 
-def _refuse_what_needs_an_answer(parsed: ParsedFile) -> None:
+def _wanted(parsed: ParsedFile, file: ImportFile) -> tuple[list[FileRow], int]:
+    """The rows to book, and how many records the person left out."""
+    unwanted = set(file.left_out)
+    rows = [row for row in parsed.rows if file.hints is None or row.account_hint in file.hints]
+    kept = [row for row in rows if row.line not in unwanted]
+    return kept, sum(len(row.records) for row in rows if row.line in unwanted)
+
+
+def _resolve_mended(account: Account, rows: Sequence[FileRow], read_file: FileRead) -> None:
+    """Rows that were parked, handed back, mended and are understood now wait no longer."""
+    numbers = [read_file.numbers[row.line] for row in rows if row.line in read_file.numbers and not row.is_parked]
+    waiting = ParkedRow.objects.waiting().filter(account=account, pk__in=numbers)
+    waiting.update(resolved_at=timezone.now())
+
+
+def refuse_what_needs_an_answer(parsed: ParsedFile, hints: Sequence[str] | None = None) -> None:
     """Raises FileNotRead for a file that could be read in two ways, or whose rows belong to several accounts."""
     if parsed.questions:
         first = parsed.questions[0]
         raise FileNotRead(f"{first.question} It cannot be told from {', '.join(first.examples)}. Export more rows.")
-    if len(parsed.accounts) > 1:
-        raise FileNotRead(f"The file has rows of {len(parsed.accounts)} accounts. Export each account by itself.")
+    if hints is None and len(parsed.accounts) > 1:
+        raise FileNotRead(
+            f"The file has rows of {len(parsed.accounts)} accounts. Say which account each belongs to, "
+            "or export each account by itself."
+        )
 
 
-def _plain_name(name: str) -> str:
+def plain_name(name: str) -> str:
     """The last part of the name the browser sent, without control characters."""
     last = PurePosixPath(name.replace("\\", "/")).name
     return re.sub(r"[\x00-\x1f\x7f]", "", last)[-255:] or "file.csv"

@@ -12,6 +12,22 @@ from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from connections.models import EPOCH, Account, Connection
+from sync.import_models import DraftRow, ImportDraft, MappingTemplate, UploadedFile
+
+__all__ = [
+    "DraftRow",
+    "ImportDraft",
+    "ImportFile",
+    "MappingTemplate",
+    "Mode",
+    "ParkedRow",
+    "ParkedRowQuerySet",
+    "RunState",
+    "SyncCursor",
+    "SyncRun",
+    "SyncRunQuerySet",
+    "Trigger",
+]
 
 
 class Trigger(models.TextChoices):
@@ -190,19 +206,14 @@ class SyncCursor(models.Model):
         return f"{self.account}: {self.covered_from} to {self.covered_to}"
 
 
-class ImportFile(models.Model):
+class ImportFile(UploadedFile):
     """An uploaded file, kept as it came so that its import can be explained and repeated."""
 
     run = models.OneToOneField(SyncRun, on_delete=models.CASCADE, related_name="file")
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="files")
-    name = models.CharField(max_length=255)
-    format = models.CharField(max_length=40)
-    size = models.PositiveIntegerField(help_text="Bytes.")
-    sha256 = models.CharField(max_length=64)
-    content = models.BinaryField()
-
-    def __str__(self) -> str:
-        return self.name
+    hints = models.JSONField(
+        null=True, blank=True, help_text="Whose rows are taken: accounts as the file names them; empty for all rows."
+    )
 
 
 class ParkedRowQuerySet(models.QuerySet["ParkedRow"]):

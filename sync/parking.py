@@ -40,7 +40,7 @@ def park(*, run: SyncRun, account: Account, parked: Sequence[ParkedRecord]) -> N
             reason=record.reason[:300],
             raw=json.loads(json_text(record.raw)),
         )
-        for record, digest in zip(parked, _digests(record.raw for record in parked), strict=True)
+        for record, digest in zip(parked, digests(record.raw for record in parked), strict=True)
     ]
     ParkedRow.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
 
@@ -56,12 +56,12 @@ def resolve(account: Account, booked: Sequence[TransactionRecord]) -> None:
         return
     names = {record.external_id for record in booked if record.external_id}
     names |= {name.partition(":")[0] for name in names}
-    digests = set(_digests(record.raw for record in booked if not record.external_id))
-    understood = [pk for pk, name, digest in waiting if (name in names if name else digest in digests)]
+    contents = set(digests(record.raw for record in booked if not record.external_id))
+    understood = [pk for pk, name, digest in waiting if (name in names if name else digest in contents)]
     ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now())
 
 
-def _digests(raws: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+def digests(raws: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """SHA-256 of each row; equal ones are told apart by counting them."""
     twins: Counter[str] = Counter()
     for raw in raws:

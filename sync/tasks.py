@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from sync import sync_service
+from sync import drafts, sync_service
 
 
 @shared_task(name="sync.dispatch")
@@ -24,3 +24,14 @@ def run(run_id: int) -> None:
 @shared_task(name="sync.import_file")
 def import_file(run_id: int) -> None:
     sync_service.run_one(run_id)
+
+
+@shared_task(name="sync.check_draft")
+def check_draft(draft_id: str) -> None:
+    drafts.check(draft_id)
+
+
+@shared_task(name="sync.look_after_drafts")
+def look_after_drafts() -> None:
+    drafts.check_overdue()
+    drafts.delete_abandoned()

@@ -1,14 +1,24 @@
 from django.urls import path
 
-from sync import views
+from sync import import_views, views
 
 app_name = "sync"
 urlpatterns = [
     path("", views.run_list, name="list"),
     path("progress", views.progress, name="progress"),
     path("start", views.start, name="start"),
-    path("import/", views.import_file, name="import"),
+    path("import/", import_views.upload, name="import"),
+    path("import/<uuid:draft_id>/", import_views.setup, name="draft"),
+    path("import/<uuid:draft_id>/checking", import_views.checking, name="checking"),
+    path("import/<uuid:draft_id>/columns/", import_views.map_columns, name="columns"),
+    path("import/<uuid:draft_id>/words/", import_views.map_words, name="words"),
+    path("import/<uuid:draft_id>/rows/", import_views.rows, name="rows"),
+    path("import/<uuid:draft_id>/rows/<int:line>/", import_views.row, name="row"),
+    path("import/<uuid:draft_id>/choose", import_views.choose_rows, name="choose"),
+    path("import/<uuid:draft_id>/confirm", import_views.confirm, name="confirm"),
+    path("import/<uuid:draft_id>/discard", import_views.discard, name="discard"),
     path("parked/", views.parked_list, name="parked"),
     path("runs/<int:run_id>/", views.run_detail, name="run"),
+    path("runs/<int:run_id>/rejected.csv", import_views.rejected, name="rejected"),
     path("runs/<int:run_id>/cancel", views.cancel, name="cancel"),
 ]

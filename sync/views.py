@@ -9,16 +9,13 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
-from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.models import User
 from connections.models import Account, Connection
 from sync import sync_service
-from sync.forms import ImportForm
-from sync.importers import FORMATS
 from sync.models import ParkedRow, SyncRun, Trigger
 from sync.parking import shown
 from sync.progress import in_words
@@ -103,26 +100,6 @@ def cancel(request: HtmxRequest, run_id: int) -> HttpResponse:
     sync_service.cancel(_own_run(request, run_id))
     messages.success(request, "The run is cancelled. What it had fetched until then is kept.")
     return redirect("sync:run", run_id=run_id)
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def import_file(request: HtmxRequest) -> HttpResponse:
-    form = ImportForm(request.POST or None, request.FILES or None, user=request.user)
-    if request.method == "POST" and form.is_valid():
-        values, file = form.cleaned_data, form.cleaned_data["file"]
-        upload = {"user": request.user, "name": file.name, "content": file.read()}
-        try:
-            if values["account"]:
-                run = sync_service.request_import(account=values["account"], **upload)
-            else:
-                run = sync_service.request_import_into_new(account_name=values["account_name"].strip(), **upload)
-            return redirect("sync:run", run_id=run.pk)
-        except HubError as error:
-            form.add_error("file", str(error))
-    status = 422 if form.errors else 200
-    context = {"form": form, "formats": FORMATS.values()}
-    return TemplateResponse(request, "sync/import.html", context, status=status)
 
 
 @login_required

@@ -116,10 +116,15 @@ def detect(source: Source, *, format_key: str = "") -> tuple[Format, Match]:
         raise FileNotRead(f"The file may be {names}. Choose its format.")
     if found:
         return found[0]
+    refuse_lookalike(source)
+    raise FileNotRead(f"The hub does not know this file's layout. {_readable()}")
+
+
+def refuse_lookalike(source: Source) -> None:
+    """Raises FileNotRead, with the name of the right export, for a file people mistake for one we read."""
     for lookalike in LOOKALIKES:
         if not source.is_markup and lookalike.recognises(source.head()):
             raise FileNotRead(lookalike.advice)
-    raise FileNotRead(f"The hub does not know this file's layout. {_readable()}")
 
 
 def _readable() -> str:

@@ -57,6 +57,10 @@ class FileRow:
     account_hint: str = ""  # the account as the file names it; "" when it does not
     warnings: tuple[str, ...] = ()  # what makes the row worth a look; it is booked all the same
 
+    @property
+    def is_parked(self) -> bool:
+        return any(isinstance(record, ParkedRecord) for record in self.records)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:

@@ -16,8 +16,10 @@ from aggregation import ledger
 from aggregation.models import Source, Transaction
 from brokerhub.kernel.models import User
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
-from sync.models import Mode, RunState, SyncRun, Trigger
+from sync import drafts
+from sync.models import ImportDraft, ImportFile, Mode, RunState, SyncRun, Trigger
 from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, a_user, an_account, some_holdings
+from tests.sync.samples import fixture
 
 NOBODYS = {"broker", "method", "suffix", "currency"}  # words in an address that are no object of a person
 
@@ -33,7 +35,7 @@ def owned(owner: User) -> dict[str, Any]:
     connection = a_connection(owner)
     account = an_account(connection)
     run = SyncRun.objects.create(
-        connection=connection, trigger=Trigger.MANUAL, mode=Mode.INITIAL, state=RunState.QUEUED, requested_by=owner
+        connection=connection, trigger=Trigger.IMPORT, mode=Mode.IMPORT, state=RunState.QUEUED, requested_by=owner
     )
     ledger.book(account=account, records=[a_record("1")], source=Source.API, run_id=run.pk)
     ledger.record_holdings(account=account, holdings=some_holdings(a_position(AAPL)), run_id=run.pk)
@@ -41,6 +43,11 @@ def owned(owner: User) -> dict[str, Any]:
     offered = OfferedAccount.objects.create(connection=connection, external_id="offered", name="Opened later")
     owed = UnfinishedRevocation.objects.create(
         user=owner, broker="schwab", method="schwab_oauth", environment="sandbox", label="Left"
+    )
+    draft = drafts.begin(user=owner, name="a.csv", content=fixture("schwab-brokerage.csv"))
+    drafts.say(draft, format=draft.format, choices={}, accounts={"": {"account": account.pk}})
+    ImportFile.objects.create(
+        run=run, account=account, name="a.csv", format=draft.format, size=draft.size, content=draft.content
     )
     return {
         "connection_id": connection.pk,
@@ -51,6 +58,8 @@ def owned(owner: User) -> dict[str, Any]:
         "id": transaction.pk,
         "transaction_id": transaction.pk,
         "instrument_id": transaction.instrument_id,
+        "draft_id": draft.pk,
+        "line": 3,
         "currency": "USD",
         "suffix": "csv",
         "broker": "schwab",
@@ -89,6 +98,7 @@ def snapshot(user: User) -> list[Any]:
         list(OfferedAccount.objects.filter(connection__user=user).values()),
         list(UnfinishedRevocation.objects.filter(user=user).values()),
         list(SyncRun.objects.filter(connection__user=user).values()),
+        list(ImportDraft.objects.filter(user=user).values()),
         list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
     ]
 

@@ -16,12 +16,11 @@ from connections.brokers.records import TransactionKind
 from connections.models import Account, Connection
 from connections.states import ConnectionState
 from sync import sync_service, tasks
-from sync.importers.base import AS_PRINTED
 from sync.models import ImportFile, ParkedRow, RunState, SyncRun, Trigger
 from tests.aggregation.factories import a_connection, an_account
 from tests.journey.books import sync
 from tests.plugins.sandbox_server import Sandbox
-from tests.sync.importers.test_samples import EXPECTED, NOT_YET
+from tests.sync.importers.test_samples import EXPECTED, NOT_YET, read
 from tests.sync.samples import fixture, real_export
 
 K = TransactionKind
@@ -32,26 +31,23 @@ def account(person: User) -> Account:
     return an_account(a_connection(person))
 
 
-def import_into(account: Account, content: bytes, name: str = "export.csv") -> SyncRun:
-    run = sync_service.request_import(user=account.connection.user, account=account, name=name, content=content)
+def import_into(account: Account, content: bytes, name: str = "export.csv", **said: Any) -> SyncRun:
+    run = sync_service.request_import(user=account.connection.user, account=account, name=name, content=content, **said)
     tasks.import_file(run.pk)
     run.refresh_from_db()
     return run
 
 
 # --- Booking ----------------------------------------------------------------------------------------------------------
-SEVERAL_ACCOUNTS = {"fidelity-history-2025-all-accounts.csv", "avanza-2025.csv"}
-IN_ONE_CURRENCY = [  # of one account, and leaving no question
-    name
-    for name, sample in EXPECTED.items()
-    if name not in NOT_YET | SEVERAL_ACCOUNTS and ";" not in sample.cash and sample.choices == AS_PRINTED
-]
+IN_ONE_CURRENCY = [name for name, sample in EXPECTED.items() if name not in NOT_YET and ";" not in sample.cash]
 
 
 @pytest.mark.parametrize("name", IN_ONE_CURRENCY)
 def test_a_real_export_reaches_its_counts_and_cash_and_twice_adds_nothing(account: Account, name: str) -> None:
     counts, cash = EXPECTED[name].counts.split()[1::2], EXPECTED[name].cash[4:]
-    run = import_into(account, real_export(name), name)
+    parsed = read(EXPECTED[name])
+    said = {"choices": EXPECTED[name].choices, "hints": list(parsed.accounts)}  # all of them into the one account
+    run = import_into(account, real_export(name), name, **said)
     rows = sum(map(int, counts))
     assert (run.state, run.error) == (RunState.SUCCEEDED, "")
     assert (run.fetched, run.inserted, run.parked) == (rows, rows, 0)
@@ -59,7 +55,7 @@ def test_a_real_export_reaches_its_counts_and_cash_and_twice_adds_nothing(accoun
     assert booked.count() == rows
     in_the_books = round(Decimal(cash or 0), 10)  # where money has ten decimals
     assert booked.aggregate(total=Sum("net_amount"))["total"] == (in_the_books if rows else None)
-    again = import_into(account, real_export(name), name)
+    again = import_into(account, real_export(name), name, **said)
     assert (again.state, again.fetched, again.inserted, again.matched) == (RunState.SUCCEEDED, rows, 0, rows)
     assert Transaction.objects.count() == rows
     assert any("The same file was imported" in warning for warning in again.warnings)

@@ -14,7 +14,7 @@ from brokerhub.kernel.models import User
 from connections.brokers.records import ParkedRecord
 from connections.models import Account, Connection
 from connections.states import ConnectionState
-from sync import sync_service, tasks
+from sync import sync_service
 from sync.models import ParkedRow, RunState, SyncRun, Trigger
 from sync.parking import park
 from tests.aggregation.factories import a_connection, an_account
@@ -167,49 +167,6 @@ def test_a_run_is_cancelled_from_its_page(web: Client, person: User) -> None:
     assert "The run is cancelled" in answer.content.decode()
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED
-
-
-def test_a_file_is_imported_into_an_account(web: Client, person: User) -> None:
-    account = an_account(a_connection(person))
-    answer = web.post("/sync/import/", {"file": upload(), "account": account.pk})
-    run = SyncRun.objects.get()
-    assert answer.headers["Location"] == f"/sync/runs/{run.pk}/"
-    tasks.import_file(run.pk)
-    text = web.get(f"/sync/runs/{run.pk}/").content.decode()
-    assert "10 rows read = 10 new" in text
-    assert "schwab-brokerage.csv" in text
-    assert account.transactions.count() == 10
-
-
-def test_a_file_is_imported_into_a_new_account(web: Client, person: User) -> None:
-    web.post("/sync/import/", {"file": upload(), "account_name": "Old account"})
-    assert Account.objects.get(connection__user=person).name == "Old account"
-    assert SyncRun.objects.get().state == RunState.QUEUED
-
-
-@pytest.mark.parametrize(
-    ("fields", "sentence"),
-    [
-        ({"account_name": "New"}, "This field is required."),
-        ({"file": "schwab-brokerage.csv"}, "Give the new account a name, or choose one of your accounts."),
-        ({"file": "unknown.csv", "account_name": "New"}, "The hub does not know this file&#x27;s layout."),
-        ({"file": "schwab-positions.csv", "account_name": "New"}, "This is Schwab&#x27;s positions file"),
-    ],
-    ids=["no file", "no account", "unknown", "positions"],
-)
-def test_an_import_that_cannot_be_says_what_to_do(web: Client, fields: dict[str, str], sentence: str) -> None:
-    data = {name: upload(value) if name == "file" else value for name, value in fields.items()}
-    answer = web.post("/sync/import/", data)
-    assert answer.status_code == 422
-    assert sentence in answer.content.decode()
-    assert not SyncRun.objects.exists()
-
-
-def test_an_account_of_somebody_else_cannot_be_chosen(web: Client, stranger: User) -> None:
-    foreign = an_account(a_connection(stranger))
-    answer = web.post("/sync/import/", {"file": upload(), "account": foreign.pk})
-    assert answer.status_code == 422
-    assert not SyncRun.objects.exists()
 
 
 def test_parked_rows_are_shown_without_account_numbers(web: Client, person: User) -> None:

@@ -1,0 +1,319 @@
+"""Imports in the making: an upload is looked at, asked about, mended and chosen from; only `confirm` books it.
+
+Each change counts up the draft's version and asks for a check; a check of an older version writes nothing. Small files
+are checked within the request, large ones by a worker.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count, F, Q
+from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerDown
+from redis.exceptions import RedisError
+
+from brokerhub.kernel.errors import HubError, NotAllowed
+from brokerhub.kernel.models import User
+from connections.brokers.records import Broker
+from connections.models import Account, AccountQuerySet
+from sync import importers
+from sync.checking import check_rows, counts_of, propose_account
+from sync.columns import template_for
+from sync.import_models import DraftRow, DraftState, ImportDraft, RowState
+from sync.importers import reader
+from sync.importers.base import FileNotRead, Format, Match
+from sync.imports import (
+    find_file_account,
+    house_of,
+    importable_accounts,
+    open_file_account,
+    plain_name,
+    request_import,
+)
+from sync.mending import check_fix, without_remarks
+from sync.models import SyncRun
+from sync.reading import MAPPED, FileRead, format_of, read
+
+logger = logging.getLogger(__name__)
+MOST_DRAFTS = 20
+MOST_CHECKS = 3  # of one version; a check that never ends is no use
+MOST_SHOWN = 100  # skipped rows and warnings of one file
+NEW, KNOWN = "new", "account"
+
+
+# --- Begin and end ----------------------------------------------------------------------------------------------------
+def begin(*, user: User, name: str, content: bytes) -> ImportDraft:
+    """A draft of importing `content`, with its format if the file tells it.
+
+    Raises FileUnreadable or FileNotRead for a file nobody can import, NotAllowed when too many drafts wait.
+    """
+    if ImportDraft.objects.for_user(user).count() >= MOST_DRAFTS:
+        raise NotAllowed(f"{MOST_DRAFTS} imports are unfinished. Finish or discard one of them, then upload this file.")
+    source, _ = without_remarks(reader.read(content, name))
+    found = candidates(source)
+    mapping = None
+    if not found:
+        importers.refuse_lookalike(source)
+        if source.is_markup:
+            raise FileNotRead(
+                "The hub does not know this file's layout, and it is no table whose columns you could name."
+            )
+        template = template_for(user, source)
+        mapping = template.mapping if template else None
+    draft = ImportDraft.objects.create(
+        user=user,
+        name=plain_name(name),
+        format=_surest(found) or (MAPPED if mapping else ""),
+        mapping=mapping,
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        content=content,
+    )
+    request_check(draft)
+    return draft
+
+
+def candidates(source: reader.Source) -> list[tuple[Format, Match]]:
+    """The formats that recognise the file, the surest first. Raises FileUnreadable."""
+    return importers.candidates(source)
+
+
+def _surest(found: Sequence[tuple[Format, Match]]) -> str:
+    """ "" when none does, or two do equally well and the person has to say."""
+    if not found or (len(found) > 1 and found[0][1].score == found[1][1].score):
+        return ""
+    return found[0][0].key
+
+
+@transaction.atomic
+def confirm(draft: ImportDraft) -> list[SyncRun]:
+    """Queue the import of the draft into its accounts, one run each, and end the draft. Raises NotAllowed."""
+    draft = ImportDraft.objects.select_for_update().get(pk=draft.pk)
+    if draft.state != DraftState.READY:
+        raise NotAllowed("This import is not ready yet: the file has not been checked as it now is.")
+    house = house_of(format_of(draft))
+    names: dict[int, list[str]] = {}
+    targets: dict[int, Account] = {}
+    for hint, place in draft.accounts.items():
+        account = _known(draft.user, place, house) or open_file_account(
+            user=draft.user, broker=house[0], name=place[NEW], institution=house[1]
+        )
+        targets[account.pk] = account
+        names.setdefault(account.pk, []).append(hint)
+    runs = [
+        request_import(
+            user=draft.user,
+            account=targets[pk],
+            name=draft.name,
+            content=bytes(draft.content),
+            format=draft.format,
+            choices=draft.said,
+            mapping=draft.mapping,
+            fixes=draft.fixes,
+            left_out=draft.left_out,
+            hints=hints,
+        )
+        for pk, hints in names.items()
+    ]
+    draft.delete()
+    return runs
+
+
+def delete_abandoned() -> int:
+    """Remove drafts nobody has touched for a day; how many there were."""
+    old = ImportDraft.objects.abandoned()
+    count = old.count()
+    old.delete()
+    return count
+
+
+# --- Changes ----------------------------------------------------------------------------------------------------------
+def say(
+    draft: ImportDraft,
+    *,
+    format: str,
+    choices: Mapping[str, str],
+    accounts: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Take the person's answers about the whole file. Another format drops what was said about rows and columns."""
+    if format != draft.format:
+        draft.fixes, draft.left_out = {}, []
+    draft.format = format
+    draft.choices = {name: value for name, value in choices.items() if value}
+    draft.accounts = {hint: dict(place) for hint, place in accounts.items()}
+    request_check(draft)
+
+
+def map_columns(draft: ImportDraft, mapping: Mapping[str, Any]) -> None:
+    draft.format, draft.mapping = MAPPED, dict(mapping)
+    draft.choices, draft.fixes, draft.left_out = {}, {}, []
+    request_check(draft)
+
+
+def mend(draft: ImportDraft, line: int, cells: Mapping[int, str], original: Sequence[str]) -> None:
+    """Keep mended cells of one row beside the file; a cell that is again as it came is mended no more.
+
+    Raises FileNotRead for what no cell can hold.
+    """
+    fixes = {
+        f"{at}": check_fix(text)
+        for at, text in cells.items()
+        if text.strip() != (original[at] if at < len(original) else "").strip()
+    }
+    draft.fixes = {key: value for key, value in draft.fixes.items() if key != f"{line}"}
+    if fixes:
+        draft.fixes[f"{line}"] = fixes
+    request_check(draft)
+
+
+@transaction.atomic
+def leave_out(draft: ImportDraft, rows: Q, *, is_left_out: bool) -> int:
+    """Leave rows out, or take them in again; how many. Rows the books have stay as they are: they add nothing.
+
+    Leaving one out changes the state of no other: equal rows that are known come first among their equals.
+    """
+    draft = ImportDraft.objects.select_for_update().defer("content").get(pk=draft.pk)
+    chosen = draft.rows.filter(rows).exclude(state=RowState.DUPLICATE).exclude(is_left_out=is_left_out)
+    count = chosen.update(is_left_out=is_left_out)
+    draft.left_out = list(draft.rows.filter(is_left_out=True).values_list("line", flat=True))
+    draft.touched_at = timezone.now()
+    draft.save(update_fields=["left_out", "touched_at"])
+    return count
+
+
+# --- Checking ---------------------------------------------------------------------------------------------------------
+def request_check(draft: ImportDraft) -> None:
+    """Save the draft as it now is and have it checked: at once when it is small, else by a worker."""
+    draft.state, draft.error, draft.attempts = DraftState.CHECKING, "", 0
+    draft.version += 1
+    draft.touched_at = draft.sent_at = timezone.now()
+    draft.save()
+    if draft.size <= settings.IMPORT_CHECK_AT_ONCE_BYTES:
+        check(draft.pk)
+        draft.refresh_from_db(fields=["state", "error", "accounts", "found", "attempts"])
+    else:
+        transaction.on_commit(lambda: _send(draft))
+
+
+def _send(draft: ImportDraft) -> None:
+    """Best effort: what is lost is sent again by `check_overdue`."""
+    try:
+        current_app.send_task("sync.check_draft", args=(f"{draft.pk}",), retry=False)
+    except (BrokerDown, RedisError, OSError):
+        logger.warning("sync.check_not_sent: the queue is not reachable; it is sent again soon", exc_info=True)
+
+
+def check_overdue() -> int:
+    """Send the checks again whose message or worker was lost; how many."""
+    overdue = list(ImportDraft.objects.unchecked().only("pk"))
+    ImportDraft.objects.filter(pk__in=[draft.pk for draft in overdue]).update(sent_at=timezone.now())
+    for draft in overdue:
+        _send(draft)
+    return len(overdue)
+
+
+def check(draft_id: UUID | str) -> None:
+    """Read the draft's file, compare it with the books and keep what was found. Twice does no harm."""
+    ImportDraft.objects.filter(pk=draft_id, state=DraftState.CHECKING).update(attempts=F("attempts") + 1)
+    draft = ImportDraft.objects.select_related("user").filter(pk=draft_id, state=DraftState.CHECKING).first()
+    if draft is None:
+        return
+    try:
+        if draft.attempts > MOST_CHECKS:
+            raise HubError("Checking this file was interrupted again and again. Upload a shorter period.")
+        found, rows = _look(draft)
+    except HubError as error:
+        found, rows = {}, []
+        draft.error = str(error)[:500]
+    is_ready = bool(draft.format) and not draft.error and not found.get("questions") and bool(draft.accounts)
+    with transaction.atomic():
+        current = ImportDraft.objects.select_for_update().filter(pk=draft.pk, version=draft.version)
+        if not current.values_list("pk"):
+            return  # changed in the meantime, or discarded
+        draft.rows.all().delete()
+        DraftRow.objects.bulk_create(rows, batch_size=2000)
+        draft.left_out = [row.line for row in rows if row.is_left_out]
+        draft.found = found
+        draft.state = DraftState.READY if is_ready else DraftState.CHOOSING
+        draft.save(update_fields=["state", "error", "found", "accounts", "left_out"])
+
+
+def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
+    """What the file says, and its rows when nothing is left to ask. Raises HubError."""
+    if not draft.format:
+        return {}, []
+    read_file = read(draft)
+    hints = list(read_file.parsed.accounts)
+    found: dict[str, Any] = {
+        "reason": read_file.match.reason,
+        "is_markup": read_file.source.is_markup,
+        "hints": hints,
+        "rows": len(read_file.parsed.rows),
+        "questions": [asdict(question) for question in read_file.parsed.questions],
+        "warnings": list(read_file.parsed.warnings[:MOST_SHOWN]),
+        "skipped": [asdict(skipped) for skipped in read_file.parsed.skipped[:MOST_SHOWN]],
+        "skipped_count": len(read_file.parsed.skipped),
+    }
+    if not hints:
+        raise FileNotRead("The file has no transactions: below its header there is nothing the hub could book.")
+    if found["questions"] or set(hints) - draft.accounts.keys():
+        draft.accounts = {hint: place for hint, place in draft.accounts.items() if hint in hints}
+        found["proposals"] = _proposals(draft.user, read_file)
+        draft.accounts = {} if set(hints) - draft.accounts.keys() else draft.accounts
+        return found, []
+    draft.accounts = {hint: draft.accounts[hint] for hint in hints}
+    house = house_of(read_file.format)
+    places = {hint: _known(draft.user, place, house) for hint, place in draft.accounts.items()}
+    rows = check_rows(read_file.parsed, places, draft.left_out)
+    found["counts"] = counts_of(rows)
+    return found, [
+        DraftRow(
+            draft=draft,
+            line=row.line,
+            account=row.account,
+            state=row.state,
+            is_left_out=row.is_left_out,
+            notes=list(row.notes),
+            records=list(row.records),
+            text=row.text,
+        )
+        for row in rows
+    ]
+
+
+def _proposals(user: User, read_file: FileRead) -> dict[str, int]:
+    """The most likely account for each name in the file that has one."""
+    likely = {hint: propose_account(user, hint, read_file.format.broker) for hint in read_file.parsed.accounts}
+    return {hint: account.pk for hint, account in likely.items() if account is not None}
+
+
+def _known(user: User, place: Mapping[str, Any], house: tuple[Broker, str]) -> Account | None:
+    """The account a person chose; None for one that is not made yet. Raises NotAllowed when it takes no files now."""
+    if KNOWN not in place:
+        return find_file_account(user=user, broker=house[0], name=place[NEW], institution=house[1])
+    account = importable_accounts(user).filter(pk=place[KNOWN]).first()
+    if account is None:
+        raise NotAllowed("The account you chose takes no files any more. Choose another one.")
+    return account
+
+
+def accounts_of(draft: ImportDraft) -> AccountQuerySet:
+    """The known accounts the draft goes into."""
+    chosen = [place[KNOWN] for place in draft.accounts.values() if KNOWN in place]
+    return importable_accounts(draft.user).filter(pk__in=chosen)
+
+
+# --- Looking ----------------------------------------------------------------------------------------------------------
+def count_rows(draft: ImportDraft) -> dict[str, int]:
+    """Rows by state; those left out count as that and nothing else."""
+    kept = draft.rows.filter(is_left_out=False).values_list("state").annotate(count=Count("pk"))
+    counted = dict(kept.order_by())
+    left_out = draft.rows.filter(is_left_out=True).count()
+    return {**{state: counted.get(state, 0) for state in RowState.values}, "left_out": left_out}

@@ -1,0 +1,71 @@
+"""An uploaded file with what a person said about it, into rows. The one way for preview, import and hand-back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sync import importers
+from sync.import_models import UploadedFile
+from sync.importers import reader
+from sync.importers.base import FileNotRead, Format, Match, ParsedFile
+from sync.importers.mapped import MappedFormat
+from sync.importers.mapping import ColumnMapping
+from sync.importers.reader import Source
+from sync.mending import delimiter_of, mended, without_remarks
+
+MAPPED = MappedFormat.key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRead:
+    """A file as it was understood."""
+
+    format: Format
+    match: Match
+    source: Source  # mended
+    parsed: ParsedFile
+    delimiter: str  # "" for markup
+    numbers: dict[int, int] = field(default_factory=dict)  # of parked rows handed back, by line
+
+
+def choose(source: Source, key: str, mapping: Mapping[str, Any] | None) -> tuple[Format, Match]:
+    """The format a file is to be read as, and why. Raises FileNotRead, FileUnreadable or MappingRefused."""
+    if key != MAPPED:
+        return importers.detect(source, format_key=key)
+    if mapping is None:
+        raise FileNotRead("Say first what the columns of this file are.")
+    if source.is_markup:
+        raise FileNotRead("This file is no table of rows and columns.")
+    format = MappedFormat(ColumnMapping.from_dict(mapping))
+    match = format.detect(source)
+    if match is None:
+        raise FileNotRead("The file lacks columns that your mapping names. Say again what its columns are.")
+    return format, match
+
+
+def format_of(file: UploadedFile) -> Format:
+    """The format a file was said to be of. Raises FileNotRead or MappingRefused."""
+    if file.format == MAPPED:
+        return MappedFormat(ColumnMapping.from_dict(file.mapping))
+    if file.format not in importers.FORMATS:
+        raise FileNotRead("Say first what kind of file this is.")
+    return importers.FORMATS[file.format]
+
+
+def recognise(
+    content: bytes, name: str, *, format: str = "", mapping: Mapping[str, Any] | None = None
+) -> tuple[Format, Match]:
+    """As `choose`, from the bytes of the file."""
+    source, _ = without_remarks(reader.read(content, name))
+    return choose(source, format or (MAPPED if mapping else ""), mapping)
+
+
+def read(file: UploadedFile) -> FileRead:
+    """Raises FileNotRead, FileUnreadable or MappingRefused."""
+    source, numbers = without_remarks(reader.read(bytes(file.content), file.name))
+    format, match = choose(source, file.format, file.mapping)
+    delimiter = "" if source.is_markup else delimiter_of(format, source, file.said)
+    if file.fixes and delimiter:
+        source = mended(source, file.mended, delimiter)
+    parsed = format.parse(source, file.said)
+    return FileRead(format=format, match=match, source=source, parsed=parsed, delimiter=delimiter, numbers=numbers)

@@ -1,0 +1,459 @@
+"""A file from the drop zone to the books, page by page, as a person meets it."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+
+from aggregation.models import Transaction
+from brokerhub.kernel.models import User
+from connections.models import Account, Connection
+from sync import drafts, tasks
+from sync.import_models import DraftRow, DraftState, ImportDraft, MappingTemplate
+from sync.models import ParkedRow, RunState, SyncRun
+from tests.aggregation.factories import a_connection, an_account
+from tests.sync.samples import fixture
+
+SCHWAB = '"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"\n'
+
+
+@pytest.fixture
+def account(person: User) -> Account:
+    return an_account(a_connection(person))
+
+
+def upload(web: Client, content: bytes | str, name: str = "export.csv") -> ImportDraft:
+    data = content.encode() if isinstance(content, str) else content
+    answer = web.post("/sync/import/", {"file": SimpleUploadedFile(name, data)})
+    assert answer.status_code == 302, re.sub(r"\s+", " ", answer.content.decode())[-800:]
+    return ImportDraft.objects.get(pk=UUID(answer.headers["Location"].split("/")[3]))
+
+
+def answer(web: Client, draft: ImportDraft, **said: Any) -> str:
+    """Send the page of step 2; where it leads."""
+    reply = web.post(f"/sync/import/{draft.pk}/", {"format": draft.format, **said})
+    assert reply.status_code == 302, reply.context["form"].errors
+    draft.refresh_from_db()
+    return str(reply.headers["Location"])
+
+
+def ready(web: Client, account: Account, content: bytes | str, name: str = "export.csv") -> ImportDraft:
+    draft = upload(web, content, name)
+    assert answer(web, draft, account_0=account.pk).endswith("/rows/")
+    return draft
+
+
+def states(draft: ImportDraft) -> dict[int, str]:
+    return dict(DraftRow.objects.filter(draft=draft).values_list("line", "state"))
+
+
+def import_now(web: Client, draft: ImportDraft) -> SyncRun:
+    web.post(f"/sync/import/{draft.pk}/confirm")
+    run = SyncRun.objects.latest("pk")
+    tasks.import_file(run.pk)
+    run.refresh_from_db()
+    return run
+
+
+def text_of(web: Client, address: str) -> str:
+    return re.sub(r"\s+", " ", web.get(address, follow=True).content.decode())
+
+
+# --- The whole way ----------------------------------------------------------------------------------------------------
+def test_a_known_file_goes_to_the_books_and_nothing_is_written_before(web: Client, account: Account) -> None:
+    draft = upload(web, fixture("schwab-brokerage.csv"), "schwab.csv")
+    page = text_of(web, f"/sync/import/{draft.pk}/")
+    assert "The file has the title and all columns of Schwab&#x27;s export." in page
+    assert f'<option value="{account.pk}" selected>' in page  # the only one at Schwab
+    assert answer(web, draft, account_0=account.pk).endswith("/rows/")
+    page = text_of(web, f"/sync/import/{draft.pk}/rows/")
+    assert "Import 10 rows" in page
+    assert "tell no transaction" in page or "tells no transaction" in page
+    assert (Transaction.objects.count(), SyncRun.objects.count()) == (0, 0)
+    run = import_now(web, draft)
+    assert (run.state, run.inserted) == (RunState.SUCCEEDED, 10)
+    assert not ImportDraft.objects.exists()
+    draft = ready(web, account, fixture("schwab-brokerage.csv"))
+    assert set(states(draft).values()) == {"duplicate"}
+    assert "There is nothing new in this file. The books have 10 of its rows already." in text_of(
+        web, f"/sync/import/{draft.pk}/rows/"
+    )
+
+
+def test_a_draft_is_there_after_a_reload_and_can_be_discarded(web: Client, account: Account) -> None:
+    draft = ready(web, account, fixture("schwab-brokerage.csv"), "mine.csv")
+    page = text_of(web, "/sync/import/")
+    assert "Unfinished imports" in page
+    assert f"/sync/import/{draft.pk}/rows/" in page
+    web.post(f"/sync/import/{draft.pk}/discard")
+    assert not ImportDraft.objects.exists()
+    assert not DraftRow.objects.exists()
+
+
+def test_an_abandoned_draft_goes_after_a_day_and_a_touched_one_stays(web: Client, account: Account) -> None:
+    old, touched = (ready(web, account, fixture("schwab-brokerage.csv")) for _ in range(2))
+    ImportDraft.objects.update(touched_at=timezone.now() - timedelta(hours=25))
+    web.post(f"/sync/import/{touched.pk}/choose", {"do": "leave_out", "line": list(states(touched))[:1]})
+    tasks.look_after_drafts()
+    assert list(ImportDraft.objects.values_list("pk", flat=True)) == [touched.pk]
+    assert web.get(f"/sync/import/{old.pk}/").status_code == 404
+
+
+def test_a_new_account_is_made_only_when_the_import_is_confirmed(web: Client, person: User) -> None:
+    draft = upload(web, fixture("schwab-brokerage.csv"))
+    answer(web, draft, name_0="Old account")
+    assert not Connection.objects.exists()
+    assert import_now(web, draft).inserted == 10
+    assert Account.objects.get(connection__user=person).name == "Old account"
+    again = upload(web, fixture("schwab-brokerage.csv"))
+    answer(web, again, name_0="Old account")  # the same name is the same account
+    assert set(states(again).values()) == {"duplicate"}
+
+
+def test_an_account_needs_a_name_and_cannot_be_somebody_elses(web: Client, stranger: User) -> None:
+    foreign = an_account(a_connection(stranger))
+    draft = upload(web, fixture("schwab-brokerage.csv"))
+    nameless = web.post(f"/sync/import/{draft.pk}/", {"format": draft.format, "name_0": " "})
+    assert nameless.status_code == 422
+    assert "Give the new account a name, or choose one of your accounts." in nameless.content.decode()
+    other = web.post(f"/sync/import/{draft.pk}/", {"format": draft.format, "account_0": foreign.pk})
+    assert other.status_code == 422
+    assert not SyncRun.objects.exists()
+
+
+def test_a_connection_removed_in_the_meantime_stops_the_import_in_words(web: Client, account: Account) -> None:
+    draft = ready(web, account, fixture("schwab-brokerage.csv"))
+    Connection.objects.update(state="disconnected")
+    assert "takes no files any more" in web.post(f"/sync/import/{draft.pk}/confirm").content.decode()
+    assert not SyncRun.objects.exists()
+
+
+# --- Rows -------------------------------------------------------------------------------------------------------------
+MIXED = (
+    SCHWAB
+    + '"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
+    + '"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
+    + '"06/11/2026","Odd Word","","X","","","","$2.00"\n'
+    + '"13/45/2026","Service Fee","","=2+3","","","","-$3.00"\n'
+    + '"06/12/2026","Cash Dividend","KO","COCA COLA","","","","$5.00"\n'
+)
+
+
+def test_each_row_has_its_state_and_the_filters_count_them(web: Client, account: Account) -> None:
+    import_now(web, ready(web, account, SCHWAB + '"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'))
+    draft = ready(web, account, MIXED)
+    assert states(draft) == {2: "duplicate", 3: "valid", 4: "warning", 5: "error", 6: "valid"}
+    page = text_of(web, f"/sync/import/{draft.pk}/rows/")
+    assert "Import 3 rows" in page
+    for label, count in [("All", 5), ("New", 2), ("New, worth a look", 1), ("Cannot be read", 1), ("Known already", 1)]:
+        assert f'>{label} <span class="pill__count">{count}</span>' in page
+    assert "“13/45/2026” is not a date like 12/31/2025." in page
+    only = text_of(web, f"/sync/import/{draft.pk}/rows/?state=error")
+    assert (only.count('id="line-'), 'id="line-5"' in only) == (1, True)
+    run = import_now(web, draft)
+    assert (run.inserted, run.matched, run.parked, run.rejected) == (3, 1, 1, 0)
+
+
+def test_rows_are_left_out_and_taken_in_again_one_by_one_or_all_of_a_kind(web: Client, account: Account) -> None:
+    draft = ready(web, account, MIXED)
+    address = f"/sync/import/{draft.pk}/choose"
+    web.post(address, {"do": "leave_out", "line": ["2", "5"]})
+    web.post(address, {"do": "leave_out", "state": "warning", "all": "on"})
+    assert "Import 2 rows" in text_of(web, f"/sync/import/{draft.pk}/rows/")
+    web.post(address, {"do": "take_in", "line": "5"})
+    assert drafts.count_rows(draft)["left_out"] == 2
+    run = import_now(web, draft)
+    assert (run.fetched, run.inserted, run.parked, run.rejected) == (5, 2, 1, 2)
+
+
+def test_a_cell_is_mended_beside_the_file_which_stays_as_it_was(web: Client, account: Account) -> None:
+    draft = ready(web, account, MIXED)
+    address = f"/sync/import/{draft.pk}/rows/5/"
+    page = text_of(web, address)
+    assert 'value="13/45/2026"' in page
+    assert ">Fees &amp; Comm<" in page
+    assert web.post(address + "?state=error", {"cell_0": "06/13/2026"}).headers["Location"].endswith("error#line-5")
+    assert states(draft)[5] == "valid"
+    assert "Mended by you" in text_of(web, address)
+    draft.refresh_from_db()
+    assert bytes(draft.content) == MIXED.encode()
+    run = import_now(web, draft)
+    assert (run.inserted, run.parked) == (5, 0)
+    assert bytes(run.file.content) == MIXED.encode()
+    assert run.file.fixes == {"5": {"0": "06/13/2026"}}
+    assert Transaction.objects.get(traded_on="2026-06-13").raw["Date"] == "06/13/2026"
+
+
+def test_a_cell_put_back_as_it_was_is_mended_no_more(web: Client, account: Account) -> None:
+    draft = ready(web, account, MIXED)
+    for text in ("06/13/2026", "13/45/2026"):
+        web.post(f"/sync/import/{draft.pk}/rows/5/", {"cell_0": text})
+    draft.refresh_from_db()
+    assert (draft.fixes, states(draft)[5]) == ({}, "error")
+
+
+def test_lines_stay_where_they_are_when_a_cell_of_several_lines_is_mended(web: Client, account: Account) -> None:
+    rows = (
+        '"06/10/2026","Service Fee","","a\nb\r\nc","","","","-$1.00"\n"06/11/2026","Service Fee","","d","","","","x"\n'
+    )
+    draft = ready(web, account, SCHWAB + rows)
+    assert states(draft) == {2: "valid", 5: "error"}
+    web.post(f"/sync/import/{draft.pk}/rows/2/", {"cell_3": "one line"})
+    web.post(f"/sync/import/{draft.pk}/rows/5/", {"cell_7": "-$2.00"})
+    assert states(draft) == {2: "valid", 5: "valid"}
+    import_now(web, draft)
+    assert set(Transaction.objects.values_list("description", flat=True)) == {"one line", "d"}
+
+
+def test_the_edit_of_a_row_comes_as_a_fragment_or_as_a_page(web: Client, account: Account) -> None:
+    draft = ready(web, account, MIXED)
+    address = f"/sync/import/{draft.pk}/rows/5/"
+    assert web.get(address, headers={"HX-Request": "true"}).content.decode().lstrip().startswith("<tr")
+    assert "<html" in web.get(address).content.decode()
+    assert web.get(f"/sync/import/{draft.pk}/rows/1/").status_code == 404
+
+
+def test_a_cell_takes_one_line_of_text(web: Client, account: Account) -> None:
+    draft = ready(web, account, MIXED)
+    page = web.post(f"/sync/import/{draft.pk}/rows/5/", {"cell_0": "a\nb"})
+    assert "A cell takes one line of plain text." in page.content.decode()
+    draft.refresh_from_db()
+    assert draft.fixes == {}
+
+
+def test_many_rows_come_page_by_page_at_the_same_cost(
+    web: Client, account: Account, django_assert_max_num_queries: Any
+) -> None:
+    rows = "".join(f'"06/10/2026","Service Fee","","FEE","","","","-${n}.00"\n' for n in range(1, 121))
+    draft = ready(web, account, SCHWAB + rows)
+    with django_assert_max_num_queries(16):
+        page = text_of(web, f"/sync/import/{draft.pk}/rows/?page=3")
+    assert "Page 3 of 3" in page
+    assert page.count('id="line-') == 20
+
+
+# --- Rejected rows ----------------------------------------------------------------------------------------------------
+def download(web: Client, run: SyncRun) -> str:
+    answer = web.get(f"/sync/runs/{run.pk}/rejected.csv")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    return b"".join(answer.streaming_content).decode("utf-8-sig")
+
+
+def test_rejected_rows_come_back_as_a_file_that_is_mended_and_uploaded_again(web: Client, account: Account) -> None:
+    draft = ready(web, account, MIXED)
+    web.post(f"/sync/import/{draft.pk}/choose", {"do": "leave_out", "line": "6"})
+    run = import_now(web, draft)
+    assert f"/sync/runs/{run.pk}/rejected.csv" in text_of(web, f"/sync/runs/{run.pk}/")
+    file = download(web, run)
+    parked = ParkedRow.objects.get()
+    assert file.splitlines() == [
+        "Row at the hub,Why it was not booked,Date,Action,Symbol,Description,Quantity,Price,Fees & Comm,Amount",
+        f"{parked.pk},“13/45/2026” is not a date like 12/31/2025.,13/45/2026,Service Fee,,'=2+3,,,,'-$3.00",
+        ",Left out by you,06/12/2026,Cash Dividend,KO,COCA COLA,,,,$5.00",
+    ]
+    again = ready(web, account, file)
+    assert states(again) == {2: "error", 3: "valid"}
+    mended = ready(web, account, file.replace("13/45/2026,Service", "06/13/2026,Service"))
+    assert states(mended) == {2: "valid", 3: "valid"}
+    assert import_now(web, mended).inserted == 2
+    parked.refresh_from_db()
+    assert parked.resolved_at is not None
+    assert Transaction.objects.get(traded_on="2026-06-13").description == "=2+3"
+    assert Transaction.objects.count() == 5
+
+
+def test_rejected_rows_uploaded_unchanged_are_parked_once(web: Client, account: Account) -> None:
+    run = import_now(web, ready(web, account, MIXED))
+    again = import_now(web, ready(web, account, download(web, run)))
+    assert (again.inserted, again.parked, ParkedRow.objects.count()) == (0, 1, 1)
+
+
+def test_an_import_without_rejected_rows_offers_none(web: Client, account: Account) -> None:
+    run = import_now(web, ready(web, account, fixture("schwab-brokerage.csv")))
+    assert "rejected.csv" not in text_of(web, f"/sync/runs/{run.pk}/")
+
+
+# --- Questions --------------------------------------------------------------------------------------------------------
+def test_what_a_file_leaves_open_is_asked_with_its_own_examples(web: Client, account: Account) -> None:
+    draft = upload(web, "Date,Type,Symbol,Shares,Price,Total\n03/04/2026,Buy,KO,2,60.00,-120.00\n")
+    map_all(web, draft)
+    draft.refresh_from_db()
+    page = text_of(web, f"/sync/import/{draft.pk}/")
+    assert "Does the day or the month come first" in page
+    assert "It cannot be told from 03/04/2026." in page
+    assert "03 April 2026" in page
+    assert "04 March 2026" in page
+    web.post(f"/sync/import/{draft.pk}/", {"format": "mapped", "account_0": account.pk})
+    draft.refresh_from_db()
+    assert draft.state == DraftState.CHOOSING  # unanswered
+    said = {"date_order": "dmy", "currency": "USD"}
+    answer(web, draft, account_0=account.pk, **{q["about"]: said[q["about"]] for q in draft.found["questions"]})
+    assert draft.state == DraftState.READY
+    import_now(web, draft)
+    assert f"{Transaction.objects.get().traded_on}" == "2026-04-03"
+
+
+# --- Several accounts -------------------------------------------------------------------------------------------------
+def test_each_account_of_a_file_gets_one_of_ours(web: Client, account: Account) -> None:
+    draft = upload(web, fixture("two-accounts.csv"))
+    assert draft.found["hints"] == ["X11112222", "Z33334444"]
+    page = text_of(web, f"/sync/import/{draft.pk}/")
+    assert "Account for the rows of X11112222" in page
+    answer(web, draft, account_0=account.pk, name_1="My second")
+    web.post(f"/sync/import/{draft.pk}/confirm")
+    runs = list(SyncRun.objects.order_by("pk"))
+    for run in runs:
+        tasks.import_file(run.pk)
+        run.refresh_from_db()
+    assert [(run.state, run.inserted) for run in runs] == [("succeeded", 2), ("succeeded", 1)]
+    assert Transaction.objects.filter(account=account).count() == 2
+    assert Transaction.objects.get(account__name="My second").net_amount == 7
+    again = upload(web, fixture("two-accounts.csv"))
+    known = {hint: Account.objects.get(pk=pk).name for hint, pk in again.found["proposals"].items()}
+    assert known == {"X11112222": account.name, "Z33334444": "My second"}  # as last time
+
+
+# --- Unknown files ----------------------------------------------------------------------------------------------------
+UNKNOWN = (
+    "My broker's export;;;;;\n"
+    "Tag;Vorgang;Papier;Anzahl;Kurs;Wert\n"
+    "31.01.2026;Kauf;SAP;10;100,50;-1.005,00\n"
+    "28.02.2026;Bonus;SAP;;;12,25\n"
+    "27.02.2026;Dividende;SAP;;;22,00\n"
+)
+FIELDS = {"Tag": "date", "Vorgang": "word", "Papier": "symbol", "Anzahl": "quantity", "Kurs": "price", "Wert": "amount"}
+
+
+def map_all(web: Client, draft: ImportDraft, **said: str) -> None:
+    """Through the pages for columns and words with what they propose, and `said` on top."""
+    page = web.get(f"/sync/import/{draft.pk}/columns/")
+    form = page.context["form"]
+    given = {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
+    reply = web.post(f"/sync/import/{draft.pk}/columns/", {**given, **said})
+    assert reply.status_code == 302, reply.context["form"].errors
+    if reply.headers["Location"].endswith("/words/"):
+        form = web.get(reply.headers["Location"]).context["form"]
+        given = {name: form[name].value() for name in form.fields}
+        assert web.post(reply.headers["Location"], given).status_code == 302
+
+
+def test_an_unknown_table_is_mapped_by_hand_once_and_known_the_next_time(web: Client, account: Account) -> None:
+    draft = upload(web, UNKNOWN)
+    assert (draft.format, draft.state) == ("", DraftState.CHOOSING)
+    assert "does not know this file's layout" in text_of(web, f"/sync/import/{draft.pk}/")
+    page = text_of(web, f"/sync/import/{draft.pk}/columns/")
+    assert "31.01.2026 · 28.02.2026 · 27.02.2026" in page
+    columns = {f"column_{at}": field for at, field in enumerate(FIELDS.values())}
+    map_all(web, draft, currency="eur", **columns)
+    draft.refresh_from_db()
+    assert draft.mapping is not None
+    assert draft.mapping["words"] == {"Kauf": "buy", "Dividende": "dividend"}
+    answer(web, draft, account_0="", name_0="Depot")
+    assert states(draft) == {3: "valid", 4: "warning", 5: "valid"}
+    import_now(web, draft)
+    bought = Transaction.objects.get(kind="buy")
+    assert (f"{bought.traded_on}", bought.quantity, bought.net_amount, bought.currency) == (
+        "2026-01-31",
+        10,
+        -1005,
+        "EUR",
+    )
+    assert Connection.objects.get(method="file").label == "Another broker, by file"
+    again = upload(web, UNKNOWN + "01.03.2026;Kauf;SAP;1;100,50;-100,50\n")
+    assert again.format == "mapped"
+    answer(web, again, name_0="Depot")
+    assert sorted(states(again).values()) == ["duplicate", "duplicate", "duplicate", "valid"]
+
+
+def test_a_mapping_belongs_to_its_person(web: Client, stranger_web: Client, account: Account) -> None:
+    draft = upload(web, "Date,Type,Symbol,Shares,Price,Total\n03/14/2026,Buy,KO,2,60.00,-120.00\n")
+    map_all(web, draft, currency="USD")
+    assert MappingTemplate.objects.get().user == account.connection.user
+    assert upload(stranger_web, bytes(draft.content)).format == ""
+
+
+def test_a_mapping_without_a_date_says_what_is_missing(web: Client) -> None:
+    draft = upload(web, UNKNOWN)
+    page = web.post(f"/sync/import/{draft.pk}/columns/", {"column_5": "amount", "amounts": "signed"})
+    assert page.status_code == 422
+    assert "Say which column is the date." in page.content.decode()
+
+
+# --- Large files ------------------------------------------------------------------------------------------------------
+def test_a_large_file_is_checked_by_a_worker_while_the_page_waits(web: Client, account: Account, settings: Any) -> None:
+    settings.IMPORT_CHECK_AT_ONCE_BYTES = 10
+    draft = upload(web, fixture("schwab-brokerage.csv"))
+    assert draft.state == DraftState.CHECKING
+    page = text_of(web, f"/sync/import/{draft.pk}/")
+    assert "Reading the file and comparing it with the books" in page
+    waits = web.get(f"/sync/import/{draft.pk}/checking", headers={"HX-Request": "true"})
+    assert "hx-trigger" in waits.content.decode()
+    assert web.post(f"/sync/import/{draft.pk}/confirm").status_code == 409
+    tasks.check_draft(str(draft.pk))
+    done = web.get(f"/sync/import/{draft.pk}/checking", headers={"HX-Request": "true"})
+    assert done.headers["HX-Redirect"].endswith("/rows/")
+    draft.refresh_from_db()
+    answer(web, draft, account_0=account.pk)
+    tasks.check_draft(str(draft.pk))
+    tasks.check_draft(str(draft.pk))  # a message may come twice
+    assert len(states(draft)) == 10
+
+
+def test_a_check_whose_worker_died_is_sent_again_and_given_up_in_words(
+    web: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.IMPORT_CHECK_AT_ONCE_BYTES = 10
+    draft = upload(web, fixture("schwab-brokerage.csv"))
+    assert drafts.check_overdue() == 0
+    ImportDraft.objects.update(sent_at=timezone.now() - timedelta(minutes=2), attempts=3)
+    assert drafts.check_overdue() == 1
+    tasks.check_draft(str(draft.pk))
+    draft.refresh_from_db()
+    assert (draft.state, draft.error[:24]) == (DraftState.CHOOSING, "Checking this file was i")
+
+
+def test_a_check_of_an_older_version_writes_nothing(web: Client, account: Account, settings: Any) -> None:
+    draft = ready(web, account, MIXED)
+    settings.IMPORT_CHECK_AT_ONCE_BYTES = 10
+    stale = ImportDraft.objects.get(pk=draft.pk)
+    drafts.mend(stale, 5, {0: "06/13/2026"}, ["13/45/2026"])
+    assert states(draft)[5] == "error"  # until the check of the new version
+    tasks.check_draft(str(draft.pk))
+    assert states(draft)[5] == "valid"
+
+
+# --- Refusals ---------------------------------------------------------------------------------------------------------
+def test_too_many_unfinished_imports_are_refused(web: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drafts, "MOST_DRAFTS", 1)
+    upload(web, MIXED)
+    page = web.post("/sync/import/", {"file": SimpleUploadedFile("a.csv", MIXED.encode())})
+    assert page.status_code == 422
+    assert "Finish or discard one of them" in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("", "This field is required."), ("schwab-positions.csv", "This is Schwab&#x27;s positions file")],
+)
+def test_an_upload_that_cannot_be_says_what_to_do(web: Client, name: str, sentence: str) -> None:
+    data = {"file": SimpleUploadedFile(name, fixture(name))} if name else {}
+    page = web.post("/sync/import/", data)
+    assert page.status_code == 422
+    assert sentence in page.content.decode()
+    assert not ImportDraft.objects.exists()
+
+
+def test_a_file_without_transactions_says_so(web: Client) -> None:
+    draft = upload(web, SCHWAB)
+    assert "The file has no transactions" in text_of(web, f"/sync/import/{draft.pk}/")
+
+
+@pytest.mark.parametrize("query", ["?state=nonsense", "?state=../x"])
+def test_an_address_with_nonsense_leads_nowhere(web: Client, account: Account, query: str) -> None:
+    draft = ready(web, account, MIXED)
+    assert web.get(f"/sync/import/{draft.pk}/rows/{query}").status_code == 404

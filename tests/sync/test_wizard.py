@@ -241,7 +241,7 @@ def test_many_rows_come_page_by_page_at_the_same_cost(
 def download(web: Client, run: SyncRun) -> str:
     answer = web.get(f"/sync/runs/{run.pk}/rejected.csv")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    return b"".join(answer.streaming_content).decode("utf-8-sig")
+    return answer.getvalue().decode("utf-8-sig")
 
 
 def test_rejected_rows_come_back_as_a_file_that_is_mended_and_uploaded_again(web: Client, account: Account) -> None:

@@ -16,11 +16,12 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from brokerhub.kernel.models import Scope
-from connections.models import Connection
-from sync import sync_service
+from brokerhub.kernel.models import Scope, User
+from connections.models import Account, Connection
+from sync import feed_api, schedule_api, sync_service, waiting
+from sync.history import RunFilter
 from sync.imports import importable_accounts
-from sync.models import ParkedRow, ParkedRowQuerySet, RunState, SyncRun, SyncRunQuerySet, Trigger
+from sync.models import Mode, ParkedRow, ParkedRowQuerySet, SyncRun, SyncRunQuerySet, Trigger
 from sync.serializers import (
     ImportSerializer,
     ParkedRowSerializer,
@@ -41,16 +42,25 @@ class Sync(APIView):
 
     @extend_schema(request=StartSerializer, responses={202: StartedSerializer})
     def post(self, request: Request) -> Response:
-        """Sync one connection, or all. A connection that is syncing already answers with its open run."""
-        wanted = StartSerializer(data=request.data)
-        wanted.is_valid(raise_exception=True)
+        """Sync one connection, one of its accounts, or all. What is syncing already answers with its open run, widened
+        to what is asked for here."""
         user: Any = request.user
-        if wanted.validated_data["connection"] is None:
-            runs = sync_service.request_all(user=user, trigger=Trigger.MANUAL)
+        wanted = StartSerializer(data=request.data, context={"accounts": Account.objects.for_user(user)})
+        wanted.is_valid(raise_exception=True)
+        asked = wanted.validated_data
+        what: dict[str, Any] = {
+            "user": user,
+            "trigger": Trigger.MANUAL,
+            "mode": Mode(asked["mode"]) if asked["mode"] else None,
+            "days": (asked["from_on"], asked["to_on"]) if asked["from_on"] else None,
+        }
+        account = asked["account"]
+        if asked["connection"] is None and account is None:
+            runs = sync_service.request_all(**what)
         else:
             own = Connection.objects.for_user(user)
-            connection = get_object_or_404(own, pk=wanted.validated_data["connection"])
-            runs = [sync_service.request_sync(user=user, connection=connection, trigger=Trigger.MANUAL)]
+            connection = get_object_or_404(own, pk=asked["connection"] or account.connection_id)
+            runs = [sync_service.request_sync(connection=connection, account=account, **what)]
         return Response(StartedSerializer({"runs": runs}).data, status=status.HTTP_202_ACCEPTED)
 
 
@@ -59,46 +69,61 @@ class SyncStatus(APIView):
     required_scopes: ClassVar = {"GET": Scope.PORTFOLIO_READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("run", OpenApiTypes.INT, description="Only this run and its connection.")],
+        parameters=[
+            OpenApiParameter("run", OpenApiTypes.INT, description="Only this run and its connection."),
+            OpenApiParameter(
+                "wait",
+                OpenApiTypes.INT,
+                description=f"Seconds, up to {waiting.LONGEST}: answer as soon as something changes, else then.",
+            ),
+            OpenApiParameter(
+                "version", OpenApiTypes.STR, description="Of your last answer; `wait` waits for another one."
+            ),
+        ],
         responses=SyncStatusSerializer,
     )
     def get(self, request: Request) -> Response:
-        """Where each connection stands: its open run with progress and wait, else its last run."""
-        connections = Connection.objects.for_user(request.user).order_by("created_at", "pk")  # type: ignore[arg-type]
-        if "run" in request.query_params:
-            run = get_object_or_404(_runs(request), pk=_number(request.query_params["run"]))
-            connections, runs = connections.filter(pk=run.connection_id), {run.connection_id: run}
-        else:
-            latest = SyncRun.objects.for_user(request.user).latest_per_connection()  # type: ignore[arg-type]
-            connections, runs = connections.by_api(), {run.connection_id: run for run in latest}
-        rows = [
-            {
-                "pk": connection.pk,
-                "label": connection.label,
-                "state": connection.state,
-                "last_success_at": connection.last_success_at,
-                "run": runs.get(connection.pk),
-            }
-            for connection in connections
-        ]
-        syncing = any(run.is_open for run in runs.values())
-        return Response(SyncStatusSerializer({"syncing": syncing, "connections": rows}).data)
+        """Where each connection stands: its open run with progress and wait, else its last run.
+
+        With `wait` and `version` it is a long poll: give the version of the last answer, and nothing is missed. A hub
+        with many who wait answers at once, with what there is.
+        """
+        asked = request.query_params
+        run_id = _number("run", asked["run"]) if "run" in asked else None
+        seconds = min(_number("wait", asked.get("wait", "0")), waiting.LONGEST)
+        if run_id is not None:
+            get_object_or_404(_runs(request), pk=run_id)
+        user: Any = request.user
+        return Response(waiting.until_changed(lambda: _status(user, run_id), asked.get("version"), seconds))
 
 
-def _number(text: str) -> int:
+def _status(user: User, run_id: int | None) -> dict[str, Any]:
+    connections = Connection.objects.for_user(user).order_by("created_at", "pk")
+    if run_id is not None:
+        found = {run.connection_id: run for run in SyncRun.objects.for_user(user).for_list().filter(pk=run_id)}
+        connections = connections.filter(pk__in=found)
+    else:
+        found = {run.connection_id: run for run in SyncRun.objects.for_user(user).latest_per_connection()}
+        connections = connections.by_api()
+    rows: list[dict[str, Any]] = [
+        {
+            "pk": connection.pk,
+            "label": connection.label,
+            "state": connection.state,
+            "last_success_at": connection.last_success_at,
+            "run": found.get(connection.pk),
+        }
+        for connection in connections
+    ]
+    version = waiting.version_of((row["state"], row["run"] and waiting.facts(row["run"])) for row in rows)
+    syncing = any(run.is_open for run in found.values())
+    return dict(SyncStatusSerializer({"version": version, "syncing": syncing, "connections": rows}).data)
+
+
+def _number(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise ValidationError({"run": ["run is the number of a run."]}, code="invalid")
+        raise ValidationError({name: [f"{name} is a whole number."]}, code="invalid")
     return int(text)
-
-
-class RunFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
-    connection = filters.UUIDFilter(field_name="connection_id")
-    state = filters.ChoiceFilter(choices=RunState.choices)
-    trigger = filters.ChoiceFilter(choices=Trigger.choices)
-
-    class Meta:
-        model = SyncRun
-        fields = ("connection", "state", "trigger")
 
 
 @extend_schema(tags=["sync"])
@@ -190,4 +215,6 @@ urlpatterns = [
     path("brokerage/sync/runs/<int:run_id>/cancel", RunCancel.as_view(), name="sync-run-cancel"),
     path("brokerage/import", Import.as_view(), name="sync-import"),
     path("brokerage/parked", ParkedList.as_view(), name="sync-parked"),
+    *feed_api.urlpatterns,
+    *schedule_api.urlpatterns,
 ]

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from django.db import DataError, transaction
@@ -33,11 +33,14 @@ from connections.models import Account, AccountQuerySet, Connection
 from sync import planning
 from sync.emptiness import refuse_empty_holdings, refuse_empty_transactions
 from sync.holds import Counts, Hold, PartState
-from sync.models import SyncCursor
+from sync.models import Mode, SyncCursor
 from sync.parking import park, resolve, split
+from sync.repair import Comparison
+from sync.scope import Scope
 
 logger = logging.getLogger(__name__)
 ACCOUNTS = "accounts"
+ONE_DAY = timedelta(days=1)
 PARTS = {ACCOUNTS, "holdings", "transactions"}
 
 
@@ -110,16 +113,23 @@ def fetch(hold: Hold) -> None:
 
 
 def _fetch(hold: Hold, connector: Connector, troubles: _Troubles) -> None:
-    accounts, seen = _read_accounts(hold, connector, troubles), set[int]()
+    accounts, seen = _wanted(hold, _read_accounts(hold, connector, troubles)), set[int]()
     while accounts:
         for part in _parts(hold, connector, accounts):
             if not hold.is_done(part.key):
                 _do(hold, part, troubles)
         seen |= {account.pk for account in accounts}
-        accounts = list(_open_accounts(hold.run.connection).exclude(pk__in=seen))  # added by the person meanwhile
+        added = list(_open_accounts(hold.run.connection).exclude(pk__in=seen))  # by the person meanwhile
+        accounts = _wanted(hold, added)
     if troubles.away:
         first = next(iter(troubles.away.values()))
         raise PartsAway(str(first), retry_at=first.retry_at) from first
+
+
+def _wanted(hold: Hold, accounts: list[Account]) -> list[Account]:
+    """Those of the accounts that the run is for."""
+    one = hold.run.account_id
+    return [account for account in accounts if one is None or account.pk == one]
 
 
 def _open_accounts(connection: Connection) -> AccountQuerySet:
@@ -235,18 +245,36 @@ def _transactions_of(hold: Hold, connector: Connector, account: Account, left: i
     """`left`: accounts still to read, this one included; from this the total of the progress is foreseen."""
 
     def work() -> None:
-        today = planning.market_today()
-        since = planning.since(account, connector, today=today)
+        since, until = _days(hold, account, connector)
+        if since > until:
+            return
         hold.write(step=f"Transactions of {account}")
-        told = connector.transactions(account.external_id, since=since, until=today)
-        pages = refuse_empty_transactions(account, told, since=since, until=today)
+        told = connector.transactions(account.external_id, since=since, until=until)
+        pages = refuse_empty_transactions(account, told, since=since, until=until)
+        comparison = Comparison(Scope.of(hold.run), account, since, until)
         done_before = hold.run.done
         for page in pages:
             total = done_before + page.window_count * left
             words = f"Transactions of {account}: window {page.number} of {page.window_count}"
             _book_page(hold, account, page, step=words, done=done_before + page.number, total=total)
+            comparison.note(page.records)
+        comparison.report(hold)
 
     return work
+
+
+def _days(hold: Hold, account: Account, connector: Connector) -> tuple[date, date]:
+    """First and last market date to read, with a note where the broker does not go back as far as asked."""
+    scope, today = Scope.of(hold.run), planning.market_today()
+    earliest = today - connector.history
+    since = scope.first_day(earliest=earliest, by_cursor=planning.since(account, connector, today=today))
+    if scope.from_on is not None and scope.from_on < earliest:
+        broker = hold.run.connection.get_broker_display()
+        hold.warn(f"{account}: {broker} goes back to {earliest} and no further. Import a file for the days before.")
+    span = hold.run.spans.get(str(account.pk))
+    if span and not scope.compares and date.fromisoformat(span[0]) <= since:
+        since = max(since, date.fromisoformat(span[1]))  # read by this run before it was interrupted
+    return since, scope.last_day(today)
 
 
 def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: Any) -> None:
@@ -258,7 +286,7 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
             booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
         park(run=hold.run, account=account, parked=parked)
         resolve(account, records)
-        further, gap = _move_cursor(account, page)
+        further, gap = _move_cursor(hold, account, page)
         if further:
             hold.advanced()
         hold.add(
@@ -272,28 +300,51 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
             **progress,
         )
         hold.warn(*_prefixed(account, (*page.notes, *gap)))
+        hold.note(f"{progress['step']}: {booked.fetched + len(parked)} rows, {booked.inserted} new")
 
 
 def _prefixed(account: Account, notes: Iterable[str]) -> Iterator[str]:
     return (f"{account}: {note}" for note in notes)
 
 
-def _move_cursor(account: Account, page: TransactionPage) -> tuple[bool, tuple[str, ...]]:
+def _move_cursor(hold: Hold, account: Account, page: TransactionPage) -> tuple[bool, tuple[str, ...]]:
     """Extend what is covered by the page's window; whether that brought new days, and notes for people.
 
-    A window that leaves days out starts anew, with a note.
+    What an update leaves out starts the cover anew, with a note. Days that were chosen, and old ones, belong to it only
+    as soon as they touch it: what lies between has not been read.
     """
     cursor = SyncCursor.objects.filter(account=account).first()
+    first, last, further = page.covers_from, page.covers_to, False
+    scope = Scope.of(hold.run)
+    if not scope.follows_cursor and scope.mode != Mode.INITIAL:
+        first, last, further = _extend_span(hold, account, page)
     if cursor is None:
-        SyncCursor.objects.create(account=account, covered_from=page.covers_from, covered_to=page.covers_to)
+        if scope.to_on is None:
+            SyncCursor.objects.create(account=account, covered_from=first, covered_to=last)
         return True, ()
-    if page.covers_from > cursor.covered_to + timedelta(days=1):
-        note = f"{cursor.covered_to + timedelta(days=1)} to {page.covers_from - timedelta(days=1)} could not be read"
-        cursor.covered_from, cursor.covered_to = page.covers_from, page.covers_to
+    if first > cursor.covered_to + ONE_DAY and scope.follows_cursor:
+        note = f"{cursor.covered_to + ONE_DAY} to {first - ONE_DAY} could not be read"
+        cursor.covered_from, cursor.covered_to = first, last
         cursor.save()
         return True, (f"{note}: the broker does not go back that far any more. Import a file for these days.",)
-    further = page.covers_to > cursor.covered_to
-    cursor.covered_from = min(cursor.covered_from, page.covers_from)
-    cursor.covered_to = max(cursor.covered_to, page.covers_to)
+    if first > cursor.covered_to + ONE_DAY or last < cursor.covered_from - ONE_DAY:
+        return further, ()
+    further = further or last > cursor.covered_to
+    cursor.covered_from = min(cursor.covered_from, first)
+    cursor.covered_to = max(cursor.covered_to, last)
     cursor.save()
     return further, ()
+
+
+def _extend_span(hold: Hold, account: Account, page: TransactionPage) -> tuple[date, date, bool]:
+    """The days without a gap that this run has read of the account, and whether the page has added to them."""
+    key, before = str(account.pk), hold.run.spans.get(str(account.pk))
+    first, last = page.covers_from, page.covers_to
+    if before:
+        start, end = map(date.fromisoformat, before)
+        if first <= end + ONE_DAY:
+            first, last = min(start, first), max(end, last)
+    span = [first.isoformat(), last.isoformat()]
+    if span != before:
+        hold.write(spans={**hold.run.spans, key: span})
+    return first, last, span != before

@@ -20,7 +20,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from connections.models import EPOCH
-from sync.models import RunState, SyncRun
+from sync.models import RunEntry, RunState, SyncRun
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,11 @@ class Hold:
         if not SyncRun.objects.claim(run_id, holder=holder, lease=lease()):
             return None
         run = SyncRun.objects.select_related("connection__user").get(pk=run_id)
-        return cls(run, holder) if run.held_by == holder else None
+        if run.held_by != holder:
+            return None
+        hold = cls(run, holder)
+        hold.note("Started" if run.attempts == 1 else f"Started again, for the {run.attempts}. time")
+        return hold
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -97,6 +101,10 @@ class Hold:
             if not hasattr(value, "resolve_expression"):
                 setattr(self.run, name, value)
 
+    def note(self, text: str) -> None:
+        """A line for the run's log; inside a transaction it comes to be with the rest, or not at all."""
+        RunEntry.objects.create(run=self.run, text=text[:400])
+
     def add(self, counts: Counts, **changes: Any) -> None:
         """Add a page's counts. The database refuses totals that do not add up."""
         names = ("fetched", "inserted", "matched", "superseded", "parked", "rejected")
@@ -115,6 +123,7 @@ class Hold:
             self.advanced()
         result = {"state": state, "detail": detail[:300], "at": timezone.now().isoformat(timespec="seconds")}
         self.write(parts={**self.run.parts, part: result})
+        self.note(f"{part}: {state}. {detail}".strip())
 
     def warn(self, *warnings: str) -> None:
         new = [warning for warning in warnings if warning not in self.run.warnings]
@@ -126,6 +135,7 @@ class Hold:
         self.write(
             state=RunState.WAITING, wait_until=until, wait_reason=why, held_by=None, held_until=EPOCH, sent_at=EPOCH
         )
+        self.note(f"Waits until {until:%Y-%m-%d %H:%M:%S} UTC: {why}")
 
     def finish(self, state: RunState, *, code: str = "", error: str = "") -> None:
         self.write(
@@ -137,6 +147,7 @@ class Hold:
             held_by=None,
             held_until=EPOCH,
         )
+        self.note(f"{state.label}. {error}".strip())
 
 
 def lease() -> timedelta:

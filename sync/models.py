@@ -12,21 +12,31 @@ from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from connections.models import EPOCH, Account, Connection
+from sync.feed_models import AccountFeed, TransactionChange
 from sync.import_models import DraftRow, ImportDraft, MappingTemplate, UploadedFile
+from sync.schedule_models import HistorySetting, Rhythm, Schedule, WordRule
 
 __all__ = [
+    "OPEN_STATES",
+    "AccountFeed",
     "DraftRow",
+    "HistorySetting",
     "ImportDraft",
     "ImportFile",
     "MappingTemplate",
     "Mode",
     "ParkedRow",
     "ParkedRowQuerySet",
+    "Rhythm",
+    "RunEntry",
     "RunState",
+    "Schedule",
     "SyncCursor",
     "SyncRun",
     "SyncRunQuerySet",
+    "TransactionChange",
     "Trigger",
+    "WordRule",
 ]
 
 
@@ -40,6 +50,9 @@ class Trigger(models.TextChoices):
 class Mode(models.TextChoices):
     INITIAL = "initial", "First sync"
     INCREMENTAL = "incremental", "Update"
+    RANGE = "range", "Chosen dates"
+    BACKFILL = "backfill", "Whole history"
+    REPAIR = "repair", "Compare with the broker"
     IMPORT = "import", "Import"
 
 
@@ -129,6 +142,12 @@ class SyncRun(models.Model):
     connection = models.ForeignKey(Connection, on_delete=models.CASCADE, related_name="runs")
     trigger = models.CharField(max_length=10, choices=Trigger.choices)
     mode = models.CharField(max_length=12, choices=Mode.choices)
+    account = models.ForeignKey(
+        Account, null=True, blank=True, on_delete=models.CASCADE, related_name="+", help_text="Empty: all of them."
+    )
+    from_on = models.DateField(null=True, blank=True, help_text="First day asked for; empty: as the mode says.")
+    to_on = models.DateField(null=True, blank=True, help_text="Last day asked for; empty: today.")
+    due_at = models.DateTimeField(null=True, blank=True, help_text="When the schedule wanted it to start.")
     state = models.CharField(max_length=10, choices=RunState.choices, default=RunState.QUEUED)
     wait_until = models.DateTimeField(null=True, blank=True)
     wait_reason = models.CharField(max_length=200, blank=True)
@@ -144,7 +163,13 @@ class SyncRun(models.Model):
     parts = models.JSONField(
         default=dict, blank=True, help_text="{part: {state, detail, at}}; parts are accounts, holdings:7, ..."
     )
+    spans = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="{account: [from, to]}: days read without a gap."
+    )
     warnings = models.JSONField(default=list, blank=True)
+    missing = models.JSONField(
+        default=list, blank=True, help_text="Ids of booked transactions that the broker did not tell when compared."
+    )
     error_code = models.CharField(max_length=40, blank=True)
     error = models.CharField(max_length=500, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0, help_text="Starts since the run last got further.")
@@ -192,6 +217,20 @@ class SyncRun(models.Model):
     @property
     def is_import(self) -> bool:
         return self.trigger == Trigger.IMPORT
+
+
+class RunEntry(models.Model):
+    """One line of a run's log: what it did, waited for or met, in words for people."""
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="entries")
+    text = models.CharField(max_length=400)
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.text}"
 
 
 class SyncCursor(models.Model):

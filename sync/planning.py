@@ -1,22 +1,18 @@
-"""What a run has to fetch, and which connections are due for one."""
+"""What a run has to fetch, and when it tries again."""
 
 import random
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Subquery
 from django.utils import timezone
 
 from connections.brokers.base import Connector
 from connections.models import Account, Connection
-from sync.models import Mode, SyncCursor, SyncRun, Trigger
+from sync.models import Mode, SyncCursor
 
 MARKET = ZoneInfo("America/New_York")
 MAX_ATTEMPTS = 8  # in a row without getting any further
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=30)
-PLAN_BATCH = 100  # a minute; spreads a crowd over the hour instead of meeting the broker's limits all at once
 
 
 def market_today() -> date:
@@ -44,35 +40,3 @@ def retry_at(attempts: int, asked: datetime | None) -> datetime:
         return max(asked, now + timedelta(seconds=1))
     wait = min(FIRST_WAIT * (1 << max(attempts - 1, 0)), LONGEST_WAIT)
     return now + wait * random.uniform(0.8, 1.2)
-
-
-def plan_due() -> int:
-    """Queue a run for connections not read for SYNC_INTERVAL; at most PLAN_BATCH, longest unread first.
-
-    Two planners at once take different connections (SKIP LOCKED); the unique constraint has the last word.
-    """
-    runs = SyncRun.objects.fetching().filter(connection=OuterRef("pk"))
-    finished = runs.exclude(finished_at=None)
-    recent = finished.filter(finished_at__gt=timezone.now() - settings.SYNC_INTERVAL)
-    with transaction.atomic():
-        due = (
-            Connection.objects.syncable()
-            .filter(~Exists(runs.open()), ~Exists(recent))
-            .annotate(
-                read_at=Subquery(finished.order_by("-finished_at").values("finished_at")[:1]),
-                known=Exists(SyncCursor.objects.filter(account__connection=OuterRef("pk"))),
-            )
-            .order_by(F("read_at").asc(nulls_first=True), "created_at")
-            .select_for_update(skip_locked=True, of=("self",), no_key=True)
-            .values_list("pk", "known")[:PLAN_BATCH]
-        )
-        planned = [
-            SyncRun(
-                connection_id=pk,
-                trigger=Trigger.SCHEDULE,
-                mode=Mode.INCREMENTAL if known else Mode.INITIAL,
-            )
-            for pk, known in due
-        ]
-        SyncRun.objects.bulk_create(planned, ignore_conflicts=True)
-    return len(planned)

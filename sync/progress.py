@@ -10,6 +10,8 @@ from django.utils.dateparse import parse_datetime
 from connections.models import Account
 from sync.holds import PartState
 from sync.models import RunState, SyncRun
+from sync.scheduling import is_late
+from sync.scope import days_in_words
 
 PART_NAMES = {
     "accounts": "List of accounts",
@@ -70,10 +72,22 @@ class RunWords:
     def doing(self) -> str:
         """What an open run is doing, in a few words."""
         if self.run.state == RunState.QUEUED:
-            return "Waiting for its turn"
-        if self.run.state == RunState.WAITING:
-            return self.run.wait_reason
-        return self.run.step or "Starting"
+            return f"Waiting for its turn: {self.late}" if self.late else "Waiting for its turn"
+        return waiting_words(self.run) or self.run.step or "Starting"
+
+    @property
+    def late(self) -> str:
+        """`was due 14:00, starts late`, on the clock of the person; "" when it is in time or was not scheduled."""
+        run = self.run
+        if run.due_at is None or not is_late(run):
+            return ""
+        return f"was due {_clock(run.due_at)}, {'started' if run.started_at else 'starts'} late"
+
+    @property
+    def wish(self) -> str:
+        """What was asked for besides the mode: `Individual ...321, 2024-01-01 to today`."""
+        account = self._name_of(self.run.account_id)
+        return ", ".join(part for part in (account, days_in_words(self.run)) if part)
 
     @property
     def outcome(self) -> str:
@@ -121,6 +135,19 @@ class RunWords:
             return ""
         account = self.accounts.get(account_id)
         return str(account) if account else f"Account {account_id}"
+
+
+def waiting_words(run: SyncRun) -> str:
+    """`Waiting for Charles Schwab until 14:05: rate limit`; "" when it does not wait."""
+    if run.state != RunState.WAITING or run.wait_until is None:
+        return ""
+    return f"Waiting for {run.connection.get_broker_display()} until {_clock(run.wait_until)}: {run.wait_reason}"
+
+
+def _clock(at: datetime) -> str:
+    """The time of day where the person is, with the day when it is another one."""
+    local = timezone.localtime(at)
+    return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%H:%M} on {local.day} {local:%B}"
 
 
 def in_words(run: SyncRun, accounts: Iterable[Account] = ()) -> RunWords:

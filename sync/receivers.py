@@ -4,7 +4,7 @@ from typing import Any
 
 from connections import signals
 from connections.models import Connection
-from sync import sync_service
+from sync import scheduling, sync_service
 from sync.models import ParkedRow, SyncCursor, SyncRun, Trigger
 
 
@@ -26,6 +26,7 @@ def start_sync(*, connection: Connection, anew: bool = False, **_: Any) -> None:
         SyncCursor.objects.filter(account__connection=connection).delete()
     if not connection.status.may_sync:
         return
+    scheduling.rearm(connection)
     sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.CONNECT)
 
 

@@ -1,6 +1,6 @@
 """Runs, their progress and parked rows as integrators see them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
@@ -11,9 +11,10 @@ from rest_framework import serializers
 from connections.models import Account
 from connections.states import ConnectionState
 from sync.importers import FORMATS
-from sync.models import ImportFile, ParkedRow, SyncRun
+from sync.models import ImportFile, Mode, ParkedRow, Schedule, SyncRun
 from sync.parking import shown
-from sync.progress import PART_NAMES, PART_WORDS, PartResult, in_words, parts_of, seconds_left
+from sync.progress import PART_NAMES, PART_WORDS, PartResult, in_words, parts_of, seconds_left, waiting_words
+from sync.scheduling import is_late
 
 
 class ProgressSerializer(serializers.Serializer[SyncRun]):
@@ -44,7 +45,11 @@ class CountsSerializer(serializers.Serializer[SyncRun]):
 
 class WaitSerializer(serializers.Serializer[SyncRun]):
     until = serializers.DateTimeField(source="wait_until")
-    reason = serializers.CharField(source="wait_reason")
+    reason = serializers.CharField(source="wait_reason", help_text="rate limit, maintenance, no answer, ...")
+    text = serializers.SerializerMethodField(help_text="For people, on their own clock.")
+
+    def get_text(self, run: SyncRun) -> str:
+        return waiting_words(run)
 
 
 class RunErrorSerializer(serializers.Serializer[SyncRun]):
@@ -80,6 +85,10 @@ class RunSerializer(serializers.ModelSerializer[SyncRun]):
     warnings = serializers.ListField(child=serializers.CharField())
     error = serializers.SerializerMethodField()
     file = serializers.SerializerMethodField()
+    is_late = serializers.SerializerMethodField(help_text="It started, or waits to start, well after `due_at`.")
+    missing = serializers.ListField(
+        child=serializers.IntegerField(), help_text="Transactions a repair found in the books but not at the broker."
+    )
 
     class Meta:
         model = SyncRun
@@ -89,6 +98,11 @@ class RunSerializer(serializers.ModelSerializer[SyncRun]):
             "connection_label",
             "trigger",
             "mode",
+            "account",
+            "from_on",
+            "to_on",
+            "due_at",
+            "is_late",
             "state",
             "state_label",
             "is_open",
@@ -97,6 +111,7 @@ class RunSerializer(serializers.ModelSerializer[SyncRun]):
             "counts",
             "parts",
             "warnings",
+            "missing",
             "error",
             "file",
             "created_at",
@@ -108,6 +123,9 @@ class RunSerializer(serializers.ModelSerializer[SyncRun]):
     @extend_schema_field(WaitSerializer(allow_null=True))
     def get_wait(self, run: SyncRun) -> Any:
         return WaitSerializer(run).data if run.wait_until is not None and run.is_open else None
+
+    def get_is_late(self, run: SyncRun) -> bool:
+        return is_late(run)
 
     @extend_schema_field(PartSerializer(many=True))
     def get_parts(self, run: SyncRun) -> Any:
@@ -133,6 +151,7 @@ class ConnectionStatusSerializer(serializers.Serializer[Any]):
 
 
 class SyncStatusSerializer(serializers.Serializer[Any]):
+    version = serializers.CharField(help_text="Changes with every change; give it back with `wait`.")
     syncing = serializers.BooleanField(help_text="Whether any of these runs is still open.")
     connections = ConnectionStatusSerializer(many=True)
 
@@ -141,6 +160,41 @@ class StartSerializer(serializers.Serializer[Any]):
     connection = serializers.UUIDField(
         required=False, allow_null=True, default=None, help_text="Leave it out to sync all of your connections."
     )
+    account = serializers.PrimaryKeyRelatedField(
+        queryset=Account.objects.none(), required=False, allow_null=True, default=None, help_text="Only this one."
+    )
+    mode = serializers.ChoiceField(
+        [mode for mode in Mode if mode not in (Mode.IMPORT, Mode.INITIAL)],
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="backfill reads as far back as the broker goes; repair reads again and compares.",
+    )
+    from_on = serializers.DateField(required=False, allow_null=True, default=None, help_text="For range and repair.")
+    to_on = serializers.DateField(required=False, allow_null=True, default=None, help_text="Today, if left out.")
+
+    def get_fields(self) -> dict[str, Any]:
+        fields: dict[str, Any] = super().get_fields()
+        if "accounts" in self.context:
+            fields["account"].queryset = self.context["accounts"]
+        return fields
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs["to_on"] and not attrs["from_on"]:
+            raise serializers.ValidationError({"from_on": "Give the first day too."}, code="required")
+        return attrs
+
+
+class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
+    """When a connection is synced by itself."""
+
+    text = serializers.CharField(source="words", read_only=True)
+
+    class Meta:
+        model = Schedule
+        fields = ("connection", "rhythm", "every_hours", "daily_at", "next_at", "text")
+        read_only_fields = ("connection", "next_at")
+        extra_kwargs: ClassVar = {"rhythm": {"required": True}}
 
 
 class StartedSerializer(serializers.Serializer[Any]):

@@ -4,6 +4,7 @@ PostgreSQL holds what is due; a task message only says "look at this run now". A
 """
 
 import logging
+from datetime import date
 
 import structlog
 from django.db import IntegrityError, OperationalError, transaction
@@ -12,13 +13,14 @@ from django.utils import timezone
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections import connection_manager
-from connections.brokers.base import BrokerError, BrokerUnavailable, RateLimited, UnderMaintenance
-from connections.models import Connection
+from connections.brokers.base import BrokerError, BrokerUnavailable, CircuitOpen, RateLimited, UnderMaintenance
+from connections.models import EPOCH, Account, Connection
 from sync import fetching, imports, planning
 from sync.holds import Hold, HoldLost, PartState
 from sync.imports import request_import, request_import_into_new
 from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
-from sync.planning import plan_due
+from sync.scheduling import plan_due
+from sync.scope import Scope, days_in_words
 from sync.sending import dispatch_due, nudge
 
 __all__ = [
@@ -37,23 +39,40 @@ logger = logging.getLogger(__name__)
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
-def request_sync(*, user: User | None, connection: Connection, trigger: Trigger, mode: Mode | None = None) -> SyncRun:
-    """A queued run for `connection`, or its open one: a second request joins the first. Raises NotAllowed."""
+def request_sync(
+    *,
+    user: User | None,
+    connection: Connection,
+    trigger: Trigger,
+    mode: Mode | None = None,
+    account: Account | None = None,
+    days: tuple[date, date | None] | None = None,
+) -> SyncRun:
+    """A queued run for `connection`, or its open one: a second request joins the first and widens it if need be.
+
+    `days` are the first and the last market date to read, the last one None for today. Raises NotAllowed.
+    """
     if connection.is_file:
         raise NotAllowed("These accounts are kept by file. Import a newer file to bring them up to date.")
     if connection.is_switched_off:
         raise NotAllowed(connection.reason.text)
     if not Connection.objects.syncable().filter(pk=connection.pk).exists():
         raise NotAllowed(f"{connection.label} is not signed in. Sign in again on the Connections page, then sync.")
-    chosen = mode or planning.mode_for(connection)
+    scope = _scope(connection, mode, account, days)
     while True:
-        open_run = connection.runs.fetching().open().first()
-        if open_run is not None:
-            return open_run
+        joined = _join(connection, scope)
+        if joined is not None:
+            return joined
         try:
             with transaction.atomic():
                 run: SyncRun = SyncRun.objects.create(
-                    connection=connection, trigger=trigger, mode=chosen, requested_by=user
+                    connection=connection,
+                    trigger=trigger,
+                    mode=scope.mode,
+                    account_id=scope.account_id,
+                    from_on=scope.from_on,
+                    to_on=scope.to_on,
+                    requested_by=user,
                 )
         except IntegrityError:
             continue  # somebody was faster: join theirs, unless it is finished by now
@@ -61,10 +80,62 @@ def request_sync(*, user: User | None, connection: Connection, trigger: Trigger,
         return run
 
 
-def request_all(*, user: User, trigger: Trigger) -> list[SyncRun]:
+def _scope(
+    connection: Connection, mode: Mode | None, account: Account | None, days: tuple[date, date | None] | None
+) -> Scope:
+    """What is asked for. Raises NotAllowed for an account that cannot be read and for days that are none."""
+    if account is not None and (account.connection_id != connection.pk or account.closed_on is not None):
+        raise NotAllowed("This account is closed, or another connection reads it.")
+    first, last = days or (None, None)
+    today = planning.market_today()
+    if first is not None and first > (last or today):
+        raise NotAllowed("The first day comes after the last one.")
+    if first is not None and first > today:
+        raise NotAllowed("These days are still to come. Choose days up to today.")
+    if first is not None and mode not in (Mode.RANGE, Mode.REPAIR):
+        mode = Mode.RANGE
+    chosen = mode or planning.mode_for(connection)
+    if chosen is Mode.RANGE and first is None:
+        raise NotAllowed("Choose the first day to read.")
+    return Scope(mode=chosen, account_id=account.pk if account else None, from_on=first, to_on=last)
+
+
+@transaction.atomic
+def _join(connection: Connection, scope: Scope) -> SyncRun | None:
+    """The connection's open run, made to read all of `scope` too; None without one.
+
+    A worker in the middle of a run that is widened loses its hold, and the run starts over with the wider wish at
+    once; what is booked is recognised. A wait for the broker goes on.
+    """
+    run = connection.runs.fetching().open().select_for_update().first()
+    if run is None:
+        return None
+    wider = Scope.of(run).joined(scope)
+    if wider != Scope.of(run):
+        run.mode, run.account_id, run.from_on, run.to_on = wider.mode, wider.account_id, wider.from_on, wider.to_on
+        run.parts = {part: result for part, result in run.parts.items() if not part.startswith("transactions")}
+        run.spans, run.missing, run.done, run.total, run.attempts = {}, [], 0, None, 0
+        if run.state == RunState.RUNNING:
+            run.state, run.held_by, run.held_until, run.sent_at = RunState.QUEUED, None, EPOCH, EPOCH
+        run.save()
+        run.entries.create(text=f"Widened by a second request: {run.get_mode_display()} {days_in_words(run)}".strip())
+        transaction.on_commit(nudge)
+    return run
+
+
+def request_all(
+    *,
+    user: User,
+    trigger: Trigger,
+    mode: Mode | None = None,
+    days: tuple[date, date | None] | None = None,
+) -> list[SyncRun]:
     """Runs for every connection of `user` that can sync now."""
     connections = Connection.objects.for_user(user).syncable().order_by("created_at")
-    return [request_sync(user=user, connection=connection, trigger=trigger) for connection in connections]
+    return [
+        request_sync(user=user, connection=connection, trigger=trigger, mode=mode, days=days)
+        for connection in connections
+    ]
 
 
 def cancel(run: SyncRun) -> None:
@@ -72,6 +143,7 @@ def cancel(run: SyncRun) -> None:
     if not _cancel(SyncRun.objects.filter(pk=run.pk)):
         raise NotAllowed("This run is over already; there is nothing left to cancel.")
     run.refresh_from_db()
+    run.entries.create(text="Cancelled")
 
 
 def cancel_all(connection: Connection) -> None:
@@ -140,16 +212,19 @@ def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
     else:
         connection_manager.note_failure(connection, error)
     if error.retry_at is not None:
-        hold.wait(error.retry_at, _why(error).format(connection.get_broker_display()))
+        hold.wait(error.retry_at, _why(error))
         return
     sentence = f"{error} The hub tried {attempts} times and stopped; the next sync tries again."
     hold.finish(RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED, code=error.code, error=sentence)
 
 
 def _why(error: BrokerUnavailable) -> str:
+    """As it stands behind `Waiting for Charles Schwab until 14:05:`."""
     if isinstance(error, RateLimited):
-        return "{} allows only so many requests"
-    return "{} is under maintenance" if isinstance(error, UnderMaintenance) else "{} is not answering right now"
+        return "rate limit"
+    if isinstance(error, UnderMaintenance):
+        return "maintenance"
+    return "several answers in a row failed" if isinstance(error, CircuitOpen) else "no answer"
 
 
 def _has_fetched(hold: Hold) -> bool:

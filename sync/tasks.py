@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from sync import drafts, sync_service
+from sync import drafts, history, sync_service
 
 
 @shared_task(name="sync.dispatch")
@@ -35,3 +35,8 @@ def check_draft(draft_id: str) -> None:
 def look_after_drafts() -> None:
     drafts.check_overdue()
     drafts.delete_abandoned()
+
+
+@shared_task(name="sync.remove_old")
+def remove_old() -> None:
+    history.remove_old()

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sync import import_views, views
+from sync import connection_pages, import_views, views
 
 app_name = "sync"
 urlpatterns = [
@@ -17,6 +17,9 @@ urlpatterns = [
     path("import/<uuid:draft_id>/choose", import_views.choose_rows, name="choose"),
     path("import/<uuid:draft_id>/confirm", import_views.confirm, name="confirm"),
     path("import/<uuid:draft_id>/discard", import_views.discard, name="discard"),
+    path("connections/<uuid:connection_id>/", connection_pages.connection, name="connection"),
+    path("connections/<uuid:connection_id>/card", connection_pages.card, name="connection-card"),
+    path("connections/<uuid:connection_id>/schedule", connection_pages.schedule, name="schedule"),
     path("parked/", views.parked_list, name="parked"),
     path("runs/<int:run_id>/", views.run_detail, name="run"),
     path("runs/<int:run_id>/rejected.csv", import_views.rejected, name="rejected"),

@@ -63,6 +63,10 @@ class RateLimited(BrokerUnavailable):
     code = "broker_rate_limited"
 
 
+class CircuitOpen(BrokerUnavailable):
+    """It has failed several times in a row, so the hub lets it be until `retry_at`."""
+
+
 class UnexpectedReply(BrokerError):
     """The broker answered in a form we do not know; only we can mend it; shown in health."""
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from django.core.cache import cache
 from django.utils import timezone
 
-from connections.brokers.base import BrokerUnavailable
+from connections.brokers.base import CircuitOpen
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
 
@@ -23,13 +23,13 @@ def _key(kind: str, broker: Broker, operation: Operation) -> str:
 
 
 def check(broker: Broker, operation: Operation) -> None:
-    """Pass when the circuit is closed or this call may try it. Raises BrokerUnavailable."""
+    """Pass when the circuit is closed or this call may try it. Raises CircuitOpen."""
     if (cache.get(_key("failures", broker, operation)) or 0) < THRESHOLD:
         return
     # `add` succeeds for one caller; its key is also what keeps everybody else away while the circuit is open.
     if cache.add(_key("trial", broker, operation), 1, timeout=OPEN_SECONDS):
         return
-    raise BrokerUnavailable(
+    raise CircuitOpen(
         f"{broker.label} has failed {THRESHOLD} times in a row; the hub waits before it asks again.",
         retry_at=timezone.now() + timedelta(seconds=OPEN_SECONDS),
     )

@@ -106,7 +106,7 @@ def test_the_pages_are_accessible_and_fit_the_screen(
     SyncRun.objects.filter(pk=waiting.pk).update(
         state=RunState.WAITING,
         wait_until=timezone.now() + timedelta(minutes=5),
-        wait_reason="Charles Schwab allows only so many requests",
+        wait_reason="rate limit",
         parts={"accounts": {"state": "done", "detail": "2 accounts", "at": timezone.now().isoformat()}},
     )
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 844})

@@ -121,10 +121,11 @@ def test_a_wait_names_its_reason_and_its_end(web: Client, person: User) -> None:
     SyncRun.objects.filter(pk=run.pk).update(
         state=RunState.WAITING,
         wait_until=timezone.now() + timedelta(minutes=10),
-        wait_reason="Charles Schwab allows only so many requests",
+        wait_reason="rate limit",
     )
     text = web.get("/sync/progress").content.decode()
-    assert "Charles Schwab allows only so many requests" in text
+    assert "Waiting for Charles Schwab until" in text
+    assert ": rate limit" in text
     assert "in 10 min" in text
 
 

@@ -30,7 +30,7 @@ def test_a_limited_run_waits_until_the_broker_said_and_frees_its_worker(
     connection = connect(person)
     sandbox.fault("429", "transactions", after=2, times=1, retry_after=120)
     run = work(ask(connection))
-    assert (run.state, run.wait_reason) == (RunState.WAITING, "Charles Schwab allows only so many requests")
+    assert (run.state, run.wait_reason) == (RunState.WAITING, "rate limit")
     assert run.wait_until is not None
     assert timedelta(seconds=100) < run.wait_until - timezone.now() <= timedelta(seconds=120)
     connection.refresh_from_db()

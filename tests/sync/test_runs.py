@@ -20,7 +20,7 @@ from connections.brokers.calls import Operation
 from connections.brokers.records import AuthMethod
 from connections.models import EPOCH
 from connections.states import ConnectionState
-from sync import planning, sync_service, tasks
+from sync import scheduling, sync_service, tasks
 from sync.holds import Hold, HoldLost
 from sync.models import RunState, SyncCursor, SyncRun, Trigger
 from sync.planning import MAX_ATTEMPTS
@@ -172,7 +172,7 @@ def test_what_was_never_read_comes_before_what_was_read_long_ago(person: User, m
     old, never = a_connection(person, label="old"), a_connection(person, label="never")
     ask(old)
     SyncRun.objects.update(state=RunState.SUCCEEDED, finished_at=timezone.now() - timedelta(days=9))
-    monkeypatch.setattr(planning, "PLAN_BATCH", 1)
+    monkeypatch.setattr(scheduling, "PLAN_BATCH", 1)
     for due in (never, old):
         tasks.plan_due()
         assert SyncRun.objects.first().connection == due  # type: ignore[union-attr]

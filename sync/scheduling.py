@@ -60,7 +60,8 @@ def rearm(connection: Connection) -> None:
 
 
 def plan_due() -> int:
-    """Queue a run for each connection whose turn has come, at most PLAN_BATCH, the longest overdue first.
+    """Queue a run for each connection whose turn has come, at most PLAN_BATCH: those never read before, then the longest
+    overdue.
 
     Two planners at once take different rows (SKIP LOCKED); the unique constraint has the last word. A connection with
     an open run is served by it. One that is not signed in keeps its turn until it is.
@@ -68,16 +69,17 @@ def plan_due() -> int:
     now = timezone.now()
     _give_schedules(now)
     _follow_clocks(now)
-    busy = SyncRun.objects.fetching().open().filter(connection=OuterRef("connection"))
+    runs = SyncRun.objects.fetching().filter(connection=OuterRef("connection"))
     with transaction.atomic():
         due = list(
             Schedule.objects.filter(next_at__lte=now, connection__in=Connection.objects.syncable())
             .annotate(
-                is_busy=Exists(busy),
+                is_busy=Exists(runs.open()),
+                was_read=Exists(runs),
                 known=Exists(SyncCursor.objects.filter(account__connection=OuterRef("connection"))),
             )
             .select_related("connection__user")
-            .order_by("next_at", "pk")
+            .order_by("was_read", "next_at", "pk")
             .select_for_update(skip_locked=True, of=("self",), no_key=True)[:PLAN_BATCH]
         )
         planned = [

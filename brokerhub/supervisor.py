@@ -72,6 +72,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
         self._environment, self._ports, self._first, self._ready = environment, ports, first, ready
         self._first_process: subprocess.Popen[str] | None = None
         self._ending = threading.Event()
+        self._is_asked_early = False
 
     def run(self) -> int:
         """0 after a signal; else what the first process to end returned, or 1 if that was 0."""
@@ -102,10 +103,16 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
             threading.Thread(target=job, daemon=True).start()
 
     def _killall(self, force: bool = False) -> None:
-        """As honcho's, but a signal may come before each process has told its number; `run` sweeps up the rest."""
+        """As honcho's, but a signal may come before each process has told its number: then once more when all have."""
         for process in self._processes.values():
             if "pid" in process and "returncode" not in process:
                 (self._procmgr.kill if force else self._procmgr.terminate)(process["pid"])
+        if not self._all_started():
+            self._is_asked_early, self._terminating = True, False
+
+    def _any_stopped(self) -> bool:
+        """What honcho's loop ends the others for, as soon as all have started."""
+        return self._is_asked_early or super()._any_stopped()
 
     def _sweep(self) -> None:
         """End whatever a process left in its group: honcho starts each as the leader of one."""

@@ -221,6 +221,24 @@ def test_a_signal_ends_every_process_also_grandchildren_that_ignore_it(
     assert left_behind(var_dir) == []
 
 
+def test_a_signal_that_comes_before_any_process_has_told_its_number_ends_all_the_same(
+    run: Callable[..., subprocess.Popen[str]], var_dir: Path
+) -> None:
+    asked_at_once = SUPERVISED.replace(
+        "supervisor = Supervisor(",
+        "import os, signal\n"
+        "class Hurried(Supervisor):\n"
+        "    def _start(self):\n"
+        "        super()._start()\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "supervisor = Hurried(",
+    )
+    process = run("-c", asked_at_once, str(free_port()), "exec sleep 1000")
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert left_behind(var_dir) == []
+
+
 def test_a_closed_terminal_ends_every_process_though_nobody_passes_the_signal_on(
     run: Callable[..., subprocess.Popen[str]], var_dir: Path
 ) -> None:

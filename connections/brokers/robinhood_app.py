@@ -79,6 +79,7 @@ READABLE = {  # nothing else is ever asked for; a slash at the end is part of th
         "/crypto/transfers/history/",
         "/gold/deposit_boost_paid_payouts/",
         "/paymenthub/unified_transfers/",
+        rf"/portfolio/account/{ID}/live",
     ),
     NUMMUS: ("/accounts/", "/holdings/", "/orders/"),
 }

@@ -26,11 +26,20 @@ from connections.brokers.records import (
     PositionRecord,
     TransactionPage,
 )
-from connections.brokers.robinhood_app import API, NUMMUS, AppSession
+from connections.brokers.robinhood_app import API, BONFIRE, NUMMUS, AppSession
 from connections.brokers.robinhood_cash import accounts_named
 from connections.brokers.robinhood_history import ALL_ACCOUNTS, History, share_id
 from connections.brokers.robinhood_listing import Listing
-from connections.brokers.robinhood_rows import ZERO, NotUnderstood, Row, identifier, maybe, number, understood
+from connections.brokers.robinhood_rows import (
+    ZERO,
+    NotUnderstood,
+    Row,
+    identifier,
+    maybe,
+    nullable,
+    number,
+    understood,
+)
 
 
 def connector(connection_id: UUID | None, grants: Grants) -> "RobinhoodPrivate":
@@ -108,13 +117,14 @@ class RobinhoodPrivate:
             names = self._names(account_id)
         account = self.app.get(API, f"/accounts/{account_id}/", operation=Operation.HOLDINGS)
         portfolio = self.app.get(API, f"/portfolios/{account_id}/", operation=Operation.HOLDINGS)
+        live = self.app.get(BONFIRE, f"/portfolio/account/{account_id}/live", operation=Operation.HOLDINGS)
         with understood("positions"):
-            held = [*self._shares(account_id, names), *self._options(account_id, names)]
+            shares, options = [*self._shares(account_id, names)], [*self._options(account_id, names)]
             coins = self._coins(names)
+            _refuse_missing(portfolio, market_value=[*shares, *options])
+            _refuse_missing(live, equity_market_value=shares, option_market_value=options, forex_market_value=coins)
             balance = _balance(account, portfolio, coins)
-            if maybe(portfolio, "market_value") and not held:
-                raise UnexpectedReply("Robinhood lists no position in an account in which there are some.")
-        return Holdings(as_of=as_of, positions=(*held, *coins), balances=(balance,))
+        return Holdings(as_of=as_of, positions=(*shares, *options, *coins), balances=(balance,))
 
     def _everybody(self) -> frozenset[str]:
         """The names of all accounts of the person."""
@@ -186,6 +196,13 @@ class RobinhoodPrivate:
             since=since,
         )
         return history.pages(until)
+
+
+def _refuse_missing(told: Row, **kinds: list[PositionRecord]) -> None:
+    """Raise UnexpectedReply when `told` has a value under the name of a kind of which no position is listed."""
+    for name, positions in kinds.items():
+        if nullable(told[name]) and not positions:
+            raise UnexpectedReply("Robinhood tells what a kind of positions is worth, but not which they are.")
 
 
 def _signed(row: Row) -> Row:

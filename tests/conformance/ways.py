@@ -60,7 +60,6 @@ class Way:
     revocation: str = ""  # the operation that hands the access back; "": the broker has none
     prices: frozenset[str] = frozenset()  # operations without whose answer positions stay, at an unknown value
     unprovable: frozenset[str] = frozenset()  # operations whose empty answer no other answer contradicts
-    unguarded: frozenset[str] = frozenset()  # those of them that the sync believes: coins beside other positions
     posts: frozenset[str] = frozenset()  # operations that are read by POST
     register: "Callable[[Sandbox, pytest.MonkeyPatch], None]" = lambda sandbox, monkeypatch: None  # the hub there
     tells_cash: bool = True
@@ -276,6 +275,7 @@ ROBINHOOD_LOGIN = Way(
         ACCOUNTS: {"accounts": "account_number", "crypto_accounts": "account_number"},
         HOLDINGS: {
             "portfolios": "equity",
+            "live": "forex_market_value",
             "positions": "quantity",
             "option_positions": "quantity",
             "crypto_holdings": "quantity",
@@ -300,8 +300,6 @@ ROBINHOOD_LOGIN = Way(
     },
     sign_in=frozenset({"token", "challenge", "revoke"}),
     prices=frozenset({"quotes", "portfolios"}),
-    unprovable=frozenset({"crypto_accounts", "crypto_holdings"}),
-    unguarded=frozenset({"crypto_accounts", "crypto_holdings"}),
     tells=lambda row: row["nature"] != "memorandum",
     renewal="token",
     revocation="revoke",

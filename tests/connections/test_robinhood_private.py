@@ -16,7 +16,7 @@ from connections.brokers.base import (
     UnexpectedReply,
 )
 from connections.brokers.calls import Operation
-from connections.brokers.records import AccountKind, Broker, ParkedRecord
+from connections.brokers.records import AccountKind, AssetClass, Broker, ParkedRecord
 from connections.brokers.robinhood_app import API, AppSession, Forbidden, Gone, readable
 from connections.brokers.robinhood_login import RobinhoodLogin
 from connections.brokers.transport import Reply
@@ -198,6 +198,7 @@ def test_an_address_on_the_list_is_followed_letter_by_letter_but_for_the_place_w
         "https://api.robinhood.com/orders/?cursor=cD0yMDI2&updated_at%5Bgte%5D=x",
         "https://nummus.robinhood.com/orders/?cursor=a%3D",
         "https://bonfire.robinhood.com/acats/?both_directions=true",
+        "https://bonfire.robinhood.com/portfolio/account/900000001/live",
     ):
         assert readable(url)[0] == url
     quirk = "https://api.robinhood.com/public/ach/received/transfers/?cursor=a"
@@ -279,7 +280,16 @@ def test_a_limit_is_waited_for_as_long_as_it_says(data, headers, seconds):
     assert abs((limited.retry_at - timezone.now()).total_seconds() - seconds) < 2
 
 
-HOLDINGS = ("accounts", "portfolios", "positions", "quotes", "instruments", "crypto_accounts", "crypto_holdings")
+HOLDINGS = (
+    "accounts",
+    "portfolios",
+    "live",
+    "positions",
+    "quotes",
+    "instruments",
+    "crypto_accounts",
+    "crypto_holdings",
+)
 OF_OPTIONS = ("option_positions", "option_instruments")
 LISTS = {
     "orders": "orders of shares",
@@ -355,14 +365,31 @@ def test_of_a_person_without_coins_the_host_of_coins_is_asked_for_nothing_more(s
     connector = reading(sign_in())
     rows = connector.app.rows
 
+    get = connector.app.get
+
     def none_there(self, host, path, **asked):
         return [] if (host, path) == ("nummus", "/accounts/") else rows(host, path, **asked)
 
+    def worth_nothing(self, host, path, **asked):
+        return {**get(host, path, **asked), **({"forex_market_value": "0.00"} if path.endswith("/live") else {})}
+
     monkeypatch.setattr(AppSession, "rows", none_there)
+    monkeypatch.setattr(AppSession, "get", worth_nothing)
     assert connector.accounts()[0].aliases == ()
     assert all(each.instrument.symbol != "BTC" for each in connector.holdings(JAMES).positions)
     assert recent(connector)[-1].covers_to == TODAY
     assert [call for call in sandbox.calls() if call["operation"].startswith("crypto_")] == []
+
+
+@pytest.mark.parametrize("emptied", ["positions", "crypto_accounts", "crypto_holdings"])
+def test_a_kind_of_positions_is_not_gone_while_robinhood_tells_what_it_is_worth(sign_in, sandbox, emptied):
+    """The others are still listed, so the whole is not empty."""
+    grant = sign_in()
+    held = {each.instrument.asset_class for each in reading(grant).holdings(JAMES).positions}
+    assert {AssetClass.CRYPTO} < held
+    sandbox.fault("empty_page", emptied, broker="robinhood")
+    with pytest.raises(UnexpectedReply, match="not which they are"):
+        reading(grant).holdings(JAMES)
 
 
 def changed(connector, monkeypatch, where, **change):

@@ -184,6 +184,7 @@ def test_what_robinhood_takes_back_or_corrects_is_taken_back_and_corrected(conne
 ENDPOINTS = (
     "accounts",
     "portfolios",
+    "live",
     "positions",
     "quotes",
     "instruments",

@@ -122,7 +122,7 @@ def _portfolio(request: HttpRequest, account: Account) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@operation(ROBINHOOD, "portfolios")
+@operation(ROBINHOOD, "live")
 def live(request: HttpRequest, exchange: Exchange, account_number: str) -> Any:
     account = one(request, account_number)
     held, cash = positions_of(account), number(account.cash, 2)

@@ -20,7 +20,7 @@ from oauthlib.oauth2 import OAuth2Error
 from connections.brokers import base, records
 from connections.brokers.auth import MeteredOAuth2Session
 from connections.brokers.calls import Attribution, Operation, Outcome
-from connections.brokers.parsing import NotUnderstood, Row, checked, maybe, number, understood, us_option
+from connections.brokers.parsing import NotUnderstood, Row, checked, maybe, number, text, understood, us_option
 from connections.brokers.records import AssetClass, Broker, InstrumentRecord, RecordStatus, TransactionRecord
 from connections.brokers.records import TransactionKind as Kind
 from connections.brokers.settlement import us_settlement_date
@@ -94,7 +94,7 @@ class AlpacaSignIn:
         url, code, secret = f"{base_url()}/oauth/token", answer["code"], self.client_secret
         try:
             token = self._session().fetch_token(url, code=code, client_secret=secret, include_client_id=True)
-            secrets = {"access_token": str(token["access_token"])}
+            secrets = {"access_token": text(token, "access_token")}
         except (OAuth2Error, AttributeError, KeyError, TypeError, ValueError) as error:
             raise base.UnexpectedReply("Alpaca's sign-in answer could not be understood.") from error
         return base.Grant(secrets=secrets, access_expires_at=at + timedelta(days=36_500), authorization_expires_at=None)
@@ -177,11 +177,11 @@ def _balance(row: Row) -> records.BalanceRecord:
 def transactions(rows: Sequence[Row]) -> Iterator[TransactionRecord | records.ParkedRecord]:
     """Records of one answer, in its order, each id once. A row no rule understands is parked."""
     with understood(Broker.ALPACA, "activities"):
-        for row in {str(row["id"]): row for row in rows}.values():
+        for row in {text(row, "id"): row for row in rows}.values():
             try:
                 yield _fill(row) if row["activity_type"] == "FILL" else _activity(row)
             except NotUnderstood as odd:
-                yield records.ParkedRecord(external_id=str(row["id"]), reason=str(odd), raw=row)
+                yield records.ParkedRecord(external_id=row["id"], reason=str(odd), raw=row)
 
 
 def _fill(row: Row) -> TransactionRecord:
@@ -193,7 +193,7 @@ def _fill(row: Row) -> TransactionRecord:
     amount = -sign * (quantity * price * thing.multiplier).quantize(Decimal("0.01"), ROUND_HALF_UP)
     traded_on = at.astimezone(ZoneInfo("America/New_York")).date()
     return TransactionRecord(
-        external_id=str(row["id"]),
+        external_id=row["id"],
         kind=Kind.BUY if sign > 0 else Kind.SELL,
         subtype=subtype,
         traded_on=traded_on,
@@ -205,7 +205,7 @@ def _fill(row: Row) -> TransactionRecord:
         gross_amount=amount,
         net_amount=amount,
         currency="USD",
-        group_id=str(row.get("order_id", "")),
+        group_id=text(row, "order_id") if row.get("order_id") else "",
         raw=row,
     )
 
@@ -219,7 +219,7 @@ def _activity(row: Row) -> TransactionRecord:
     if not (net or moved) or (moves and not (moved and symbol) and name not in MAY_BE_MONEY):
         raise NotUnderstood("what moves is not told")
     return TransactionRecord(
-        external_id=str(row["id"]),
+        external_id=row["id"],
         kind=gain if (moved or net) > 0 else loss,
         subtype=name,
         traded_on=date.fromisoformat(row["date"][:10]),
@@ -253,7 +253,7 @@ class Alpaca:
         with understood(Broker.ALPACA, "account"):
             one = records.AccountRecord(
                 external_id=str(UUID(row["id"])),
-                number_mask=row["account_number"][-4:],
+                number_mask=text(row, "account_number")[-4:],
                 name="Alpaca",
                 kind=KINDS.get(maybe(row, "multiplier"), records.AccountKind.MARGIN),
                 currency=row["currency"],
@@ -283,7 +283,7 @@ class Alpaca:
             page, is_last, reached = page + 1, len(rows) < PAGE_SIZE, until
             found = tuple(transactions(rows))
             if not is_last:  # an id begins with its time: on after the newest, of equal ones the last that was told
-                token = max(reversed(rows), key=lambda row: str(row["id"]).partition("::")[0])["id"]
+                token = max(reversed(rows), key=lambda row: row["id"].partition("::")[0])["id"]
                 if token == asked.get("page_token"):
                     raise base.UnexpectedReply("Alpaca's list of activities does not come to an end.")
                 asked["page_token"] = token

@@ -27,6 +27,14 @@ def understood(broker: Broker, part: str) -> Iterator[None]:
         raise UnexpectedReply(f"The {part} of {broker.label} came in a form the hub does not know.") from error
 
 
+def text(row: Row, key: str) -> str:
+    """What stands under `key`, if it is text and not empty."""
+    value = row[key]
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"{key} is not text")
+    return value
+
+
 def maybe(row: Row, key: str) -> Decimal | None:
     """The exact number under `key`, be it text or a JSON number; None when there is none."""
     value = row.get(key)

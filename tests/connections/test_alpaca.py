@@ -188,6 +188,18 @@ def test_an_account_without_a_name_is_nobodys(answering, answer):
         alpaca.Alpaca(session).identity()
 
 
+@pytest.mark.parametrize("number", [[], {}, ["123456789"], 123456789, None, ""], ids=str)
+@pytest.mark.django_db
+def test_an_account_number_is_text_or_the_account_is_not_understood(answering, number):
+    """It is shown by its last four characters, and another way of the same login is recognised by it."""
+    account = {"id": "9e6f9c0e-3b8f-5d0a-8f62-0d2a1f5c7b11", "account_number": number, "currency": "USD"}
+    answer = json.dumps(account | {"status": "ACTIVE", "multiplier": "1"}).encode()
+    address = answering(whole(answer, b"Content-Type: application/json\r\n"))
+    session = BrokerSession(wire=Wire(broker=Broker.ALPACA), base_url=address, grants=FreshGrant(some_grant()))
+    with pytest.raises(UnexpectedReply, match="does not know"):
+        alpaca.Alpaca(session).accounts()
+
+
 @pytest.mark.django_db
 def test_a_list_that_begins_anew_for_ever_is_given_up(answering, monkeypatch):
     monkeypatch.setattr(alpaca, "PAGE_SIZE", 1)
@@ -311,12 +323,13 @@ def test_what_no_rule_understands_is_parked_with_the_reason(row, reason):
 
 @pytest.mark.parametrize(
     "broken",
-    [{"qty": "much"}, {"qty": None}, {"price": True}, {"transaction_time": "yesterday"}, {"qty": "NaN"}, {"id": "1"}],
+    [{"qty": "much"}, {"qty": None}, {"price": True}, {"transaction_time": "yesterday"}, {"qty": "NaN"}, {"id": "1"}]
+    + [{name: odd} for name in ("id", "order_id") for odd in (["x"], {"a": "b"}, 7)],
     ids=str,
 )
 def test_a_field_of_another_shape_is_for_us_to_mend(broken):
     row = {**FILL, **broken}
-    if "id" in broken:
+    if broken == {"id": "1"}:
         del row["id"]
     with pytest.raises(UnexpectedReply, match="does not know"):
         read(row)

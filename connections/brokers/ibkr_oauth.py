@@ -37,7 +37,7 @@ from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.ibkr_keys import Consumer
 from connections.brokers.ibkr_replies import Verdict, complaint, judge_reply
 from connections.brokers.records import Broker
-from connections.brokers.transport import CONNECT_TIMEOUT, Budget, Reply, Wire
+from connections.brokers.transport import Budget, Reply, Wire, timeouts
 
 LIVE_API = "https://api.ibkr.com/v1/api"
 LIVE_CONSENT = "https://www.interactivebrokers.com/authorize"
@@ -133,12 +133,11 @@ class _Desk:
         way, auth = wire(), SignedByKey(self.consumer, oauth, prepend)
 
         def send() -> requests.Response:
-            patience = min(settings.BROKER_READ_TIMEOUT, TOKEN_READ_TIMEOUT, deadline - time.monotonic())
             return way.session.post(
                 f"{api_url()}/oauth/{step}",  # without a body: `requests` tells its length of 0, which is asked for
                 headers={**USER_AGENT, "Accept": "application/json"},
                 auth=auth,
-                timeout=(CONNECT_TIMEOUT, max(1.0, patience)),
+                timeout=timeouts(deadline, TOKEN_READ_TIMEOUT),
                 allow_redirects=False,
                 stream=True,
             )

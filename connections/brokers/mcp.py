@@ -17,13 +17,12 @@ from typing import Any
 
 import requests
 import structlog
-from django.conf import settings
 
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers.base import BrokerError, BrokerUnavailable, Grant, Grants, NeedsReauth, UnexpectedReply
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import Broker
-from connections.brokers.transport import CONNECT_TIMEOUT, BearerAuth, Judge, Reply, Wire, judge, patiently
+from connections.brokers.transport import BearerAuth, Judge, Reply, Wire, judge, patiently, timeouts
 
 log = structlog.get_logger(__name__)
 
@@ -230,7 +229,7 @@ class McpSession:
                 json={"jsonrpc": "2.0"} | message,
                 headers=headers,
                 auth=BearerAuth(grant),
-                timeout=(CONNECT_TIMEOUT, max(1.0, min(settings.BROKER_READ_TIMEOUT, deadline - time.monotonic()))),
+                timeout=timeouts(deadline),
                 allow_redirects=False,  # a token must not follow one
                 stream=True,
             )

@@ -5,7 +5,6 @@ pyrh, pyhood). The sign-in is in `robinhood_login.py`, what is asked for in `rob
 """
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,7 +24,6 @@ from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import Broker
 from connections.brokers.robinhood_rows import Row, understood
 from connections.brokers.transport import (
-    CONNECT_TIMEOUT,
     DEFAULT_RATE_LIMIT_WAIT,
     LONGEST_WAIT,
     Budget,
@@ -33,6 +31,7 @@ from connections.brokers.transport import (
     Wire,
     judge,
     patiently,
+    timeouts,
 )
 
 CALLS, SECONDS = 4, 2  # two a second: what others measured to be safe for every endpoint
@@ -234,7 +233,7 @@ class AppSession:
                 params=params,
                 headers=HEADERS,
                 auth=TokenAuth(token),
-                timeout=(CONNECT_TIMEOUT, max(1.0, min(settings.BROKER_READ_TIMEOUT, deadline - time.monotonic()))),
+                timeout=timeouts(deadline),
                 allow_redirects=False,  # a token must not follow one
                 stream=True,
             )

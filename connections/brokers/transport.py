@@ -4,6 +4,7 @@ Replies are parsed with `Decimal` for every number that has a fraction: no float
 """
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -80,6 +81,11 @@ class Budget:
 def _limiter(is_exact: bool) -> RateLimiter:
     kind = MovingWindowRateLimiter if is_exact else SlidingWindowCounterRateLimiter
     return kind(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
+
+
+def timeouts(deadline: float, longest_read: float = math.inf) -> tuple[float, float]:
+    """(to connect, to wait for the next bytes), in seconds. A last try before the deadline has a second for it."""
+    return CONNECT_TIMEOUT, min(settings.BROKER_READ_TIMEOUT, longest_read, max(1.0, deadline - time.monotonic()))
 
 
 class BearerAuth(AuthBase):
@@ -385,7 +391,7 @@ class BrokerSession:
                 params=params,
                 headers={"Accept": "application/json", **self.headers},
                 auth=self.sign(grant),
-                timeout=(CONNECT_TIMEOUT, max(1.0, min(settings.BROKER_READ_TIMEOUT, deadline - time.monotonic()))),
+                timeout=timeouts(deadline),
                 allow_redirects=False,  # none of the read endpoints redirects; a token must not follow one
                 stream=True,
             )

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from connections.brokers import transport
-from connections.brokers.base import BrokerError, NeedsReauth, RateLimited
+from connections.brokers.base import BrokerError, BrokerUnavailable, NeedsReauth, RateLimited
 from connections.states import ConnectionState
 from sync.models import RunState
 from tests.conformance import stage as staging
@@ -89,6 +89,14 @@ class FaultContract:
                         if leaks(said(error), secrets) or not str(error):
                             complaints.append(f"{operation} {kind}: leaks or says nothing")
         assert not complaints, "\n".join(complaints)
+
+    @pytest.mark.parametrize("part", PARTS)
+    def test_an_answer_that_does_not_come_is_not_waited_for(self, stage, part, monkeypatch, settings):
+        monkeypatch.setattr(transport, "ATTEMPTS", 1)
+        settings.BROKER_READ_TIMEOUT = 0.2
+        for operation in list(stage.operations(part))[-1:]:
+            with stage.struck("timeout", operation), pytest.raises(BrokerUnavailable, match="did not answer in time"):
+                stage.read(part)
 
     def some(self, faults, number: int, *, of: int) -> list[Any]:
         """All of them; where a part has many operations, read alike, each meets two, and together they meet all."""

@@ -10,20 +10,17 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from brokerhub.kernel.models import Scope, User
 from connections.models import Account, Connection
 from sync import feed_api, schedule_api, sync_service, waiting
 from sync.history import RunFilter
-from sync.imports import importable_accounts
+from sync.import_api import Import, Rejected
 from sync.models import Mode, ParkedRow, ParkedRowQuerySet, SyncRun, SyncRunQuerySet, Trigger
 from sync.serializers import (
-    ImportSerializer,
     ParkedRowSerializer,
     RunSerializer,
     StartedSerializer,
@@ -162,27 +159,6 @@ class RunCancel(APIView):
         return Response(RunSerializer(run).data)
 
 
-@extend_schema(tags=["sync"])
-class Import(APIView):
-    parser_classes = (MultiPartParser,)
-    required_scopes: ClassVar = {"POST": Scope.SYNC_WRITE}
-
-    @extend_schema(request={"multipart/form-data": ImportSerializer}, responses={202: RunSerializer})
-    def post(self, request: Request) -> Response:
-        """Import a broker's export. Its rows go into the same books as a sync; known rows are recognised."""
-        user: Any = request.user
-        wanted = ImportSerializer(data=request.data, context={"accounts": importable_accounts(user)})
-        wanted.is_valid(raise_exception=True)
-        values = wanted.validated_data
-        upload = {"name": values["file"].name, "content": values["file"].read(), "format": values["format"]}
-        if values["account"] is not None:
-            run = sync_service.request_import(user=user, account=values["account"], **upload)
-        else:
-            run = sync_service.request_import_into_new(user=user, account_name=values["account_name"], **upload)
-        place = reverse("sync-run", kwargs={"run_id": run.pk}, request=request)
-        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED, headers={"Location": place})
-
-
 class ParkedFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     account = filters.NumberFilter(field_name="account_id")
     run = filters.NumberFilter(field_name="run_id")
@@ -214,6 +190,7 @@ urlpatterns = [
     path("brokerage/sync/runs/<int:run_id>", RunDetail.as_view(), name="sync-run"),
     path("brokerage/sync/runs/<int:run_id>/cancel", RunCancel.as_view(), name="sync-run-cancel"),
     path("brokerage/import", Import.as_view(), name="sync-import"),
+    path("brokerage/sync/runs/<int:run_id>/rejected", Rejected.as_view(), name="sync-run-rejected"),
     path("brokerage/parked", ParkedList.as_view(), name="sync-parked"),
     *feed_api.urlpatterns,
     *schedule_api.urlpatterns,

@@ -21,25 +21,17 @@ from redis.exceptions import RedisError
 
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
-from connections.brokers.records import Broker
-from connections.models import Account, AccountQuerySet
+from connections.models import AccountQuerySet
 from sync import importers
 from sync.checking import check_rows, counts_of, propose_account
 from sync.columns import template_for
 from sync.import_models import DraftRow, DraftState, ImportDraft, RowState
 from sync.importers import reader
 from sync.importers.base import FileNotRead, Format, Match
-from sync.imports import (
-    find_file_account,
-    house_of,
-    importable_accounts,
-    open_file_account,
-    plain_name,
-    request_import,
-)
+from sync.imports import house_of, importable_accounts, known_account, plain_name, request_imports
 from sync.mending import check_fix, without_remarks
 from sync.models import SyncRun
-from sync.reading import MAPPED, FileRead, format_of, read
+from sync.reading import MAPPED, FileRead, read
 
 logger = logging.getLogger(__name__)
 MOST_DRAFTS = 20
@@ -98,30 +90,7 @@ def confirm(draft: ImportDraft) -> list[SyncRun]:
     draft = ImportDraft.objects.select_for_update().get(pk=draft.pk)
     if draft.state != DraftState.READY:
         raise NotAllowed("This import is not ready yet: the file has not been checked as it now is.")
-    house = house_of(format_of(draft))
-    names: dict[int, list[str]] = {}
-    targets: dict[int, Account] = {}
-    for hint, place in draft.accounts.items():
-        account = _known(draft.user, place, house) or open_file_account(
-            user=draft.user, broker=house[0], name=place[NEW], institution=house[1]
-        )
-        targets[account.pk] = account
-        names.setdefault(account.pk, []).append(hint)
-    runs = [
-        request_import(
-            user=draft.user,
-            account=targets[pk],
-            name=draft.name,
-            content=bytes(draft.content),
-            format=draft.format,
-            choices=draft.said,
-            mapping=draft.mapping,
-            fixes=draft.fixes,
-            left_out=draft.left_out,
-            hints=hints,
-        )
-        for pk, hints in names.items()
-    ]
+    runs = request_imports(user=draft.user, file=draft, places=draft.accounts)
     draft.delete()
     return runs
 
@@ -270,7 +239,7 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
         return found, []
     draft.accounts = {hint: draft.accounts[hint] for hint in hints}
     house = house_of(read_file.format)
-    places = {hint: _known(draft.user, place, house) for hint, place in draft.accounts.items()}
+    places = {hint: known_account(draft.user, place, house) for hint, place in draft.accounts.items()}
     rows = check_rows(read_file.parsed, places, draft.left_out)
     found["counts"] = counts_of(rows)
     return found, [
@@ -292,16 +261,6 @@ def _proposals(user: User, read_file: FileRead) -> dict[str, int]:
     """The most likely account for each name in the file that has one."""
     likely = {hint: propose_account(user, hint, read_file.format.broker) for hint in read_file.parsed.accounts}
     return {hint: account.pk for hint, account in likely.items() if account is not None}
-
-
-def _known(user: User, place: Mapping[str, Any], house: tuple[Broker, str]) -> Account | None:
-    """The account a person chose; None for one that is not made yet. Raises NotAllowed when it takes no files now."""
-    if KNOWN not in place:
-        return find_file_account(user=user, broker=house[0], name=place[NEW], institution=house[1])
-    account = importable_accounts(user).filter(pk=place[KNOWN]).first()
-    if account is None:
-        raise NotAllowed("The account you chose takes no files any more. Choose another one.")
-    return account
 
 
 def accounts_of(draft: ImportDraft) -> AccountQuerySet:

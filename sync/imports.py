@@ -3,10 +3,10 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 from django.db import transaction
 from django.utils import timezone
@@ -19,13 +19,21 @@ from connections import connection_manager
 from connections.brokers.records import Broker
 from connections.models import Account, AccountQuerySet, Connection
 from sync.holds import Counts, Hold, PartState
+from sync.import_models import UploadedFile
 from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Format, ParsedFile
 from sync.models import ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger
 from sync.parking import park, resolve, split
-from sync.reading import MAPPED, FileRead, read, recognise
+from sync.reading import MAPPED, FileRead, format_of, read, recognise
 from sync.sending import nudge
 
 FILE = "file"
+
+
+class Place(TypedDict, total=False):
+    """Where rows of a file go: a known account, or the name of a new one."""
+
+    account: int
+    new: str
 
 
 def importable_accounts(user: User) -> AccountQuerySet:
@@ -119,6 +127,48 @@ def request_import_into_new(*, user: User, account_name: str, name: str, content
     return request_import(user=user, account=account, name=name, content=content, **said)
 
 
+@transaction.atomic
+def request_imports(*, user: User, file: UploadedFile, places: Mapping[str, Place]) -> list[SyncRun]:
+    """Queue the import of `file` into several accounts, one run each; `places` is by account as the file names it.
+
+    Raises what `request_import` does; then none of them is queued.
+    """
+    house = house_of(format_of(file))
+    hints: dict[int, list[str]] = {}
+    accounts: dict[int, Account] = {}
+    for hint, place in places.items():
+        account = known_account(user, place, house)
+        if account is None:
+            account = open_file_account(user=user, broker=house[0], name=place["new"], institution=house[1])
+        accounts[account.pk] = account
+        hints.setdefault(account.pk, []).append(hint)
+    return [
+        request_import(
+            user=user,
+            account=accounts[pk],
+            name=file.name,
+            content=bytes(file.content),
+            format=file.format,
+            choices=file.said,
+            mapping=file.mapping,
+            fixes=file.fixes,
+            left_out=file.left_out,
+            hints=names,
+        )
+        for pk, names in hints.items()
+    ]
+
+
+def known_account(user: User, place: Place, house: tuple[Broker, str]) -> Account | None:
+    """The account of a place; None for one that is not made yet. Raises NotAllowed when it takes no files."""
+    if "account" not in place:
+        return find_file_account(user=user, broker=house[0], name=place["new"], institution=house[1])
+    account = importable_accounts(user).filter(pk=place["account"]).first()
+    if account is None:
+        raise NotAllowed("The account you chose takes no files any more. Choose another one.")
+    return account
+
+
 def already_imported(account: Account, digest: str) -> list[str]:
     """A sentence when the very same file is in this account's books already."""
     earlier = (
@@ -186,12 +236,25 @@ def refuse_what_needs_an_answer(parsed: ParsedFile, hints: Sequence[str] | None 
     """Raises FileNotRead for a file that could be read in two ways, or whose rows belong to several accounts."""
     if parsed.questions:
         first = parsed.questions[0]
-        raise FileNotRead(f"{first.question} It cannot be told from {', '.join(first.examples)}. Export more rows.")
+        raise FileNotRead(f"{first.question} It cannot be told from {', '.join(first.examples)}. Say {first.about}.")
+    refuse_wrong_accounts(parsed, hints)
+
+
+def refuse_wrong_accounts(parsed: ParsedFile, hints: Sequence[str] | None) -> None:
+    """Raises FileNotRead when the file has rows of several accounts and nobody said whose they are."""
     if hints is None and len(parsed.accounts) > 1:
         raise FileNotRead(
             f"The file has rows of {len(parsed.accounts)} accounts. Say which account each belongs to, "
             "or export each account by itself."
         )
+
+
+def refuse_forgotten_accounts(parsed: ParsedFile, hints: Collection[str]) -> None:
+    """Raises FileNotRead when rows of the file would go nowhere because nobody said whose they are."""
+    forgotten = [hint for hint in parsed.accounts if hint not in hints]
+    if forgotten:
+        named = ", ".join(f"“{hint[:40]}”" for hint in forgotten[:5])
+        raise FileNotRead(f"Say also which account these rows belong to: {named}.")
 
 
 def plain_name(name: str) -> str:

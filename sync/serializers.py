@@ -2,15 +2,12 @@
 
 from typing import Any, ClassVar
 
-from django.conf import settings
-from django.core.files.uploadedfile import UploadedFile
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from connections.models import Account
 from connections.states import ConnectionState
-from sync.importers import FORMATS
 from sync.models import ImportFile, Mode, ParkedRow, Schedule, SyncRun
 from sync.parking import shown
 from sync.progress import PART_NAMES, PART_WORDS, PartResult, in_words, parts_of, seconds_left, waiting_words
@@ -199,36 +196,6 @@ class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
 
 class StartedSerializer(serializers.Serializer[Any]):
     runs = RunSerializer(many=True)
-
-
-class ImportSerializer(serializers.Serializer[Any]):
-    """A file with `account`, or with `account_name` for a new account that is kept by file."""
-
-    file = serializers.FileField()
-    account = serializers.PrimaryKeyRelatedField(queryset=Account.objects.none(), required=False, default=None)
-    account_name = serializers.CharField(max_length=120, required=False, default="")
-    format = serializers.ChoiceField(
-        [(format.key, format.label) for format in FORMATS.values()],
-        required=False,
-        default="",
-        help_text="Recognised if left out.",
-    )
-
-    def get_fields(self) -> dict[str, Any]:
-        fields: dict[str, Any] = super().get_fields()
-        if "accounts" in self.context:
-            fields["account"].queryset = self.context["accounts"]
-        return fields
-
-    def validate_file(self, file: "UploadedFile[bytes]") -> "UploadedFile[bytes]":
-        if (file.size or 0) > settings.UPLOAD_MAX_BYTES:
-            raise serializers.ValidationError("The file is larger than 20 MB.", code="too_large")
-        return file
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        if (attrs["account"] is None) == (not attrs["account_name"]):
-            raise serializers.ValidationError({"account": "Give either account or account_name."}, code="required")
-        return attrs
 
 
 class ParkedRowSerializer(serializers.ModelSerializer[ParkedRow]):

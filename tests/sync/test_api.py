@@ -1,5 +1,6 @@
 """Syncs and imports as programs meet them."""
 
+import json
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from aggregation.models import Instrument, Transaction
 from brokerhub.kernel.models import Scope, User
 from connections.brokers.records import ParkedRecord
 from connections.models import Account, Connection
@@ -162,6 +164,119 @@ def test_an_import_that_cannot_be_is_refused_with_a_code(
     answer = upload(program, name, **fields)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
     assert not SyncRun.objects.exists()
+
+
+# --- Dry runs, mappings, several accounts -----------------------------------------------------------------------------
+MIXED = (
+    b'"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"\n'
+    b'"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
+    b'"13/45/2026","Service Fee","","=2+3","","","","-$3.00"\n'
+    b'"06/11/2026","Odd Word","","X","","","","$2.00"\n'
+)
+
+
+def send(program: APIClient, content: bytes, query: str = "", **fields: Any) -> Any:
+    return program.post(
+        f"{ROOT}/import{query}", {"file": SimpleUploadedFile("a.csv", content), **fields}, format="multipart"
+    )
+
+
+def test_a_dry_run_says_what_would_become_of_each_row_and_writes_nothing(program: APIClient, person: User) -> None:
+    account = an_account(a_connection(person))
+    run = send(program, MIXED.splitlines(keepends=True)[0] + MIXED.splitlines(keepends=True)[1], account=account.pk)
+    tasks.import_file(run.json()["id"])
+    before = (SyncRun.objects.count(), Transaction.objects.count(), Instrument.objects.count())
+    answer = send(program, MIXED, "?dry_run=1", account=account.pk)
+    assert answer.status_code == 200
+    tried = answer.json()
+    assert (tried["format"], tried["questions"]) == ("schwab_brokerage", [])
+    assert [(row["line"], row["state"]) for row in tried["rows"]] == [(2, "duplicate"), (3, "error"), (4, "warning")]
+    assert tried["rows"][1]["notes"] == ["“13/45/2026” is not a date like 12/31/2025."]
+    assert tried["rows"][2]["records"][0] | {"description": ""} == {
+        "date": "2026-06-11",
+        "kind": "other",
+        "subtype": "Odd Word",
+        "symbol": "",
+        "quantity": None,
+        "price": None,
+        "net_amount": "2",
+        "fees": "0",
+        "taxes": "0",
+        "currency": "USD",
+        "description": "",
+    }
+    assert tried["counts"] == {"valid": 0, "warning": 1, "error": 1, "duplicate": 1, "possible": 0, "left_out": 0}
+    assert [row["line"] for row in send(program, MIXED, "?dry_run=1&offset=1&limit=1").json()["rows"]] == [3]
+    assert (SyncRun.objects.count(), Transaction.objects.count(), Instrument.objects.count()) == before
+
+
+UNKNOWN = b"When;What;Paper;Units;Money\n03/04/2026;Kauf;KO;2;-120,00\n"
+MAPPING = {
+    "columns": {"date": "When", "word": "What", "symbol": "Paper", "quantity": "Units", "amount": "Money"},
+    "words": {"Kauf": "buy"},
+}
+
+
+def test_an_unknown_table_comes_with_its_mapping_and_what_it_leaves_open_is_asked(program: APIClient) -> None:
+    said = {"mapping": json.dumps(MAPPING), "account_name": "Depot"}
+    asked = send(program, UNKNOWN, "?dry_run=1", **said).json()["questions"]
+    assert {question["about"] for question in asked} == {"date_order", "currency"}
+    refused = send(program, UNKNOWN, **said)
+    assert (refused.status_code, refused.json()["code"]) == (400, "file_not_read")
+    assert "Say date_order" in refused.json()["detail"]
+    assert not SyncRun.objects.exists()
+    run = send(program, UNKNOWN, date_order="dmy", currency="EUR", **said).json()
+    tasks.import_file(run["id"])
+    booked = Transaction.objects.get()
+    assert (f"{booked.traded_on}", booked.kind) == ("2026-04-03", "buy")
+    assert (booked.net_amount, booked.currency) == (-120, "EUR")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "code"),
+    [
+        ("{", "invalid"),
+        ("[]", "invalid"),
+        ("[" * 100_000, "invalid"),
+        ('{"columns": {"amount": "Money"}}', "mapping_refused"),
+        ('{"columns": {"date": "Elsewhere", "amount": "Money"}}', "file_not_read"),
+        ('{"columns": 5}', "mapping_refused"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_refused(program: APIClient, mapping: str, code: str) -> None:
+    answer = send(program, UNKNOWN, mapping=mapping, account_name="Depot")
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert not Account.objects.exists()
+
+
+def test_a_file_of_several_accounts_goes_where_each_belongs(program: APIClient, person: User) -> None:
+    account = an_account(a_connection(person))
+    file = fixture("two-accounts.csv")
+    assert send(program, file, "?dry_run=1").json()["accounts"] == ["X11112222", "Z33334444"]
+    assert "rows of 2 accounts" in send(program, file, account=account.pk).json()["detail"]
+    forgotten = send(program, file, accounts=json.dumps({"X11112222": account.pk}))
+    assert "“Z33334444”" in forgotten.json()["detail"]
+    foreign = send(program, file, accounts=json.dumps({"X11112222": 0, "Z33334444": "B"}))
+    assert foreign.json()["code"] == "does_not_exist"
+    places = {"X11112222": account.pk, "Z33334444": "Second"}
+    runs = send(program, file, accounts=json.dumps(places)).json()["runs"]
+    for run in runs:
+        tasks.import_file(run["id"])
+    assert sorted(Transaction.objects.values_list("account__name", "net_amount")) == [
+        (account.name, 5),
+        (account.name, 5),
+        ("Second", 7),
+    ]
+
+
+def test_rows_that_were_not_booked_are_fetched_as_a_file(program: APIClient, token_client: MakeClient) -> None:
+    run = send(program, MIXED, account_name="New").json()
+    tasks.import_file(run["id"])
+    for accept in ("*/*", "text/csv"):
+        answer = program.get(f"{ROOT}/sync/runs/{run['id']}/rejected", headers={"Accept": accept})
+        assert answer.status_code == 200
+        assert answer.getvalue().decode().splitlines()[1].endswith("'=2+3,,,,'-$3.00")
+    assert send(program, MIXED, "?dry_run=nonsense").status_code == 400
 
 
 def a_parked_row(account: Account, number: str) -> ParkedRow:

@@ -72,7 +72,7 @@ def run(var_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def bare_environment() -> dict[str, str]:
     """As a user's shell: without what the tests set for the hub."""
-    names = ("DATABASE_URL", "REDIS_URL", "BROKERS_SANDBOX_URL", "SCHWAB_APP_KEY", "SCHWAB_APP_SECRET", "SANDBOX_PORT")
+    names = {"DATABASE_URL", "REDIS_URL", "BROKERS_SANDBOX_URL", "SANDBOX_PORT", *launcher.SANDBOX_APP}
     return {name: value for name, value in os.environ.items() if name not in names and not name.startswith("DJANGO_")}
 
 

@@ -14,7 +14,7 @@ test: .venv/.installed-dev ## Run all tests
 	$(BIN)/pytest
 
 endurance: .venv/.installed-dev ## Run the tests that take minutes
-	$(BIN)/pytest -n0 -m endurance
+	$(BIN)/pytest -n0 --timeout=3600 -m endurance
 
 lint: .venv/.installed-dev ## Check style, types, templates and migrations
 	$(BIN)/ruff check

@@ -294,10 +294,9 @@ class Stage:
 
 
 def make_quick(way: Way, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hub is registered at the broker, attempts follow each other at once, long histories are read in part."""
-    from connections.brokers import BROKERS, schwab, transport
+    """The hub is registered at the broker, long histories are read in part."""
+    from connections.brokers import BROKERS, schwab
 
-    monkeypatch.setattr(transport, "_backoff", lambda state: 0.0)
     monkeypatch.setattr(schwab, "CALLS_PER_MINUTE", 100_000)
     sandbox.limit(None)
     way.register(sandbox, monkeypatch)

@@ -109,7 +109,7 @@ PASSING_FAULTS = [
     ("kind", "operation", "how"), PASSING_FAULTS, ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_a_fault_that_passes_leaves_the_books_exact(connect, person, sandbox, settings, kind, operation, how):
-    settings.BROKER_READ_TIMEOUT = 0.5
+    settings.BROKER_READ_TIMEOUT = 1.0
     connection = connect(person, "james")
     sandbox.fault(kind, operation, **how)
     run = sync(connection)

@@ -1,5 +1,6 @@
 """Without the brokers' pacing: for tests that are about something else, and would only wait."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,6 +35,16 @@ def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ibkr_flex, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(ibkr_oauth, "CALLS_PER_SECOND", 100_000)
     monkeypatch.setattr(ibkr_web, "LISTS", 100_000)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def attempts_follow_each_other() -> Iterator[None]:
+    """A second attempt comes at once, unless the broker has said when."""
+    from connections.brokers import transport
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(transport, "_backoff", lambda state: 0.0)
+        yield
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from brokerhub.kernel.models import Scope, User
 from connections.models import Account, Connection
-from sync import feed_api, schedule_api, sync_service, waiting
+from sync import feed_api, history_api, parked_api, schedule_api, sync_service, waiting
 from sync.history import RunFilter
 from sync.import_api import Import, Rejected
 from sync.models import Mode, ParkedRow, ParkedRowQuerySet, SyncRun, SyncRunQuerySet, Trigger
@@ -193,5 +193,7 @@ urlpatterns = [
     path("brokerage/sync/runs/<int:run_id>/rejected", Rejected.as_view(), name="sync-run-rejected"),
     path("brokerage/parked", ParkedList.as_view(), name="sync-parked"),
     *feed_api.urlpatterns,
+    *history_api.urlpatterns,
+    *parked_api.urlpatterns,
     *schedule_api.urlpatterns,
 ]

@@ -30,7 +30,7 @@ from connections.brokers.base import (
 )
 from connections.brokers.records import TransactionPage
 from connections.models import Account, AccountQuerySet, Connection
-from sync import planning
+from sync import planning, word_rules
 from sync.emptiness import refuse_empty_holdings, refuse_empty_transactions
 from sync.holds import Counts, Hold, PartState
 from sync.models import Mode, SyncCursor
@@ -280,6 +280,8 @@ def _days(hold: Hold, account: Account, connector: Connector) -> tuple[date, dat
 def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: Any) -> None:
     """Rows, parked rows, cursor and counts of one page in one database transaction. Raises HoldLost."""
     records, parked = split(page.records)
+    by_rule, parked = word_rules.understood(account, parked, word_rules.rules_for(account) if parked else [])
+    records = [*records, *by_rule]
     with transaction.atomic():
         hold.write()  # takes the run's row first: a cancel waits for this page, or this page finds it cancelled
         with _bookable(hold):

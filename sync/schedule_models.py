@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import Q
 
 from brokerhub.kernel.models import User
+from connections.brokers.records import Broker, TransactionKind
 from connections.models import EPOCH, Connection
 
 HOUR = timedelta(hours=1)
@@ -100,10 +101,10 @@ class WordRule(models.Model):
     """A person's own rule: rows of a broker with this word in this field are of this kind, always."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="word_rules")
-    broker = models.CharField(max_length=20)
+    broker = models.CharField(max_length=20, choices=Broker.choices)
     field = models.CharField(max_length=60)
     word = models.CharField(max_length=200)
-    kind = models.CharField(max_length=20)
+    kind = models.CharField(max_length=20, choices=TransactionKind.choices)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = WordRuleQuerySet.as_manager()

@@ -60,8 +60,7 @@ def rearm(connection: Connection) -> None:
 
 
 def plan_due() -> int:
-    """Queue a run for each connection whose turn has come, at most PLAN_BATCH: those never read before, then the longest
-    overdue.
+    """Queue a run for each connection whose turn has come, PLAN_BATCH at most; never read ones go first, then by turn.
 
     Two planners at once take different rows (SKIP LOCKED); the unique constraint has the last word. A connection with
     an open run is served by it. One that is not signed in keeps its turn until it is.

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sync import connection_pages, import_views, views
+from sync import connection_pages, history_pages, import_views, parked_pages, views
 
 app_name = "sync"
 urlpatterns = [
@@ -21,6 +21,11 @@ urlpatterns = [
     path("connections/<uuid:connection_id>/card", connection_pages.card, name="connection-card"),
     path("connections/<uuid:connection_id>/schedule", connection_pages.schedule, name="schedule"),
     path("parked/", views.parked_list, name="parked"),
+    path("parked/<int:row_id>/", parked_pages.row, name="parked-row"),
+    path("parked/rules/<int:rule_id>/forget", parked_pages.forget, name="forget-rule"),
+    path("runs.<str:suffix>", history_pages.export, name="export-runs"),
+    path("history", history_pages.keep, name="keep-history"),
+    path("runs/<int:run_id>/payloads.json", history_pages.payloads, name="payloads"),
     path("runs/<int:run_id>/", views.run_detail, name="run"),
     path("runs/<int:run_id>/rejected.csv", import_views.rejected, name="rejected"),
     path("runs/<int:run_id>/cancel", views.cancel, name="cancel"),

@@ -12,15 +12,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
+from aggregation.models import Transaction
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.models import User
 from connections.models import Account, Connection
 from sync import sync_service
-from sync.models import ParkedRow, SyncRun, Trigger
+from sync.history import RunPageFilter
+from sync.history_pages import KeepForm
+from sync.models import ParkedRow, SyncRun, Trigger, WordRule
 from sync.parking import shown
 from sync.progress import in_words
 
 PAGE_SIZE = 25
+LOG_SIZE, MOST_MISSING = 200, 100
 FINISHED = "sync-finished"  # the event that tells a page to fetch again what a finished run may have changed
 
 
@@ -29,12 +33,22 @@ FINISHED = "sync-finished"  # the event that tells a page to fetch again what a 
 @require_GET
 def run_list(request: HtmxRequest) -> HttpResponse:
     """What is under way, which follows itself, and below it the runs that are over."""
-    runs, older = _page(SyncRun.objects.for_user(request.user).over().for_list(), request)
-    context: dict[str, Any] = {"runs": [in_words(run) for run in runs], "older": older}
+    asked = RunPageFilter(request.GET, SyncRun.objects.for_user(request.user).over().for_list(), request=request)
+    runs, older = _page(asked.qs if asked.is_valid() else asked.queryset.none(), request)
+    query = request.GET.copy()
+    query.pop("before", None)
+    context: dict[str, Any] = {
+        "runs": [in_words(run) for run in runs],
+        "older": older,
+        "filter": asked,
+        "filtered": any(value for name, value in request.GET.items() if name in asked.filters),
+        "query": query.urlencode(),
+    }
     if wants_partial(request):
         return TemplateResponse(request, "sync/_run_rows.html", context)
     context |= _progress_of(request.user, None)
     context["parked"] = ParkedRow.objects.for_user(request.user).waiting().count()
+    context["keep_form"] = KeepForm.of(request.user)
     return TemplateResponse(request, "sync/run_list.html", context)
 
 
@@ -89,6 +103,8 @@ def run_detail(request: HtmxRequest, run_id: int) -> HttpResponse:
         "it": in_words(run, Account.objects.filter(connection=run.connection_id)),
         "run": run,
         "parked": [(row, shown(row)) for row in run.parked_rows.select_related("account")[:PAGE_SIZE]],
+        "missing": Transaction.objects.for_user(request.user).filter(pk__in=run.missing[:MOST_MISSING]),
+        "log": run.entries.order_by("-pk")[:LOG_SIZE],
     }
     name = "_run.html" if wants_partial(request) else "run_detail.html"
     return TemplateResponse(request, f"sync/{name}", context)
@@ -106,7 +122,8 @@ def cancel(request: HtmxRequest, run_id: int) -> HttpResponse:
 @require_GET
 def parked_list(request: HtmxRequest) -> HttpResponse:
     rows, older = _page(ParkedRow.objects.for_user(request.user).waiting().for_list(), request)
-    context = {"rows": [(row, shown(row)) for row in rows], "older": older}
+    rules = WordRule.objects.for_user(request.user)
+    context = {"rows": [(row, shown(row)) for row in rows], "older": older, "rules": rules}
     return TemplateResponse(request, "sync/parked_list.html", context)
 
 

@@ -91,8 +91,8 @@ def reading(broker: Broker, row: ParkedRecord | ParkedRow, kind: TransactionKind
     places, raw = PLACES[broker], row.raw
     if any(_decimal(raw.get(name)) for name in places.units) or _moves_units(raw):
         raise NotReadable("It moves units, and a word alone does not say what becomes of them.")
-    amount = next((told for name in places.amount if (told := _decimal(raw.get(name))) is not None), None)
-    on = next((told for name in places.on if (told := _day(raw.get(name))) is not None), None)
+    amount = next((some for name in places.amount if (some := _decimal(raw.get(name))) is not None), None)
+    on = next((day for name in places.on if (day := _day(raw.get(name))) is not None), None)
     if amount is None or on is None:
         raise NotReadable("It does not say in a known place when, or how much.")
     if not places.signed:

@@ -28,7 +28,7 @@ def web(person: User, sign_up: Callable[[User], Client]) -> Client:
 def a_run(connection: Connection, days_ago: int = 0, **fields: object) -> SyncRun:
     at = timezone.now() - timedelta(days=days_ago)
     given: dict[str, object] = {"trigger": Trigger.MANUAL, "mode": "incremental", "state": RunState.SUCCEEDED}
-    run = SyncRun.objects.create(connection=connection, started_at=at, finished_at=at, **given | fields)  # type: ignore[misc]
+    run = SyncRun.objects.create(connection=connection, started_at=at, finished_at=at, **given | fields)
     SyncRun.objects.filter(pk=run.pk).update(created_at=at)
     run.entries.create(text="Started")
     return run

@@ -109,6 +109,10 @@ def test_the_pages_are_accessible_and_fit_the_screen(
         wait_reason="rate limit",
         parts={"accounts": {"state": "done", "detail": "2 accounts", "at": timezone.now().isoformat()}},
     )
+    waiting.entries.create(text="Started")
+    raw = {"type": "ADR_FEE", "tradeDate": "2026-03-09", "netAmount": -1.25, "description": "ADR FEE"}
+    park(run=waiting, account=account, parked=[ParkedRecord(external_id="7", reason="unknown type", raw=raw)])
+    odd = account.parked_rows.get(external_id="7")
     page = new_page(color_scheme=scheme, viewport={"width": width, "height": 844})
     for address in (
         "/sync/",
@@ -116,6 +120,9 @@ def test_the_pages_are_accessible_and_fit_the_screen(
         f"/sync/runs/{imported.pk}/",
         "/sync/import/",
         "/sync/parked/",
+        f"/sync/parked/{odd.pk}/",
+        f"/sync/connections/{account.connection_id}/",
+        f"/connections/{account.connection_id}/",
     ):
         open_page(page, address)
         expect(page.locator(".dock .skeleton")).to_have_count(0)

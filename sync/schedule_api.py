@@ -29,11 +29,12 @@ class ConnectionSchedule(APIView):
     @extend_schema(request=ScheduleSerializer, responses=ScheduleSerializer)
     def put(self, request: Request, connection_id: UUID) -> Response:
         """`daily_at` is on the clock of your own time zone."""
+        connection = _own(request, connection_id)
         wanted = ScheduleSerializer(data=request.data)
         wanted.is_valid(raise_exception=True)
         chosen = wanted.validated_data
         schedule = scheduling.set_schedule(
-            _own(request, connection_id),
+            connection,
             rhythm=Rhythm(chosen["rhythm"]),
             every_hours=chosen.get("every_hours"),
             daily_at=chosen.get("daily_at"),

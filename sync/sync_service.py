@@ -7,8 +7,9 @@ import logging
 from datetime import date
 
 import structlog
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 from django.utils import timezone
+from redis.exceptions import RedisError
 
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
@@ -187,8 +188,8 @@ def _run(hold: Hold) -> None:
         hold.finish(RunState.FAILED, code=error.code, error=str(error))
     except HubError as error:
         hold.finish(RunState.FAILED, code=error.code, error=str(error))
-    except (HoldLost, OperationalError):
-        raise  # a database that was away, or ended a deadlock with us, ends no run: it goes on when its lease is over
+    except (HoldLost, OperationalError, InterfaceError, RedisError):
+        raise  # a server of ours that was away, or ended a deadlock with us, ends no run: it goes on after its lease
     except Exception:
         request_id = structlog.contextvars.get_contextvars().get("request_id", "none")
         sentence = f"Something went wrong on our side. It has been noted; if you ask us, name request {request_id}."

@@ -3,7 +3,7 @@
 Who is who (DESIGN section 6). Within an account and a source a row is known by the source's own id; without one, by
 its content and by being the n-th row with that content **of its batch**. Rows without ids must therefore come whole:
 all of one file in one call. Across sources the n-th row of a content in a file and the n-th from the broker are the
-same, whichever comes first, and the broker's version is the one that counts.
+same, whichever comes first: the broker's version counts, the file's is kept beside it as proof.
 
 What a record becomes:
 
@@ -11,6 +11,8 @@ What a record becomes:
     matched     the books have it already, whether it counts there or was excluded by a person; nothing is written
     superseded  it replaces the row we had: corrected, posted after pending, cancelled, or told by a file before.
                 An excluded row's correction is excluded as well
+
+Each batch is a `Delivery` that names the rows it told, so that a run can be taken back: see `undoing.py`.
 """
 
 import json
@@ -21,7 +23,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
 
-from aggregation import staging
+from aggregation import near_matches, staging, standing
 from aggregation.instruments import resolve
 from aggregation.models import Balance, BalancePoint, PointBasis, Position, Source
 from aggregation.valuation import merged_positions
@@ -62,27 +64,26 @@ def book(*, account: Account, records: Sequence[TransactionRecord], source: Sour
     """
     if not records:
         return Booked()
-    _hold(account)
+    hold(account)
     ids = resolve(record.instrument for record in records if record.instrument is not None)
     scope: dict[str, int | str | None] = {"account": account.pk, "source": str(source), "run": run_id}
     with connection.cursor() as cursor:
         staging.stage(cursor, records, ids)
-        counts = staging.classify(cursor, scope)
-        inserted, superseded = counts.get("inserted", 0), counts.get("superseded", 0)
-        if superseded:
-            for statement in staging.SUPERSEDE:
-                cursor.execute(statement, scope)
-        if inserted or superseded:
-            cursor.execute(staging.INSERT, scope)
+        verdicts = staging.classify(cursor, scope)
+        staging.write(cursor, scope, verdicts)
+        if verdicts is None:
+            return Booked(fetched=len(records), matched=len(records))
+        standing.uphold(cursor, account.pk)
+        near_matches.find(cursor, scope)
     return Booked(
         fetched=len(records),
-        inserted=inserted,
-        superseded=superseded,
-        matched=len(records) - inserted - superseded,  # the copies of a page sent twice included
+        inserted=verdicts.inserted,
+        superseded=verdicts.superseded,
+        matched=len(records) - verdicts.inserted - verdicts.superseded,  # copies of a page sent twice included
     )
 
 
-def _hold(account: Account) -> None:
+def hold(account: Account) -> None:
     """One writer per account: readers, and rows that only point at the account, are not held up."""
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)
 
@@ -93,7 +94,7 @@ def record_holdings(*, account: Account, holdings: Holdings, run_id: int | None)
 
     A position the broker no longer reports keeps its row and gets `closed_at`; one it reports again is open again.
     """
-    _hold(account)
+    hold(account)
     _record_positions(account, holdings, run_id)
     _record_balances(account, holdings, run_id)
     _observe(account, holdings)

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from aggregation import options
 from brokerhub.kernel.models import User
-from connections.brokers.records import AssetClass, TransactionKind
+from connections.brokers.records import AssetClass, RecordStatus, TransactionKind
 from connections.models import Account
 
 
@@ -37,6 +37,14 @@ class BookStatus(models.TextChoices):
     SUPERSEDED = "superseded", "Replaced by a correction"
     EXCLUDED = "excluded", "Excluded"
     VOID = "void", "Cancelled by the broker"
+    DUPLICATE = "duplicate", "Told twice, counted once"
+    SPLIT = "split", "Split into parts"
+    UNDONE = "undone", "Taken back with its run"
+
+
+# What is no row of its source any more; every other status is the one row of its identity.
+PAST = (BookStatus.SUPERSEDED, BookStatus.UNDONE)
+NOT_SHOWN = (*PAST, BookStatus.DUPLICATE, BookStatus.SPLIT)
 
 
 class Instrument(models.Model):
@@ -79,8 +87,12 @@ class TransactionQuerySet(models.QuerySet["Transaction"]):
         return self.filter(status=BookStatus.POSTED)
 
     def shown(self) -> Self:
-        """Rows a person sees in the list: everything but what a correction has replaced."""
-        return self.exclude(status=BookStatus.SUPERSEDED)
+        """Rows a person sees in the list: not what was replaced, taken back, split or told by another source too."""
+        return self.exclude(status__in=NOT_SHOWN)
+
+    def current(self) -> Self:
+        """One row of each identity, whether it counts or not."""
+        return self.exclude(status__in=PAST)
 
 
 class Transaction(models.Model):
@@ -112,6 +124,16 @@ class Transaction(models.Model):
     occurrence = models.PositiveIntegerField(default=1, help_text="Which of its source's rows with this content key.")
     fingerprint = models.BinaryField(max_length=32, help_text="SHA-256 of everything booked; differs on a correction.")
     status = models.CharField(max_length=12, choices=BookStatus.choices, default=BookStatus.POSTED)
+    stated = models.CharField(
+        max_length=12,
+        choices=RecordStatus.choices,
+        default=RecordStatus.POSTED,
+        db_default=RecordStatus.POSTED,
+        help_text="The status its source gave; `status` is what we make of it.",
+    )
+    part_of = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="parts", db_index=False
+    )
     superseded_by = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="supersedes", db_index=False
     )
@@ -127,13 +149,13 @@ class Transaction(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(
                 fields=["account", "source", "external_id"],
-                condition=~Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED),
+                condition=~Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED) & ~Q(status=BookStatus.UNDONE),
                 name="one_row_per_broker_id",
             ),
             # Rows with a broker's id are told apart by it; their occurrence only pairs them with another source's.
             models.UniqueConstraint(
                 fields=["account", "source", "content_key", "occurrence"],
-                condition=Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED),
+                condition=Q(external_id="") & ~Q(status=BookStatus.SUPERSEDED) & ~Q(status=BookStatus.UNDONE),
                 name="one_row_per_occurrence",
             ),
         ]
@@ -141,6 +163,7 @@ class Transaction(models.Model):
             models.Index(fields=["account", "-traded_on", "-id"], name="transactions_newest_first"),
             models.Index(fields=["account", "content_key"], name="transactions_by_content"),
             models.Index(fields=["superseded_by"], condition=~Q(superseded_by=None), name="replaced_transactions"),
+            models.Index(fields=["part_of"], condition=~Q(part_of=None), name="parts_of_transactions"),
         ]
 
     def __str__(self) -> str:
@@ -239,3 +262,22 @@ class BalancePoint(models.Model):
 
     def __str__(self) -> str:
         return f"{self.account} {self.on} {self.net_asset_value}"
+
+
+# Last, because what people decide about rows refers to the rows.
+from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # noqa: E402
+
+__all__ = [
+    "Balance",
+    "BalancePoint",
+    "BookStatus",
+    "Delivery",
+    "Instrument",
+    "PointBasis",
+    "Position",
+    "PossibleDuplicate",
+    "Source",
+    "Transaction",
+    "TransactionQuerySet",
+    "UserEdit",
+]

@@ -2,7 +2,17 @@
 
 from typing import Any
 
-from aggregation.models import Balance, BalancePoint, Position, Transaction
+from django.db.models import Q
+
+from aggregation.models import (
+    Balance,
+    BalancePoint,
+    Delivery,
+    Position,
+    PossibleDuplicate,
+    Transaction,
+    UserEdit,
+)
 from connections import signals
 from connections.models import Connection
 
@@ -13,10 +23,15 @@ def connect() -> None:
 
 def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str, int]:
     """Everything booked for the connection's accounts; instruments are shared by everybody and stay."""
+    owned = Q(account__connection=connection)
+    if not dry_run:
+        for pointing in (PossibleDuplicate.objects, UserEdit.objects, Delivery.objects):  # they refer to the rows
+            pointers = pointing.filter(owned)
+            pointers._raw_delete(pointers.db)
     tables = {"transactions": Transaction, "positions": Position, "balances": Balance, "daily values": BalancePoint}
     counts: dict[str, int] = {}
     for name, model in tables.items():
-        rows = model._default_manager.filter(account__connection=connection)
+        rows = model._default_manager.filter(owned)
         # Straight to SQL: a collector would load a million rows, and stop at corrections that point at each other.
         counts[name] = rows.count() if dry_run else rows._raw_delete(rows.db)
     return counts

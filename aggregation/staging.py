@@ -6,6 +6,7 @@ missing; then it is known by its content and by being the n-th of its kind.
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -13,6 +14,8 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 from connections.brokers.records import InstrumentRecord, TransactionRecord
+
+Scope = Mapping[str, int | str | None]  # account, source and run of a batch
 
 # As `_row` gives them.
 COLUMNS = """
@@ -48,7 +51,8 @@ _DETAILS = """
 # joined among temporary tables whose sizes the planner knows.
 KEY = f"""
 CREATE TEMP TABLE keyed ON COMMIT DROP AS
-SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, prior.fingerprint = row.fingerprint AS is_known
+SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, prior.content_key = row.content_key AS same_content,
+    prior.fingerprint = row.fingerprint AS is_known
 FROM (
     SELECT line, external_id, status, content_key,
         sha256(content_key || convert_to(concat_ws(chr(31), {_DETAILS}), 'UTF8')) AS fingerprint,
@@ -60,37 +64,37 @@ FROM (
     ) AS named
 ) AS row
 LEFT JOIN LATERAL (
-    SELECT id, status, fingerprint FROM aggregation_transaction
+    SELECT id, status, content_key, fingerprint FROM aggregation_transaction
     WHERE account_id = %(account)s AND source = %(source)s AND external_id = row.external_id
-        AND external_id <> '' AND status <> 'superseded' OFFSET 0
+        AND external_id <> '' AND status <> 'superseded' AND status <> 'undone' OFFSET 0
 ) AS prior ON true
 WHERE row.copy = 1
 """
 
-# Everything the account has ever had with one of the contents that are not simply known by their id.
+# Everything the account has ever had, and still has, with one of the contents that are not simply known by their id.
 LOOK_AROUND = """
 CREATE TEMP TABLE near ON COMMIT DROP AS
 SELECT found.* FROM (SELECT DISTINCT content_key FROM keyed WHERE is_known IS NOT TRUE) AS content
 CROSS JOIN LATERAL (
-    SELECT id, source, external_id, content_key, occurrence, status FROM aggregation_transaction
-    WHERE account_id = %(account)s AND content_key = content.content_key OFFSET 0
+    SELECT id, source, external_id, content_key, occurrence, status, stated FROM aggregation_transaction
+    WHERE account_id = %(account)s AND content_key = content.content_key AND status <> 'undone' OFFSET 0
 ) AS found
 """
 
 # Each row that is not simply known gets its `outcome`: inserted, matched or superseded (it replaces `prior_id`, or
-# another source's row).
+# another source's row). A file's row that the broker has told before is matched, and kept beside the broker's as
+# proof (`claimed_by`): the books are the same whichever of the two came first, and if one is taken back the other
+# stands.
 CLASSIFY = """
 CREATE TEMP TABLE booking ON COMMIT DROP AS
 WITH top AS (
-    SELECT content_key,
-        max(occurrence) FILTER (WHERE source = %(source)s AND external_id <> '') AS own,
-        max(occurrence) FILTER (WHERE source = 'api') AS api
-    FROM near GROUP BY content_key
+    SELECT content_key, max(occurrence) AS own FROM near
+    WHERE source = %(source)s AND external_id <> '' GROUP BY content_key
 ), held AS (  -- a broker's id that has had this content before keeps its number
     SELECT external_id, content_key, max(occurrence) AS occurrence
     FROM near WHERE source = %(source)s AND external_id <> '' GROUP BY external_id, content_key
 ), numbered AS (
-    SELECT keyed.*, top.api AS api_top, coalesce(held.occurrence,
+    SELECT keyed.*, coalesce(held.occurrence,
         CASE WHEN keyed.external_id = '' THEN 0 ELSE coalesce(top.own, 0) END + row_number() OVER (
             PARTITION BY keyed.content_key, keyed.external_id = '', held.occurrence IS NULL ORDER BY line)
         ) AS occurrence
@@ -98,23 +102,34 @@ WITH top AS (
     LEFT JOIN top ON top.content_key = keyed.content_key
     LEFT JOIN held ON held.external_id = keyed.external_id AND held.content_key = keyed.content_key
     WHERE is_known IS NOT TRUE
-), by_content AS (  -- the newest version of each row without an id; superseded ones gave way to another source
-    SELECT DISTINCT ON (content_key, occurrence) id, content_key, occurrence, status FROM near
-    WHERE source = %(source)s AND external_id = '' ORDER BY content_key, occurrence, id DESC
+), by_content AS (  -- the row without an id that is known by its content and number
+    SELECT id, content_key, occurrence, status, stated FROM near
+    WHERE source = %(source)s AND external_id = '' AND status <> 'superseded'
 ), rival AS (  -- what a file or a person told before the broker did
-    SELECT content_key, occurrence, bool_or(status = 'excluded') AS excluded FROM near
+    SELECT content_key, occurrence, bool_or(status = 'excluded') AS excluded, bool_or(status = 'split') AS split
+    FROM near
     WHERE %(source)s = 'api' AND source <> 'api' AND status <> 'superseded'
     GROUP BY content_key, occurrence
+), claim AS (  -- what the broker told before the file did
+    SELECT DISTINCT ON (content_key, occurrence) content_key, occurrence, id FROM near
+    WHERE %(source)s <> 'api' AND source = 'api'
+    ORDER BY content_key, occurrence, status = 'superseded', id DESC
 ), verdict AS (
-    SELECT line, numbered.content_key, fingerprint, numbered.occurrence,
+    SELECT line, numbered.content_key, fingerprint, numbered.occurrence, claim.id AS claimed_by,
         coalesce(prior_id, by_content.id) AS prior_id, rival.content_key IS NOT NULL AS has_rival,
-        CASE WHEN coalesce(prior_status, by_content.status) = 'excluded' OR rival.excluded
-            THEN 'excluded' ELSE numbered.status END AS book_status,
+        CASE
+            WHEN claim.id IS NOT NULL THEN 'duplicate'
+            WHEN coalesce(prior_status, by_content.status) = 'excluded' OR rival.excluded THEN 'excluded'
+            WHEN prior_status = 'split' AND same_content OR by_content.status = 'split' OR rival.split THEN 'split'
+            ELSE numbered.status
+        END AS book_status,
+        coalesce(prior_status, by_content.status) = 'split' OR coalesce(rival.split, false) AS was_split,
+        by_content.stated = numbered.status AS is_told,
         CASE
             WHEN prior_id IS NOT NULL THEN 'superseded'
-            WHEN by_content.status IN (numbered.status, 'excluded', 'superseded') THEN 'matched'
+            WHEN by_content.stated = numbered.status THEN 'matched'
             WHEN by_content.id IS NOT NULL THEN 'superseded'
-            WHEN %(source)s <> 'api' AND numbered.occurrence <= numbered.api_top THEN 'matched'
+            WHEN claim.id IS NOT NULL THEN 'matched'
             WHEN rival.content_key IS NOT NULL THEN 'superseded'
             ELSE 'inserted'
         END AS outcome
@@ -122,14 +137,17 @@ WITH top AS (
     LEFT JOIN by_content ON numbered.external_id = '' AND by_content.content_key = numbered.content_key
         AND by_content.occurrence = numbered.occurrence
     LEFT JOIN rival ON rival.content_key = numbered.content_key AND rival.occurrence = numbered.occurrence
+    LEFT JOIN claim ON claim.content_key = numbered.content_key AND claim.occurrence = numbered.occurrence
     ORDER BY line
 )
-SELECT *, CASE WHEN outcome <> 'matched'
+SELECT *, CASE WHEN is_told IS NOT TRUE
     THEN nextval(pg_get_serial_sequence('aggregation_transaction', 'id')) END AS new_id
 FROM verdict
 """
 
-COUNT = "SELECT outcome, count(*) FROM booking GROUP BY outcome"
+COUNT = """
+SELECT outcome, count(*), count(new_id), count(*) FILTER (WHERE was_split) FROM booking GROUP BY outcome
+"""
 
 # Two statements before the insert, because a unique index looks at each row as it comes, not at the end.
 SUPERSEDE = (
@@ -138,21 +156,44 @@ UPDATE aggregation_transaction AS old SET status = 'superseded', superseded_by_i
 FROM booking WHERE old.id = booking.prior_id AND booking.outcome = 'superseded'
 """,
     """
-UPDATE aggregation_transaction AS old SET status = 'superseded', superseded_by_id = booking.new_id
-FROM booking WHERE booking.has_rival AND booking.outcome <> 'matched'
+UPDATE aggregation_transaction AS old SET status = 'duplicate', superseded_by_id = booking.new_id
+FROM booking WHERE booking.has_rival AND booking.new_id IS NOT NULL
     AND old.account_id = %(account)s AND old.content_key = booking.content_key
     AND old.occurrence = booking.occurrence AND old.source <> 'api' AND old.status <> 'superseded'
+    AND old.status <> 'undone'
 """,
 )
 
 _BOOKED = [column for column in COLUMNS if column not in {"line", "status"}]
 INSERT = f"""
 INSERT INTO aggregation_transaction ({", ".join(_BOOKED)},
-    id, status, content_key, fingerprint, occurrence, account_id, source, run_id, booked_at)
-SELECT {", ".join("staged." + column for column in _BOOKED)}::jsonb,
-    new_id, book_status, content_key, fingerprint, occurrence, %(account)s, %(source)s, %(run)s, now()
+    stated, id, status, superseded_by_id, content_key, fingerprint, occurrence, account_id, source, run_id, booked_at)
+SELECT {", ".join("staged." + column for column in _BOOKED)}::jsonb, staged.status,
+    new_id, book_status, claimed_by, content_key, fingerprint, occurrence, %(account)s, %(source)s, %(run)s, now()
 FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL ORDER BY line
 """
+
+# The parts of a row go on to its correction of the same content; another amount is whole again.
+PARTS = """
+UPDATE aggregation_transaction AS part SET
+    part_of_id = CASE WHEN booking.book_status = 'split' THEN booking.new_id ELSE part.part_of_id END,
+    status = CASE WHEN booking.book_status = 'split' THEN part.status ELSE 'superseded' END,
+    superseded_by_id = CASE WHEN booking.book_status = 'split' THEN NULL ELSE booking.new_id END
+FROM booking JOIN aggregation_transaction AS old ON old.superseded_by_id = booking.new_id
+WHERE booking.was_split AND part.part_of_id = old.id AND part.status <> 'superseded'
+"""
+
+# Who told what: for each line the row it is in its own source, known or new.
+DELIVER = """
+INSERT INTO aggregation_delivery (account_id, run_id, source, rows, first_on, last_on, created_at)
+SELECT %(account)s, %(run)s, %(source)s, told.rows, days.first_on, days.last_on, now()
+FROM (SELECT min(traded_on) AS first_on, max(traded_on) AS last_on FROM staged) AS days, (
+    SELECT coalesce(array_agg(id ORDER BY id), '{}') AS rows FROM (
+        SELECT prior_id AS id FROM keyed WHERE is_known UNION ALL {news}) AS each
+) AS told
+"""
+NEWS = "SELECT coalesce(new_id, prior_id) FROM booking"
+NO_NEWS = "SELECT NULL::bigint WHERE false"
 
 
 def stage(cursor: CursorWrapper, records: Sequence[TransactionRecord], ids: Mapping[InstrumentRecord, int]) -> None:
@@ -168,18 +209,49 @@ def stage(cursor: CursorWrapper, records: Sequence[TransactionRecord], ids: Mapp
             copy.write_row(_row(line, record, ids))
 
 
-def classify(cursor: CursorWrapper, scope: Mapping[str, int | str | None]) -> dict[str, int]:
-    """Fill the table `booking` from `staged`; how many rows of which outcome are in it. Known rows are not."""
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """How many rows of a batch became what; `written` also counts rows kept as proof beside the broker's."""
+
+    inserted: int = 0
+    superseded: int = 0
+    written: int = 0
+    split: int = 0
+
+
+def classify(cursor: CursorWrapper, scope: Scope) -> Verdicts | None:
+    """Fill the table `booking` from `staged`; rows that are simply known are not in it. None when all of them are."""
     cursor.execute(KEY, scope)
     cursor.execute("SELECT 1 FROM keyed WHERE is_known IS NOT TRUE LIMIT 1")
     if cursor.fetchone() is None:
-        return {}
+        return None
     cursor.execute("ANALYZE keyed")
     cursor.execute(LOOK_AROUND, scope)
     cursor.execute("ANALYZE near")
     cursor.execute(CLASSIFY, scope)
     cursor.execute(COUNT)
-    return dict(cursor.fetchall())
+    counts = {outcome: (rows, written, split) for outcome, rows, written, split in cursor.fetchall()}
+    return Verdicts(
+        inserted=counts.get("inserted", (0, 0, 0))[0],
+        superseded=counts.get("superseded", (0, 0, 0))[0],
+        written=sum(written for _, written, _ in counts.values()),
+        split=sum(split for _, _, split in counts.values()),
+    )
+
+
+def write(cursor: CursorWrapper, scope: Scope, verdicts: Verdicts | None) -> None:
+    """Carry out what `classify` found, and note who told it."""
+    if verdicts is None:
+        cursor.execute(DELIVER.replace("{news}", NO_NEWS), scope)
+        return
+    if verdicts.superseded:
+        for statement in SUPERSEDE:
+            cursor.execute(statement, scope)
+    if verdicts.written:
+        cursor.execute(INSERT, scope)
+    if verdicts.split:
+        cursor.execute(PARTS)
+    cursor.execute(DELIVER.replace("{news}", NEWS), scope)
 
 
 def _row(line: int, record: TransactionRecord, ids: Mapping[InstrumentRecord, int]) -> tuple[Any, ...]:

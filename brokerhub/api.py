@@ -159,5 +159,6 @@ urlpatterns = [
     path("v1/", include("connections.api")),
     path("v1/", include("health.api")),
     path("v1/", include("sync.api")),
+    path("v1/", include("sync.undo_api")),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sync import connection_pages, history_pages, import_views, parked_pages, views
+from sync import connection_pages, history_pages, import_views, parked_pages, undo_views, views
 
 app_name = "sync"
 urlpatterns = [
@@ -29,4 +29,5 @@ urlpatterns = [
     path("runs/<int:run_id>/", views.run_detail, name="run"),
     path("runs/<int:run_id>/rejected.csv", import_views.rejected, name="rejected"),
     path("runs/<int:run_id>/cancel", views.cancel, name="cancel"),
+    path("runs/<int:run_id>/undo", undo_views.undo, name="undo"),
 ]

@@ -16,7 +16,7 @@ from aggregation.models import Transaction
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.models import User
 from connections.models import Account, Connection
-from sync import sync_service
+from sync import sync_service, undoing
 from sync.history import RunPageFilter
 from sync.history_pages import KeepForm
 from sync.models import ParkedRow, SyncRun, Trigger, WordRule
@@ -102,6 +102,7 @@ def run_detail(request: HtmxRequest, run_id: int) -> HttpResponse:
     context = {
         "it": in_words(run, Account.objects.filter(connection=run.connection_id)),
         "run": run,
+        "standing": undoing.standing(run),
         "parked": [(row, shown(row)) for row in run.parked_rows.select_related("account")[:PAGE_SIZE]],
         "missing": Transaction.objects.for_user(request.user).filter(pk__in=run.missing[:MOST_MISSING]),
         "log": run.entries.order_by("-pk")[:LOG_SIZE],

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from aggregation.models import BookStatus, Transaction
+from aggregation.models import NOT_SHOWN, Transaction
 from brokerhub.kernel.models import User
 from connections.brokers.records import (
     AssetClass,
@@ -96,7 +96,7 @@ def some_holdings(*positions: PositionRecord, **fields: Any) -> Holdings:
 
 def the_books(account: Account) -> list[tuple[Any, ...]]:
     """What counts in the account, in an order of its own: which of two twins came first is no difference."""
-    rows = Transaction.objects.filter(account=account).exclude(status=BookStatus.SUPERSEDED)
+    rows = Transaction.objects.filter(account=account).exclude(status__in=NOT_SHOWN)
     return sorted(
         rows.values_list(
             "external_id", "kind", "traded_on", "instrument__key", "quantity", "net_amount", "status", "description"

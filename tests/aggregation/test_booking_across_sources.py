@@ -35,7 +35,7 @@ def test_the_brokers_row_replaces_that_of_a_file():
     book_file(account, a_record(), a_record())
     assert book_api(account, a_record("1")) == Booked(fetched=1, superseded=1)
     assert counting(account) == [("api", "1"), ("csv", "")]
-    replaced = account.transactions.get(status=BookStatus.SUPERSEDED)
+    replaced = account.transactions.get(status=BookStatus.DUPLICATE)
     assert (replaced.source, replaced.superseded_by) == ("csv", account.transactions.get(external_id="1"))
     assert book_file(account, a_record(), a_record()) == Booked(fetched=2, matched=2)
     assert book_api(account, a_record("1")) == Booked(fetched=1, matched=1)

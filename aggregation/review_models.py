@@ -1,0 +1,110 @@
+"""Who told which rows, and what people decided about them."""
+
+from typing import ClassVar, Self
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from brokerhub.kernel.models import User
+from connections.models import Account
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(account__connection__user=user)
+
+
+class Delivery(models.Model):
+    """One batch of a source, and the rows it told, known ones included.
+
+    A row stands as long as one delivery that tells it stands, and of several versions the one told last counts. So a
+    run is undone, and applied again, by marking its deliveries and working out the rows anew.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="deliveries")
+    run = models.ForeignKey("sync.SyncRun", null=True, blank=True, on_delete=models.CASCADE, related_name="deliveries")
+    source = models.CharField(max_length=8)
+    rows = ArrayField(models.BigIntegerField(), help_text="Transactions told, in the version that was current then.")
+    first_on = models.DateField()
+    last_on = models.DateField()
+    created_at = models.DateTimeField(auto_now_add=True)
+    undone_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.first_on} to {self.last_on}"
+
+
+class UserEdit(models.Model):
+    """What a person made of a row. It moves on to the row's next version."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="edits")
+    transaction = models.OneToOneField("aggregation.Transaction", on_delete=models.CASCADE, related_name="edit")
+    note = models.CharField(max_length=2000, blank=True)
+    tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
+    is_excluded = models.BooleanField(default=False)
+    edited_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    edited_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.note or ", ".join(self.tags) or f"Edit of {self.transaction_id}"
+
+
+class Decision(models.TextChoices):
+    OPEN = "open", "To be decided"
+    MERGED = "merged", "The same, counted once"
+    KEPT = "kept", "Two, both counted"
+
+
+class PossibleDuplicateQuerySet(models.QuerySet["PossibleDuplicate"]):
+    def for_user(self, user: User) -> Self:
+        return self.filter(account__connection__user=user)
+
+    def waiting(self) -> Self:
+        """Questions to answer now: both rows count. Those of a run taken back wait aside for its return."""
+        living = ("posted", "pending")
+        return self.filter(decision=Decision.OPEN, first__status__in=living, second__status__in=living)
+
+    def decided(self) -> Self:
+        return self.exclude(decision=Decision.OPEN)
+
+    def for_list(self) -> Self:
+        return self.select_related(
+            "account__connection", "first__instrument", "second__instrument", "kept", "decided_by"
+        ).order_by("-pk")
+
+
+class PossibleDuplicate(models.Model):
+    """Two rows that may be one event. Nothing happens to them until a person decides; each decision can be undone."""
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="possible_duplicates")
+    first = models.ForeignKey("aggregation.Transaction", on_delete=models.CASCADE, related_name="+")
+    second = models.ForeignKey("aggregation.Transaction", on_delete=models.CASCADE, related_name="+")
+    reasons = ArrayField(models.CharField(max_length=20))
+    decision = models.CharField(max_length=8, choices=Decision.choices, default=Decision.OPEN)
+    kept = models.ForeignKey(
+        "aggregation.Transaction",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="When merged: the row that counts.",
+    )
+    decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = PossibleDuplicateQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["first", "second"], name="a_pair_is_asked_once"),
+            models.CheckConstraint(condition=Q(first__lt=F("second")), name="the_older_row_first"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["account", "decision"], name="pairs_by_decision")]
+
+    def __str__(self) -> str:
+        return f"{self.first_id} and {self.second_id}: {self.get_decision_display()}"

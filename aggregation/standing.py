@@ -1,0 +1,130 @@
+"""What people decided stands, whatever is booked or taken back later.
+
+Edits, parts and pairs point at a row. When that row is replaced or taken back they go on to its heir: the row that now
+has the same identity, or else the one of another source with the same content and number. Then the rows are made to
+say again what was decided. All of it touches only the few rows of an account that people have ever decided about.
+"""
+
+from django.db.backends.utils import CursorWrapper
+
+HAS_ANY = """
+SELECT EXISTS (SELECT FROM aggregation_useredit WHERE account_id = %(account)s)
+    OR EXISTS (SELECT FROM aggregation_possibleduplicate WHERE account_id = %(account)s)
+"""
+
+_SAME_SOURCE = """
+    SELECT id, content_key, 1 AS rank FROM aggregation_transaction AS row
+    WHERE row.account_id = old.account_id AND row.source = old.source AND row.external_id = old.external_id
+        AND row.external_id <> '' AND row.status <> 'superseded' AND row.status <> 'undone' AND row.id <> old.id
+    UNION ALL
+    SELECT id, content_key, 1 FROM aggregation_transaction AS row
+    WHERE row.account_id = old.account_id AND row.content_key = old.content_key AND row.occurrence = old.occurrence
+        AND row.source = old.source AND row.external_id = '' AND old.external_id = '' AND row.id <> old.id
+        AND row.status <> 'superseded' AND row.status <> 'undone'
+"""
+_OTHER_SOURCE = """
+    SELECT id, content_key, 2 FROM aggregation_transaction AS row
+    WHERE row.account_id = old.account_id AND row.content_key = old.content_key AND row.occurrence = old.occurrence
+        AND row.source <> old.source AND row.status NOT IN ('superseded', 'undone', 'duplicate')
+"""
+_HEIR = f"LATERAL (SELECT * FROM ({_SAME_SOURCE} UNION ALL {_OTHER_SOURCE}) AS found ORDER BY rank LIMIT 1) AS heir"
+_NEXT_VERSION = f"LATERAL (SELECT * FROM ({_SAME_SOURCE}) AS found LIMIT 1) AS heir"
+
+MOVE_PARTS = f"""
+UPDATE aggregation_transaction AS part SET part_of_id = moved.heir_id
+FROM (
+    SELECT old.id, heir.id AS heir_id FROM aggregation_useredit AS edit
+    JOIN aggregation_transaction AS old ON old.id = edit.transaction_id CROSS JOIN {_HEIR}
+    WHERE edit.account_id = %(account)s AND old.status IN ('superseded', 'undone', 'duplicate')
+        AND heir.content_key = old.content_key
+) AS moved WHERE part.part_of_id = moved.id AND part.status <> 'superseded'
+"""
+MOVE_EDITS = f"""
+UPDATE aggregation_useredit AS edit SET transaction_id = moved.heir_id
+FROM (
+    SELECT DISTINCT ON (heir.id) edit.id, heir.id AS heir_id FROM aggregation_useredit AS edit
+    JOIN aggregation_transaction AS old ON old.id = edit.transaction_id CROSS JOIN {_HEIR}
+    WHERE edit.account_id = %(account)s AND old.status IN ('superseded', 'undone', 'duplicate')
+    ORDER BY heir.id, edit.id DESC
+) AS moved
+WHERE edit.id = moved.id
+    AND NOT EXISTS (SELECT FROM aggregation_useredit AS own WHERE own.transaction_id = moved.heir_id)
+"""
+_MOVE_PAIRS = f"""
+UPDATE aggregation_possibleduplicate AS pair SET
+    first_id = least(moved.heir_id, moved.other_id), second_id = greatest(moved.heir_id, moved.other_id),
+    kept_id = CASE WHEN pair.kept_id = moved.old_id THEN moved.heir_id ELSE pair.kept_id END
+FROM (
+    SELECT DISTINCT ON (heir.id, pair.{{other}})
+        pair.id, old.id AS old_id, heir.id AS heir_id, pair.{{other}} AS other_id
+    FROM aggregation_possibleduplicate AS pair
+    JOIN aggregation_transaction AS old ON old.id = pair.{{side}} CROSS JOIN {_NEXT_VERSION}
+    WHERE pair.account_id = %(account)s AND old.status IN ('superseded', 'undone') AND heir.id <> pair.{{other}}
+    ORDER BY heir.id, pair.{{other}}, pair.id DESC
+) AS moved
+WHERE pair.id = moved.id AND NOT EXISTS (
+    SELECT FROM aggregation_possibleduplicate AS own
+    WHERE own.first_id = least(moved.heir_id, moved.other_id)
+        AND own.second_id = greatest(moved.heir_id, moved.other_id))
+"""
+EXCLUDE = """
+UPDATE aggregation_transaction AS row SET status = 'excluded' FROM aggregation_useredit AS edit
+WHERE edit.account_id = %(account)s AND edit.is_excluded AND row.id = edit.transaction_id
+    AND row.status IN ('posted', 'pending', 'void')
+"""
+SPLIT = """
+UPDATE aggregation_transaction AS row SET status = 'split' FROM aggregation_useredit AS edit
+WHERE edit.account_id = %(account)s AND row.id = edit.transaction_id AND row.status IN ('posted', 'pending')
+    AND EXISTS (SELECT FROM aggregation_transaction AS part WHERE part.part_of_id = row.id
+        AND part.status <> 'superseded')
+"""
+PARTS = """
+UPDATE aggregation_transaction AS part
+SET status = CASE WHEN row.status = 'split' THEN 'posted' ELSE 'undone' END
+FROM aggregation_useredit AS edit JOIN aggregation_transaction AS row ON row.id = edit.transaction_id
+WHERE edit.account_id = %(account)s AND part.part_of_id = row.id AND part.status IN ('posted', 'undone')
+    AND (part.status = 'posted') <> (row.status = 'split')
+"""
+_LOSER = "CASE WHEN pair.kept_id = pair.first_id THEN pair.second_id ELSE pair.first_id END"
+MERGE = f"""
+UPDATE aggregation_transaction AS row SET status = 'duplicate', superseded_by_id = pair.kept_id
+FROM aggregation_possibleduplicate AS pair JOIN aggregation_transaction AS kept ON kept.id = pair.kept_id
+WHERE pair.account_id = %(account)s AND pair.decision = 'merged' AND row.id = {_LOSER}
+    AND row.status IN ('posted', 'pending') AND kept.status NOT IN ('superseded', 'undone')
+"""
+PART_AGAIN = f"""
+UPDATE aggregation_transaction AS row SET status = row.stated, superseded_by_id = NULL
+FROM aggregation_possibleduplicate AS pair JOIN aggregation_transaction AS kept ON kept.id = pair.kept_id
+WHERE pair.account_id = %(account)s AND row.id = {_LOSER} AND row.status = 'duplicate'
+    AND row.superseded_by_id = kept.id AND (pair.decision <> 'merged' OR kept.status IN ('superseded', 'undone'))
+"""
+# A question is dropped when one of its rows counts no longer, or has found its exact partner; it is only put aside
+# while a run is taken back.
+SETTLED = """
+DELETE FROM aggregation_possibleduplicate AS pair USING aggregation_transaction AS row
+WHERE pair.account_id = %(account)s AND pair.decision = 'open' AND row.id IN (pair.first_id, pair.second_id)
+    AND (row.status NOT IN ('posted', 'pending', 'undone') OR EXISTS (
+        SELECT FROM aggregation_transaction AS twin WHERE twin.superseded_by_id = row.id AND twin.status = 'duplicate'
+            AND twin.content_key = row.content_key))
+"""
+STATEMENTS = (
+    MOVE_PARTS,
+    MOVE_EDITS,
+    _MOVE_PAIRS.format(side="first_id", other="second_id"),
+    _MOVE_PAIRS.format(side="second_id", other="first_id"),
+    PART_AGAIN,
+    EXCLUDE,
+    SPLIT,
+    PARTS,
+    MERGE,
+    SETTLED,
+)
+
+
+def uphold(cursor: CursorWrapper, account_id: int) -> None:
+    """Make the account's rows say what people decided. Twice changes nothing. Call inside a transaction."""
+    scope = {"account": account_id}
+    cursor.execute(HAS_ANY, scope)
+    if cursor.fetchone() == (True,):
+        for statement in STATEMENTS:
+            cursor.execute(statement, scope)

@@ -1,0 +1,178 @@
+"""Taking a run back and applying it again, all of it in one transaction.
+
+Nothing is deleted. The run's deliveries are marked, and the rows they told are worked out anew from the deliveries that
+stand: a row that nobody tells any more is `undone`, of several versions the one told last counts, and a file's row
+that the broker no longer tells counts itself. The same rule in both directions, so applying again brings the same back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from aggregation import standing
+from aggregation.ledger import hold
+from aggregation.models import Delivery, Transaction, UserEdit
+from brokerhub.kernel.errors import NotAllowed
+from connections.models import Account
+
+# Every version of every row that the run told, with the last delivery that stands and tells it.
+VERSIONS = """
+CREATE TEMP TABLE versions ON COMMIT DROP AS
+WITH touched AS (
+    SELECT DISTINCT row.source, row.external_id,
+        CASE WHEN row.external_id = '' THEN row.content_key END AS content_key,
+        CASE WHEN row.external_id = '' THEN row.occurrence END AS occurrence
+    FROM aggregation_delivery AS delivery CROSS JOIN unnest(delivery.rows) AS told (id)
+    JOIN aggregation_transaction AS row ON row.id = told.id
+    WHERE delivery.account_id = %(account)s AND delivery.run_id = %(run)s
+), mine AS (
+    SELECT row.* FROM aggregation_transaction AS row JOIN touched ON row.source = touched.source
+        AND row.external_id = touched.external_id
+        AND (row.external_id <> '' OR row.content_key = touched.content_key AND row.occurrence = touched.occurrence)
+    WHERE row.account_id = %(account)s
+), last AS (
+    SELECT told.id, max(delivery.id) AS delivery FROM aggregation_delivery AS delivery
+    CROSS JOIN unnest(delivery.rows) AS told (id)
+    WHERE delivery.account_id = %(account)s AND delivery.undone_at IS NULL
+        AND told.id IN (SELECT id FROM mine)
+    GROUP BY told.id
+)
+SELECT mine.id, content_key, last.delivery IS NOT NULL AS is_told, first_value(mine.id) OVER (
+    PARTITION BY source, external_id, CASE WHEN external_id = '' THEN content_key END,
+        CASE WHEN external_id = '' THEN occurrence END
+    ORDER BY last.delivery DESC NULLS LAST, mine.id DESC) AS current_id
+FROM mine LEFT JOIN last ON last.id = mine.id
+"""
+# First what goes, then what comes: a unique index looks at each row as it changes.
+GO = """
+UPDATE aggregation_transaction AS row SET status = CASE WHEN is_told THEN 'superseded' ELSE 'undone' END,
+    superseded_by_id = CASE WHEN is_told THEN current_id END
+FROM versions WHERE row.id = versions.id AND (row.id <> current_id OR NOT is_told)
+"""
+COME = """
+UPDATE aggregation_transaction AS row SET status = row.stated, superseded_by_id = NULL
+FROM versions WHERE row.id = versions.id AND row.id = current_id AND is_told
+    AND row.status IN ('superseded', 'undone')
+"""
+CONTENTS = """
+CREATE TEMP TABLE contents ON COMMIT DROP AS SELECT DISTINCT content_key FROM versions
+"""
+# Rows with ids are told apart by them; their numbers pair them with another source's and leave no gap.
+NUMBER = """
+UPDATE aggregation_transaction AS row SET occurrence = ranked.number
+FROM (
+    SELECT source, content_key, external_id,
+        row_number() OVER (PARTITION BY source, content_key ORDER BY min(occurrence), min(id)) AS number
+    FROM aggregation_transaction JOIN contents USING (content_key)
+    WHERE account_id = %(account)s AND external_id <> '' AND status <> 'undone'
+    GROUP BY source, content_key, external_id
+) AS ranked
+WHERE row.account_id = %(account)s AND row.source = ranked.source AND row.content_key = ranked.content_key
+    AND row.external_id = ranked.external_id AND row.status <> 'undone' AND row.occurrence <> ranked.number
+"""
+CLAIM = """
+WITH claim AS (
+    SELECT DISTINCT ON (content_key, occurrence) content_key, occurrence, id
+    FROM aggregation_transaction JOIN contents USING (content_key)
+    WHERE account_id = %(account)s AND source = 'api' AND status <> 'undone'
+    ORDER BY content_key, occurrence, status = 'superseded', id DESC
+), verdict AS (
+    SELECT row.id, claim.id AS claimed_by FROM aggregation_transaction AS row JOIN contents USING (content_key)
+    LEFT JOIN claim ON claim.content_key = row.content_key AND claim.occurrence = row.occurrence
+    WHERE row.account_id = %(account)s AND row.source = 'csv' AND row.status <> 'superseded'
+        AND row.status <> 'undone' AND (claim.id IS NOT NULL OR row.status = 'duplicate')
+)
+UPDATE aggregation_transaction AS row SET superseded_by_id = claimed_by,
+    status = CASE WHEN claimed_by IS NULL THEN row.stated ELSE 'duplicate' END
+FROM verdict WHERE row.id = verdict.id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What undoing a run does, or applying it again. `edited` rows carry a note, tag, exclusion or parts: kept."""
+
+    rows: int = 0
+    leaving: int = 0
+    returning: int = 0
+    staying: int = 0
+    edited: int = 0
+
+
+def is_undone(run_id: int) -> bool:
+    return Delivery.objects.filter(run_id=run_id).exclude(undone_at=None).exists()
+
+
+def can_be_undone(run_id: int) -> bool:
+    return Delivery.objects.filter(run_id=run_id, undone_at=None).exists()
+
+
+@transaction.atomic
+def undo(run_id: int) -> Effect:
+    """Take back what the run told. Rows that another run told as well stay. Raises NotAllowed when there is nothing."""
+    if not can_be_undone(run_id):
+        raise NotAllowed("There is nothing to take back: this run booked nothing, or it was taken back already.")
+    return _mark(run_id, is_undone=True)
+
+
+@transaction.atomic
+def reapply(run_id: int) -> Effect:
+    """Bring back what the run told, in its old place among the others. Raises NotAllowed when it was not taken back."""
+    if not is_undone(run_id):
+        raise NotAllowed("This run was not taken back, so there is nothing to apply again.")
+    return _mark(run_id, is_undone=False)
+
+
+def preview_undo(run_id: int) -> Effect:
+    """What `undo` would do now: done, counted and rolled back."""
+    with transaction.atomic():
+        effect = undo(run_id)
+        transaction.set_rollback(True)
+    return effect
+
+
+def preview_reapply(run_id: int) -> Effect:
+    with transaction.atomic():
+        effect = reapply(run_id)
+        transaction.set_rollback(True)
+    return effect
+
+
+def _mark(run_id: int, *, is_undone: bool) -> Effect:
+    deliveries = Delivery.objects.filter(run_id=run_id)
+    accounts = Account.objects.filter(pk__in=deliveries.values("account")).order_by("pk")
+    for account in accounts:
+        hold(account)
+    deliveries.update(undone_at=timezone.now() if is_undone else None)
+    return _sum(_settle(account.pk, run_id) for account in accounts)
+
+
+def _sum(effects: Iterable[Effect]) -> Effect:
+    every = [asdict(effect) for effect in effects]
+    return Effect(**{name: sum(effect[name] for effect in every) for name in Effect.__slots__})
+
+
+def _settle(account_id: int, run_id: int) -> Effect:
+    scope = {"account": account_id, "run": run_id}
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS versions, contents")
+        before = _counting(account_id)
+        for statement in (VERSIONS, GO, COME, CONTENTS, NUMBER, CLAIM):
+            cursor.execute(statement, scope)
+        standing.uphold(cursor, account_id)
+        after = _counting(account_id)
+        cursor.execute("SELECT array_agg(id) FROM versions")
+        versions = set((cursor.fetchone() or (None,))[0] or ())
+    return Effect(
+        rows=len(versions),
+        leaving=len(before - after),
+        returning=len(after - before),
+        staying=len(versions & before & after),
+        edited=UserEdit.objects.filter(transaction_id__in=versions).count(),
+    )
+
+
+def _counting(account_id: int) -> set[int]:
+    return set(Transaction.objects.in_books().filter(account=account_id).values_list("pk", flat=True))

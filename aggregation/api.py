@@ -3,16 +3,19 @@
 from typing import Any, ClassVar, TypeVar
 
 import django_filters as filters
+from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from aggregation.account_aggregator import counted_accounts
 from aggregation.filters import TransactionFilter, newest_first, own_accounts
 from aggregation.models import Balance, Position, Transaction
 from aggregation.newest import ACCOUNTS_ONCE
+from aggregation.review_api import TransactionEditSerializer
 from aggregation.serializers import (
     AccountSerializer,
     BalanceSerializer,
@@ -119,11 +122,21 @@ class TransactionDetail(RetrieveAPIView[Transaction]):
 
     queryset = Transaction.objects.none()
     serializer_class = TransactionDetailSerializer
-    required_scopes: ClassVar = READ
+    required_scopes: ClassVar = {**READ, "PATCH": Scope.SYNC_WRITE}
+
+    @extend_schema(request=TransactionEditSerializer, responses=TransactionDetailSerializer)
+    def patch(self, request: Request, pk: int) -> Response:
+        """Write a note or tags, leave it out or bring it back, split it. Kept by later syncs. All of it or nothing."""
+        row, wanted = self.get_object(), TransactionEditSerializer(data=request.data)
+        wanted.is_valid(raise_exception=True)
+        with transaction.atomic():
+            wanted.apply(row, request.user)  # type: ignore[arg-type]
+        return Response(TransactionDetailSerializer(self.get_object()).data)
 
     def get_queryset(self) -> QuerySet[Transaction]:
         rows = Transaction.objects.for_user(self.request.user)  # type: ignore[arg-type]
-        return rows.select_related("instrument", "account__connection").prefetch_related("supersedes")
+        rows = rows.select_related("instrument", "account__connection", "edit")
+        return rows.prefetch_related("supersedes", "parts")
 
 
 urlpatterns = [

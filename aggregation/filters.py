@@ -6,11 +6,13 @@ import django_filters as filters
 from django.db.models import Q, QuerySet
 from django.forms import DateInput, HiddenInput
 
-from aggregation.models import Transaction, TransactionQuerySet
+from aggregation.models import NOT_SHOWN, BookStatus, Transaction, TransactionQuerySet
 from aggregation.newest import NewestFirst
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, TransactionKind
 from connections.models import Account
+
+SHOWN_STATUSES = [choice for choice in BookStatus.choices if choice[0] not in NOT_SHOWN]
 
 
 def own_accounts(request: Any) -> QuerySet[Account]:
@@ -30,11 +32,12 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
     until = filters.DateFilter("traded_on", "lte", label="To", widget=DateInput({"type": "date"}))
     symbol = filters.CharFilter("instrument__symbol", "iexact", label="Symbol", max_length=40)
     run = filters.NumberFilter("run_id", label="Run", widget=HiddenInput)  # a link from a sync run leads here
+    status = filters.ChoiceFilter(choices=SHOWN_STATUSES, empty_label="Any status")
     q = filters.CharFilter(label="Text", method="by_text", max_length=80)
 
     class Meta:
         model = Transaction
-        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "q")
+        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "status", "q")
 
     def by_text(self, found: TransactionQuerySet, _name: str, text: str) -> TransactionQuerySet:
         """Words of the description or the symbol's beginning."""

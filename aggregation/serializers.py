@@ -12,7 +12,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aggregation.models import Balance, BookStatus, Position, Source, Transaction
+from aggregation.models import Balance, BookStatus, Position, Source, Transaction, UserEdit
 from aggregation.redaction import masked
 from aggregation.valuation import cost_of, difference
 from connections.brokers.records import AccountKind, AssetClass, Broker, TransactionKind
@@ -264,15 +264,24 @@ class TransactionDetailSerializer(TransactionSerializer):
     run = serializers.IntegerField(allow_null=True, help_text="The sync run that booked it.")
     superseded_by = serializers.IntegerField(allow_null=True, help_text="The row that replaced this one.")
     supersedes = serializers.ListField(child=serializers.IntegerField(), help_text="The rows this one replaced.")
+    note = serializers.CharField(help_text="Yours.")
+    tags = serializers.ListField(child=serializers.CharField(), help_text="Yours.")
+    part_of = serializers.IntegerField(allow_null=True, help_text="The row this is a part of.")
+    parts = serializers.ListField(child=serializers.IntegerField(), help_text="What counts in place of a split row.")
     raw = serializers.DictField(help_text="As the source sent it; account numbers are masked.")
 
     @staticmethod
     def row(instance: Transaction) -> dict[str, Any]:
+        edit: UserEdit | None = getattr(instance, "edit", None)
         return {
             **TransactionSerializer.row(instance),
             "run": instance.run_id,
             "superseded_by": instance.superseded_by_id,
             "supersedes": sorted(older.pk for older in instance.supersedes.all()),
+            "note": edit.note if edit else "",
+            "tags": edit.tags if edit else [],
+            "part_of": instance.part_of_id,
+            "parts": sorted(part.pk for part in instance.parts.all() if part.status != BookStatus.SUPERSEDED),
             "raw": shown_raw(instance),
         }
 

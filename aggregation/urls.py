@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from aggregation import views
+from aggregation import review_views, views
 
 
 class FileSuffix:
@@ -24,4 +24,10 @@ urlpatterns = [
     path("transactions/", views.transactions, name="transactions"),
     path("transactions.<suffix:suffix>", views.export_transactions, name="export-transactions"),
     path("transactions/<int:transaction_id>/", views.transaction, name="transaction"),
+    path("transactions/<int:transaction_id>/note", review_views.annotate, name="annotate"),
+    path("transactions/<int:transaction_id>/change", review_views.change, name="change"),
+    path("transactions/<int:transaction_id>/split", review_views.split, name="split"),
+    path("transactions/excluded/", review_views.excluded, name="excluded"),
+    path("review/", review_views.queue, name="review"),
+    path("review/<int:pair_id>", review_views.decide, name="decide"),
 ]

@@ -15,7 +15,9 @@ from django.views.decorators.http import require_GET
 from aggregation import account_aggregator, charts, exports
 from aggregation.account_aggregator import Holding, Lot, Portfolio
 from aggregation.filters import TransactionFilter, newest_first
-from aggregation.models import Transaction
+from aggregation.forms import EditForm
+from aggregation.handover import handover
+from aggregation.models import BookStatus, PossibleDuplicate, Transaction, UserEdit
 from aggregation.serializers import shown_raw
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import AssetClass
@@ -99,6 +101,8 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
         "figure": charts.history(points, shown.currency).to_dict() if drawable else None,
         "points": points[-10:][::-1],
         "latest": newest_first(request.user, asked)[:10],
+        "handover": handover(shown),
+        "questions": PossibleDuplicate.objects.waiting().filter(account=shown).count(),
     }
     return TemplateResponse(request, "aggregation/account.html", context)
 
@@ -145,8 +149,12 @@ def transaction(request: HtmxRequest, transaction_id: int) -> HttpResponse:
     if row.external_id:
         same |= Q(source=row.source, external_id=row.external_id)
     versions = own.filter(same, account=row.account).exclude(pk=row.pk).order_by("-pk")
+    edit = UserEdit.objects.filter(transaction=row).first()
+    written = {"note": edit.note, "tags": ", ".join(edit.tags)} if edit else None
     context = {
         "transaction": row,
+        "edit_form": EditForm(initial=written),
+        "parts": row.parts.exclude(status=BookStatus.SUPERSEDED).order_by("pk"),
         "versions": versions.defer("raw"),
         "raw": json.dumps(shown_raw(row), indent=2, ensure_ascii=False),
     }

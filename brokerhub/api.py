@@ -156,6 +156,7 @@ urlpatterns = [
     path("schema", Schema.as_view(), name="api-schema"),
     path("docs", Docs.as_view(), name="api-docs"),
     path("v1/", include("aggregation.api")),
+    path("v1/", include("aggregation.review_api")),
     path("v1/", include("connections.api")),
     path("v1/", include("health.api")),
     path("v1/", include("sync.api")),

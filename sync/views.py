@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import trigger_client_event
 
+from aggregation.handover import handover
 from aggregation.models import Transaction
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.models import User
@@ -103,6 +104,7 @@ def run_detail(request: HtmxRequest, run_id: int) -> HttpResponse:
         "it": in_words(run, Account.objects.filter(connection=run.connection_id)),
         "run": run,
         "standing": undoing.standing(run),
+        "handover": handover(run.file.account) if run.is_import and not run.is_open else None,
         "parked": [(row, shown(row)) for row in run.parked_rows.select_related("account")[:PAGE_SIZE]],
         "missing": Transaction.objects.for_user(request.user).filter(pk__in=run.missing[:MOST_MISSING]),
         "log": run.entries.order_by("-pk")[:LOG_SIZE],

@@ -15,7 +15,10 @@ from tests.aggregation.test_booking import book_api, book_file
 from tests.aggregation.test_undoing import a_run
 
 pytestmark = pytest.mark.django_db
-HALVES = (Part(net_amount=Decimal("-802.50"), quantity=Decimal(4)), Part(net_amount=Decimal(-1000), quantity=Decimal(6)))
+HALVES = (
+    Part(net_amount=Decimal("-802.50"), quantity=Decimal(4)),
+    Part(net_amount=Decimal(-1000), quantity=Decimal(6)),
+)
 
 
 def booked(account: Account) -> Transaction:

@@ -1,7 +1,8 @@
-"""Two rows that may be one event wait for a person: never merged silently, asked once, and each decision can be undone."""
+"""Two rows that may be one event wait for a person: never merged silently, asked once, decisions can be undone."""
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,8 @@ from tests.aggregation.test_undoing import a_run
 
 pytestmark = pytest.mark.django_db
 SPELLED = InstrumentRecord(asset_class=AssetClass.EQUITY, symbol="AAPL.O")
-DIVIDEND = {"kind": TransactionKind.DIVIDEND, "quantity": None, "price": None, "gross_amount": None}
-NEAR = {
+DIVIDEND: dict[str, Any] = {"kind": TransactionKind.DIVIDEND, "quantity": None, "price": None, "gross_amount": None}
+NEAR: dict[str, dict[str, Any]] = {
     "settlement": {"traded_on": date(2026, 3, 4)},
     "date": {"traded_on": date(2026, 3, 3)},
     "fees": {"net_amount": Decimal("-1803.50")},
@@ -27,11 +28,11 @@ NEAR = {
 }
 
 
-def told() -> dict[str, object]:
+def told() -> dict[str, Any]:
     return {"settled_on": date(2026, 3, 4), "fees": Decimal(1)}
 
 
-def a_pair(account: Account | None = None, **changes: object) -> PossibleDuplicate:
+def a_pair(account: Account | None = None, **changes: Any) -> PossibleDuplicate:
     account = account or an_account()
     book_api(account, a_record("1", **told()))
     book_file(account, a_record(**(changes or NEAR["settlement"])))
@@ -130,13 +131,13 @@ def test_each_decision_can_be_undone_and_taken_anew() -> None:
     assert books.get() == pair.second
     with pytest.raises(NotAllowed, match="decided before"):
         review.keep_both(pair, user=user)
-    review.reopen(pair)
+    review.reopen(pair, user=user)
     assert books.count() == 2
     assert PossibleDuplicate.objects.waiting().count() == 1
     with pytest.raises(NotAllowed, match="Nothing was decided"):
-        review.reopen(pair)
+        review.reopen(pair, user=user)
     review.keep_both(pair, user=user)
-    review.reopen(pair)
+    review.reopen(pair, user=user)
     review.merge(pair, user=user)
     assert books.count() == 1
 

@@ -1,0 +1,155 @@
+"""Pages on which a person decides: possible duplicates side by side, and what to make of a row."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.response import TemplateResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from aggregation import edits, review
+from aggregation.forms import EditForm, PartForms
+from aggregation.models import BookStatus, PossibleDuplicate, Transaction
+from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.htmx import HtmxRequest
+
+PAGE_SIZE = 25
+FACTS = {
+    "Trade date": "traded_on",
+    "Settlement date": "settled_on",
+    "Kind": "kind",
+    "Instrument": "instrument_id",
+    "Quantity": "quantity",
+    "Price": "price",
+    "Fees": "fees",
+    "Amount": "net_amount",
+    "Description": "description",
+}
+
+
+@login_required
+@never_cache
+@require_GET
+def queue(request: HtmxRequest) -> HttpResponse:
+    """The questions that wait, newest first; with `?show=decided` those that were answered."""
+    is_decided = request.GET.get("show") == "decided"
+    own = PossibleDuplicate.objects.for_user(request.user)
+    pairs = (own.decided() if is_decided else own.waiting()).for_list()
+    before = request.GET.get("before", "")
+    if before:
+        if not (before.isascii() and before.isdigit() and len(before) < 19):
+            raise Http404("no such place in the list")
+        pairs = pairs.filter(pk__lt=int(before))
+    found = list(pairs[: PAGE_SIZE + 1])
+    context = {
+        "pairs": [_in_words(pair) for pair in found[:PAGE_SIZE]],
+        "older": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
+        "is_decided": is_decided,
+    }
+    return TemplateResponse(request, "aggregation/review.html", context)
+
+
+def _in_words(pair: PossibleDuplicate) -> dict[str, Any]:
+    different = review.differing(pair)
+    return {
+        "pair": pair,
+        "reasons": review.in_words(pair),
+        "different": {label for label, name in FACTS.items() if name in different},
+        "preferred": review.preferred(pair).pk,
+    }
+
+
+@login_required
+@require_POST
+def decide(request: HtmxRequest, pair_id: int) -> HttpResponse:
+    own = PossibleDuplicate.objects.for_user(request.user).for_list()
+    pair = get_object_or_404(own, pk=pair_id)
+    wish = request.POST.get("do", "")
+    keep = {str(row.pk): row for row in (pair.first, pair.second)}.get(request.POST.get("keep", ""))
+    try:
+        if wish == "merge":
+            review.merge(pair, user=request.user, keep=keep)
+            messages.success(request, "The two count as one from now on.")
+        elif wish == "keep":
+            review.keep_both(pair, user=request.user)
+            messages.success(request, "Both count. You will not be asked about them again.")
+        else:
+            review.reopen(pair, user=request.user)
+            messages.success(request, "The decision is undone. The question waits again.")
+    except HubError as error:
+        messages.warning(request, str(error))
+    return redirect("aggregation:review")
+
+
+@login_required
+@never_cache
+@require_GET
+def excluded(request: HtmxRequest) -> HttpResponse:
+    """Rows the person left out, newest first, each with the way back."""
+    own = Transaction.objects.for_user(request.user).filter(status=BookStatus.EXCLUDED)
+    rows = own.select_related("instrument", "account__connection").defer("raw").order_by("-traded_on", "-pk")
+    return TemplateResponse(request, "aggregation/excluded.html", {"transactions": rows[:500]})
+
+
+def _own(request: HtmxRequest, transaction_id: int) -> Transaction:
+    own = Transaction.objects.for_user(request.user).select_related("instrument", "account__connection")
+    return get_object_or_404(own, pk=transaction_id)
+
+
+@login_required
+@require_POST
+def annotate(request: HtmxRequest, transaction_id: int) -> HttpResponse:
+    row, form = _own(request, transaction_id), EditForm(request.POST)
+    if form.is_valid():
+        edits.annotate(row, user=request.user, note=form.cleaned_data["note"], tags=form.cleaned_data["tags"])
+        messages.success(request, "Saved.")
+    else:
+        messages.warning(request, "The note or the tags are too long. Nothing was saved.")
+    return redirect("aggregation:transaction", transaction_id=row.pk)
+
+
+DEEDS = {
+    "exclude": (edits.exclude, "The row is left out, and stays out after the next sync."),
+    "bring_back": (edits.bring_back, "The row counts again."),
+    "join": (edits.join, "The row counts whole again."),
+}
+
+
+@login_required
+@require_POST
+def change(request: HtmxRequest, transaction_id: int) -> HttpResponse:
+    """Exclude, bring back, or join what was split."""
+    row = _own(request, transaction_id)
+    if request.POST.get("do") not in DEEDS:
+        raise Http404("no such change")
+    deed, words = DEEDS[request.POST["do"]]
+    try:
+        deed(row, user=request.user)
+        messages.success(request, words)
+    except HubError as error:
+        messages.warning(request, str(error))
+    if "list" in request.POST:
+        return redirect("aggregation:excluded")
+    return redirect("aggregation:transaction", transaction_id=row.pk)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def split(request: HtmxRequest, transaction_id: int) -> HttpResponse:
+    row = _own(request, transaction_id)
+    forms = PartForms(request.POST or None, form_kwargs={"row": row})
+    error = ""
+    if request.method == "POST" and forms.is_valid():
+        parts = [part for form in forms if (part := form.part()) is not None]
+        try:
+            edits.split(row, parts, user=request.user)
+            messages.success(request, "The parts count in place of the row.")
+            return redirect("aggregation:transaction", transaction_id=row.pk)
+        except HubError as refused:
+            error = str(refused)
+    context = {"transaction": row, "forms": forms, "error": error}
+    status = 422 if error or any(forms.errors) else 200
+    return TemplateResponse(request, "aggregation/split.html", context, status=status)

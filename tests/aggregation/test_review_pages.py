@@ -1,0 +1,155 @@
+"""Deciding about rows as a person and as a program."""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+
+from aggregation import edits
+from aggregation.handover import handover
+from aggregation.models import BookStatus, PossibleDuplicate, Transaction
+from brokerhub.kernel.models import User
+from connections.models import Account, ConnectionEvent
+from tests.aggregation.factories import a_connection, a_record, an_account
+from tests.aggregation.test_booking import book_api, book_file
+from tests.aggregation.test_edits import HALVES
+from tests.aggregation.test_near_matches import a_pair
+
+pytestmark = pytest.mark.django_db
+JSON = "application/json"
+
+
+@pytest.fixture
+def web(person: User, sign_up: Callable[[User], Client]) -> Client:
+    return sign_up(person)
+
+
+@pytest.fixture
+def account(person: User) -> Account:
+    return an_account(a_connection(person))
+
+
+def counting(account: Account) -> int:
+    return account.transactions.in_books().count()
+
+
+def test_the_queue_shows_both_rows_with_the_reason_and_each_answer_can_be_undone(web: Client, account: Account) -> None:
+    pair = a_pair(account)
+    text = web.get("/portfolio/review/").content.decode()
+    assert "settlement date of the other" in text
+    assert text.count('class="differs"') >= 2
+    decide = f"/portfolio/review/{pair.pk}"
+    web.post(decide, {"do": "merge", "keep": pair.second_id})
+    assert account.transactions.in_books().get() == pair.second
+    assert "No possible duplicates" in web.get("/portfolio/review/").content.decode()
+    assert "Undo this decision" in web.get("/portfolio/review/?show=decided").content.decode()
+    web.post(decide, {"do": "undo"})
+    web.post(decide, {"do": "keep"})
+    assert counting(account) == 2
+    assert ConnectionEvent.objects.filter(action="duplicate_decided").count() == 3
+
+
+def test_the_queue_by_the_api(web: Client, account: Account) -> None:
+    pair = a_pair(account)
+    place = "/api/v1/brokerage/duplicates"
+    told = web.get(f"{place}?decision=open").json()["results"]
+    assert [(row["id"], row["reasons"], row["first"]["id"]) for row in told] == [
+        (pair.pk, ["settlement"], pair.first_id)
+    ]
+    merged = web.post(f"{place}/{pair.pk}/merge", {"keep": pair.second_id}, JSON).json()
+    assert (merged["decision"], merged["kept"], counting(account)) == ("merged", pair.second_id, 1)
+    assert web.post(f"{place}/{pair.pk}/keep").status_code == 409
+    assert web.post(f"{place}/{pair.pk}/undo").json()["decision"] == "open"
+    assert web.post(f"{place}/{pair.pk}/keep").json()["decision"] == "kept"
+
+
+def test_the_queue_costs_the_same_for_many(web: Client, account: Account, django_assert_max_num_queries) -> None:
+    book_api(account, *(a_record(str(number), net_amount=Decimal(-number)) for number in range(1, 10)))
+    book_file(account, *(a_record(net_amount=Decimal(-number) - Decimal("0.01")) for number in range(1, 10)))
+    assert PossibleDuplicate.objects.count() == 9
+    with django_assert_max_num_queries(8):
+        assert web.get("/portfolio/review/").content.decode().count("<article") == 9
+
+
+def test_a_stranger_meets_nothing_of_it(stranger: User, sign_up: Callable[[User], Client], account: Account) -> None:
+    pair, other = a_pair(account), sign_up(stranger)
+    assert other.post(f"/portfolio/review/{pair.pk}", {"do": "merge"}).status_code == 404
+    assert other.post(f"/api/v1/brokerage/duplicates/{pair.pk}/merge", {}, JSON).status_code == 404
+    for deed in ("note", "change", "split"):
+        assert other.post(f"/portfolio/transactions/{pair.first_id}/{deed}", {"do": "exclude"}).status_code == 404
+    assert other.patch(f"/api/v1/brokerage/transactions/{pair.first_id}", {}, JSON).status_code == 404
+    assert "No possible duplicates" in other.get("/portfolio/review/").content.decode()
+    assert counting(account) == 2
+
+
+def test_a_row_gets_a_note_is_excluded_and_brought_back_on_its_pages(web: Client, account: Account) -> None:
+    book_api(account, a_record("1"))
+    row = account.transactions.get()
+    page = f"/portfolio/transactions/{row.pk}/"
+    web.post(f"{page}note", {"note": "for the house", "tags": "house, gift"})
+    assert "for the house" in web.get(page).content.decode()
+    assert account.edits.get().tags == ["house", "gift"]
+    web.post(f"{page}change", {"do": "exclude"})
+    assert counting(account) == 0
+    listed = web.get("/portfolio/transactions/excluded/").content.decode()
+    assert "Bring back" in listed
+    web.post(f"{page}change", {"do": "bring_back", "list": "1"})
+    assert counting(account) == 1
+    assert "Nothing is excluded" in web.get("/portfolio/transactions/excluded/").content.decode()
+
+
+def test_a_row_is_split_and_joined_on_its_pages(web: Client, account: Account) -> None:
+    book_api(account, a_record("1"))
+    row = account.transactions.get()
+    page = f"/portfolio/transactions/{row.pk}/"
+    form = {"form-TOTAL_FORMS": "4", "form-INITIAL_FORMS": "0"}
+    wrong = web.post(f"{page}split", form | {"form-0-net_amount": "-1", "form-0-quantity": "10"})
+    assert (wrong.status_code, counting(account)) == (422, 1)
+    assert "two parts or more" in wrong.content.decode()
+    for number, part in enumerate(HALVES):
+        form |= {f"form-{number}-net_amount": str(part.net_amount), f"form-{number}-quantity": str(part.quantity)}
+    web.post(f"{page}split", form)
+    assert counting(account) == 2
+    assert "Its parts" in web.get(page).content.decode()
+    web.post(f"{page}change", {"do": "join"})
+    assert account.transactions.in_books().get() == row
+
+
+def test_a_row_is_edited_by_the_api_all_or_nothing(web: Client, account: Account) -> None:
+    book_api(account, a_record("1"))
+    row = account.transactions.get()
+    place = f"/api/v1/brokerage/transactions/{row.pk}"
+    told = web.patch(place, {"note": "mine", "tags": ["a"], "excluded": True}, JSON).json()
+    assert (told["note"], told["tags"], told["status"]) == ("mine", ["a"], "excluded")
+    halves = [{"net_amount": str(part.net_amount), "quantity": str(part.quantity)} for part in HALVES]
+    assert web.patch(place, {"note": "lost", "parts": halves}, JSON).status_code == 409
+    assert account.edits.get().note == "mine"
+    told = web.patch(place, {"excluded": False, "parts": halves}, JSON).json()
+    assert (told["status"], len(told["parts"]), counting(account)) == ("split", 2, 2)
+    assert web.patch(place, {"parts": []}, JSON).json()["status"] == "posted"
+    assert web.get("/api/v1/brokerage/transactions?status=excluded").json()["results"] == []
+
+
+def test_the_account_says_where_its_files_end_and_the_feed_begins(web: Client, account: Account) -> None:
+    page = f"/portfolio/accounts/{account.pk}/"
+    book_api(account, a_record("1"))
+    assert "feed begins" not in web.get(page).content.decode()
+    book_file(account, a_record())
+    text = " ".join(web.get(page).content.decode().split())
+    assert "the broker's feed begins 2 Mar 2026" in text
+    assert "1 row came from both and counts once" in text
+    assert handover(account).told_twice == 1
+
+
+def test_a_merged_row_names_the_one_that_counts(web: Client, account: Account) -> None:
+    pair = a_pair(account)
+    web.post(f"/portfolio/review/{pair.pk}", {"do": "merge"})
+    loser = Transaction.objects.get(status=BookStatus.DUPLICATE)
+    assert "told twice" in web.get(f"/portfolio/transactions/{loser.pk}/").content.decode()
+
+
+def test_a_part_leads_to_its_whole(web: Client, account: Account) -> None:
+    book_api(account, a_record("1"))
+    part = edits.split(account.transactions.get(), HALVES, user=account.connection.user)[0]
+    assert "See the whole" in web.get(f"/portfolio/transactions/{part.pk}/").content.decode()

@@ -19,7 +19,7 @@ from connections.models import Account, Connection
 
 COLUMNS = (
     "account_id, kind, subtype, traded_on, instrument_id, quantity, price, gross_amount, fees, taxes, net_amount, "
-    "currency, description, group_id, source, external_id, content_key, occurrence, fingerprint, status, raw, booked_at"
+    "currency, description, group_id, source, external_id, content_key, occurrence, fingerprint, stated, status, raw, booked_at"
 )
 INSTRUMENTS = [
     InstrumentRecord(asset_class=AssetClass.EQUITY, symbol=f"B{number:03}", name=f"Bench {number}")
@@ -87,6 +87,7 @@ def _prepared(account: Account, rows: list[TransactionRecord], ids: dict[Instrum
             hashlib.sha256(row.external_id.encode()).digest(),
             1,
             hashlib.sha256(row.external_id.encode()).digest(),
+            "posted",
             "posted",
             json_text(row.raw),
             "2026-01-01T00:00:00Z",

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Self
 
-from aggregation.models import BookStatus, Transaction
+from aggregation.models import NOT_SHOWN, Transaction
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import User
 from sync.models import AccountFeed, TransactionChange
@@ -91,7 +91,7 @@ def _page(told: list[tuple[TransactionChange, bool]], cursor: Cursor, next_curso
     page = Page([], [], [], next_cursor, has_more)
     for change, was_told in told:
         row = rows.get(change.transaction_id)
-        if row is None or row.status == BookStatus.SUPERSEDED:
+        if row is None or row.status in NOT_SHOWN:
             if was_told:  # else it came and went before the reader has seen it
                 page.removed.append(change.transaction_id)
         elif change.added_seq > cursor.base.get(change.account_feed_id, 0):

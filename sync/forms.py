@@ -120,11 +120,12 @@ def _formats(likely: list[str]) -> list[Any]:
 
 
 def _answer(question: Mapping[str, Any]) -> forms.ChoiceField:
-    examples = ", ".join(question["examples"])
+    examples, options = ", ".join(question["examples"]), [tuple(option) for option in question["options"]]
+    is_short = len(options) < 5
     return forms.ChoiceField(
         label=question["question"],
-        choices=[tuple(option) for option in question["options"]],
-        widget=forms.RadioSelect if len(question["options"]) < 5 else forms.Select,
+        choices=options if is_short else [("", "Choose"), *options],
+        widget=forms.RadioSelect if is_short else forms.Select,
         help_text=f"It cannot be told from {examples}." if examples else "",
     )
 

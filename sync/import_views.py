@@ -1,5 +1,6 @@
 """The way of a file into the books, page by page: upload, account, columns, rows, confirm. No JavaScript needed."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,7 @@ PAGE_SIZE = 50
 LEFT_OUT = "left_out"
 FILTERS = {"": "All", **dict(RowState.choices), LEFT_OUT: "Left out"}
 KINDS = dict(TransactionKind.choices)
+AMOUNTS = ("quantity", "net_amount")
 
 
 @login_required
@@ -218,9 +220,14 @@ def _filters(counts: dict[str, int], state: str) -> list[dict[str, Any]]:
 
 
 def _shown(row: DraftRow) -> dict[str, Any]:
-    """A row with its first record in words; the further legs are told by their number."""
-    first = row.records[0] if row.records else None
-    return {"row": row, "first": first, "kind": KINDS.get(first["kind"], "") if first else "", "all": row.records}
+    """A row with its first record in words, and the amounts of all."""
+    legs = [{**leg, **{name: leg[name] and Decimal(leg[name]) for name in AMOUNTS}} for leg in row.records]
+    return {
+        "row": row,
+        "first": legs[0] if legs else None,
+        "kind": KINDS.get(legs[0]["kind"]) if legs else "",
+        "all": legs,
+    }
 
 
 @login_required

@@ -40,7 +40,7 @@ def choose(source: Source, key: str, mapping: Mapping[str, Any] | None) -> tuple
     match = format.detect(source)
     if match is None:
         raise FileNotRead("The file lacks columns that your mapping names. Say again what its columns are.")
-    return format, match
+    return format, Match(score=match.score, reason="The file has all columns you named.")
 
 
 def format_of(file: UploadedFile) -> Format:

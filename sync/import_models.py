@@ -12,6 +12,7 @@ from brokerhub.kernel.models import User
 from sync.importers.base import Choices
 
 KEPT = timedelta(days=1)  # how long a draft nobody touches stays
+LOST = timedelta(minutes=10)  # the largest file takes a minute or two to check
 
 
 class UploadedFile(models.Model):
@@ -60,8 +61,8 @@ class ImportDraftQuerySet(models.QuerySet["ImportDraft"]):
         return self.filter(touched_at__lt=timezone.now() - KEPT)
 
     def unchecked(self) -> Self:
-        """Those whose check was asked for a minute ago and has not come: its message or its worker was lost."""
-        return self.filter(state=DraftState.CHECKING, sent_at__lt=timezone.now() - timedelta(minutes=1))
+        """Those whose check was asked for long ago and has not come: its message or its worker was lost."""
+        return self.filter(state=DraftState.CHECKING, sent_at__lt=timezone.now() - LOST)
 
 
 class ImportDraft(UploadedFile):

@@ -410,7 +410,7 @@ def test_a_check_whose_worker_died_is_sent_again_and_given_up_in_words(
     settings.IMPORT_CHECK_AT_ONCE_BYTES = 10
     draft = upload(web, fixture("schwab-brokerage.csv"))
     assert drafts.check_overdue() == 0
-    ImportDraft.objects.update(sent_at=timezone.now() - timedelta(minutes=2), attempts=3)
+    ImportDraft.objects.update(sent_at=timezone.now() - timedelta(minutes=11), attempts=3)
     assert drafts.check_overdue() == 1
     tasks.check_draft(str(draft.pk))
     draft.refresh_from_db()

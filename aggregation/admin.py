@@ -4,7 +4,16 @@ from typing import ClassVar
 
 from django.contrib import admin
 
-from aggregation.models import Balance, BalancePoint, Instrument, Position, Transaction
+from aggregation.models import (
+    Balance,
+    BalancePoint,
+    Delivery,
+    Instrument,
+    Position,
+    PossibleDuplicate,
+    Transaction,
+    UserEdit,
+)
 from brokerhub.kernel.readonly import ReadOnlyAdmin
 
 
@@ -86,3 +95,27 @@ class BalancePointAdmin(OfAccountAdmin):
     list_filter = ("basis", "currency", "account__connection__broker")
     search_fields = ("account__name", "=account__connection__user__email")
     date_hierarchy = "on"
+
+
+@admin.register(Delivery)
+class DeliveryAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "account", "source", "rows", "first_on", "last_on", "undone_at")
+    list_filter = ("source", ("undone_at", admin.EmptyFieldListFilter))
+    search_fields = ("=account__connection__user__email",)
+    list_select_related = ("account",)
+
+
+@admin.register(UserEdit)
+class UserEditAdmin(ReadOnlyAdmin):
+    list_display = ("edited_at", "transaction", "is_excluded", "account", "edited_by")
+    list_filter = ("is_excluded",)
+    search_fields = ("=account__connection__user__email",)
+    list_select_related = ("account", "transaction", "edited_by")
+
+
+@admin.register(PossibleDuplicate)
+class PossibleDuplicateAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "account", "first", "second", "decision", "decided_by", "decided_at")
+    list_filter = ("decision",)
+    search_fields = ("=account__connection__user__email",)
+    list_select_related = ("account", "first", "second", "decided_by")

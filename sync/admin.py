@@ -6,7 +6,10 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from sync.models import ImportFile, ParkedRow, SyncCursor, SyncRun
+from sync.feed_models import AccountFeed, TransactionChange
+from sync.import_models import DraftRow, ImportDraft, MappingTemplate
+from sync.models import ImportFile, ParkedRow, RunEntry, SyncCursor, SyncRun
+from sync.schedule_models import HistorySetting, Schedule, WordRule
 
 
 @admin.register(SyncRun)
@@ -61,3 +64,72 @@ class ParkedRowAdmin(ReadOnlyAdmin):
     list_select_related = ("account", "run")
     date_hierarchy = "created_at"
     exclude: ClassVar = ["raw"]
+
+
+@admin.register(RunEntry)
+class RunEntryAdmin(ReadOnlyAdmin):
+    list_display = ("at", "run", "text")
+    search_fields = ("=run__id", "text")
+    list_select_related = ("run__connection",)
+
+
+@admin.register(Schedule)
+class ScheduleAdmin(ReadOnlyAdmin):
+    list_display = ("connection", "rhythm", "every_hours", "daily_at", "zone", "next_at")
+    list_filter = ("rhythm",)
+    search_fields = ("connection__label", "connection__user__email")
+    list_select_related = ("connection",)
+
+
+@admin.register(HistorySetting)
+class HistorySettingAdmin(ReadOnlyAdmin):
+    list_display = ("user", "keep_days")
+    search_fields = ("user__email",)
+    list_select_related = ("user",)
+
+
+@admin.register(WordRule)
+class WordRuleAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "user", "broker", "field", "word", "kind")
+    list_filter = ("broker", "kind")
+    search_fields = ("word", "user__email")
+    list_select_related = ("user",)
+
+
+@admin.register(ImportDraft)
+class ImportDraftAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "user", "name", "format", "size", "state", "touched_at")
+    list_filter = ("state", "format")
+    search_fields = ("name", "user__email")
+    list_select_related = ("user",)
+    exclude: ClassVar = ["content"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).defer("content")
+
+
+@admin.register(DraftRow)
+class DraftRowAdmin(ReadOnlyAdmin):
+    list_display = ("draft", "line", "account", "state", "is_left_out")
+    list_filter = ("state",)
+    list_select_related = ("draft",)
+    exclude: ClassVar = ["records", "text"]
+
+
+@admin.register(MappingTemplate)
+class MappingTemplateAdmin(ReadOnlyAdmin):
+    list_display = ("updated_at", "user", "name")
+    search_fields = ("name", "user__email")
+    list_select_related = ("user",)
+
+
+@admin.register(AccountFeed)
+class AccountFeedAdmin(ReadOnlyAdmin):
+    list_display = ("account_id", "user", "seq")
+    list_select_related = ("user",)
+
+
+@admin.register(TransactionChange)
+class TransactionChangeAdmin(ReadOnlyAdmin):
+    list_display = ("transaction_id", "account_feed", "seq", "added_seq", "is_erased")
+    list_select_related = ("account_feed",)

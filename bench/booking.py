@@ -19,7 +19,8 @@ from connections.models import Account, Connection
 
 COLUMNS = (
     "account_id, kind, subtype, traded_on, instrument_id, quantity, price, gross_amount, fees, taxes, net_amount, "
-    "currency, description, group_id, source, external_id, content_key, occurrence, fingerprint, stated, status, raw, booked_at"
+    "currency, description, group_id, source, external_id, content_key, occurrence, fingerprint, stated, status, raw, "
+    "booked_at"
 )
 INSTRUMENTS = [
     InstrumentRecord(asset_class=AssetClass.EQUITY, symbol=f"B{number:03}", name=f"Bench {number}")

@@ -126,10 +126,13 @@ class MappingTemplateAdmin(ReadOnlyAdmin):
 @admin.register(AccountFeed)
 class AccountFeedAdmin(ReadOnlyAdmin):
     list_display = ("account_id", "user", "seq")
+    search_fields = ("=account_id", "user__email")
     list_select_related = ("user",)
 
 
 @admin.register(TransactionChange)
 class TransactionChangeAdmin(ReadOnlyAdmin):
     list_display = ("transaction_id", "account_feed", "seq", "added_seq", "is_erased")
+    list_filter = ("is_erased",)
+    search_fields = ("=transaction_id",)
     list_select_related = ("account_feed",)

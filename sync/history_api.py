@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.shortcuts import get_object_or_404
 from django.urls import path
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -21,7 +22,7 @@ class RunEntrySerializer(serializers.ModelSerializer[RunEntry]):
 
 @extend_schema(tags=["sync"])
 class RunLog(ListAPIView[RunEntry]):
-    """What a run did, waited for and met, newest first; empty for another's run and for logs not kept."""
+    """What a run did, waited for and met, newest first; empty for logs not kept."""
 
     queryset = RunEntry.objects.none()
     serializer_class = RunEntrySerializer
@@ -32,7 +33,7 @@ class RunLog(ListAPIView[RunEntry]):
         if "run_id" not in self.kwargs:  # while the API is being described
             return RunEntry.objects.none()
         user: Any = self.request.user
-        return RunEntry.objects.filter(run__in=SyncRun.objects.for_user(user), run=self.kwargs["run_id"])
+        return RunEntry.objects.filter(run=get_object_or_404(SyncRun.objects.for_user(user), pk=self.kwargs["run_id"]))
 
 
 urlpatterns = [path("brokerage/sync/runs/<int:run_id>/log", RunLog.as_view(), name="sync-run-log")]

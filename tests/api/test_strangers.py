@@ -13,11 +13,11 @@ from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 from aggregation import ledger
-from aggregation.models import Source, Transaction
+from aggregation.models import PossibleDuplicate, Source, Transaction
 from brokerhub.kernel.models import User
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
 from sync import drafts
-from sync.models import ImportDraft, ImportFile, Mode, RunState, SyncRun, Trigger
+from sync.models import ImportDraft, ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger, WordRule
 from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, a_user, an_account, some_holdings
 from tests.sync.samples import fixture
 
@@ -37,9 +37,13 @@ def owned(owner: User) -> dict[str, Any]:
     run = SyncRun.objects.create(
         connection=connection, trigger=Trigger.IMPORT, mode=Mode.IMPORT, state=RunState.QUEUED, requested_by=owner
     )
-    ledger.book(account=account, records=[a_record("1")], source=Source.API, run_id=run.pk)
+    ledger.book(account=account, records=[a_record("1"), a_record("2")], source=Source.API, run_id=run.pk)
     ledger.record_holdings(account=account, holdings=some_holdings(a_position(AAPL)), run_id=run.pk)
-    transaction = Transaction.objects.get()
+    transaction, twin = Transaction.objects.order_by("pk")
+    Transaction.objects.filter(pk=twin.pk).update(status="duplicate")  # merged, so that lists hold one row
+    pair = PossibleDuplicate.objects.create(account=account, first=transaction, second=twin, reasons=["date"])
+    parked = ParkedRow.objects.create(run=run, account=account, digest="0" * 64, reason="Unknown.", raw={"word": "?"})
+    rule = WordRule.objects.create(user=owner, broker="schwab", field="type", word="ODD", kind="fee")
     offered = OfferedAccount.objects.create(connection=connection, external_id="offered", name="Opened later")
     owed = UnfinishedRevocation.objects.create(
         user=owner, broker="schwab", method="schwab_oauth", environment="sandbox", label="Left"
@@ -59,6 +63,9 @@ def owned(owner: User) -> dict[str, Any]:
         "transaction_id": transaction.pk,
         "instrument_id": transaction.instrument_id,
         "draft_id": draft.pk,
+        "pair_id": pair.pk,
+        "row_id": parked.pk,
+        "rule_id": rule.pk,
         "line": 3,
         "currency": "USD",
         "suffix": "csv",
@@ -99,6 +106,9 @@ def snapshot(user: User) -> list[Any]:
         list(UnfinishedRevocation.objects.filter(user=user).values()),
         list(SyncRun.objects.filter(connection__user=user).values()),
         list(ImportDraft.objects.filter(user=user).values()),
+        list(PossibleDuplicate.objects.filter(account__connection__user=user).values()),
+        list(ParkedRow.objects.filter(account__connection__user=user).values()),
+        list(WordRule.objects.filter(user=user).values()),
         list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
     ]
 

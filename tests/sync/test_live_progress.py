@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from brokerhub.kernel.models import User
@@ -61,22 +61,14 @@ def test_a_run_is_followed_to_its_end_without_a_reload(
     expect(page.locator("#sync-progress[hx-trigger]")).to_have_count(0)  # nothing is left that would ask again
 
 
-def test_import_and_run_pages_hold_on_a_phone_too(
+def test_the_pages_of_an_import_hold_on_a_phone_too(
     phone: Page, open_page: Callable[..., Page], person: User, screenshot: Screenshot
 ) -> None:
     account = an_account(a_connection(person))
-    open_page(phone, "/sync/import/")
-    odd_rows: FilePayload = {
-        "name": "odd.csv",
-        "mimeType": "text/csv",
-        "buffer": fixture("schwab-brokerage-odd-rows.csv"),
-    }
-    phone.set_input_files("input[type=file]", odd_rows)
-    phone.select_option("select[name=account]", str(account.pk))
-    screenshot(phone, "import")
-    phone.click("button:has-text('Import')")
+    content = fixture("schwab-brokerage-odd-rows.csv")
+    run = sync_service.request_import(user=person, account=account, name="odd.csv", content=content)
+    open_page(phone, f"/sync/runs/{run.pk}/")
     expect(phone.locator("main")).to_contain_text("Waiting for its turn")
-    run = SyncRun.objects.get()
     tasks.import_file(run.pk)
     expect(phone.locator("main")).to_contain_text("5 rows read = 2 new + 0 already known + 0 corrected + 3 parked")
     screenshot(phone, "run")

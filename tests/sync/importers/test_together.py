@@ -47,6 +47,6 @@ def test_a_file_of_several_accounts_is_not_booked_into_one(person: User) -> None
     run = import_into(an_account(a_connection(person)), "fidelity-history-2025-all-accounts.csv")
     assert (run.state, run.error) == (
         RunState.FAILED,
-        "The file has rows of 5 accounts. Export each account by itself.",
+        "The file has rows of 5 accounts. Say which account each belongs to, or export each account by itself.",
     )
     assert not Transaction.objects.exists()

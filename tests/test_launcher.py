@@ -57,6 +57,7 @@ def run(var_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
             stdout=stdout,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=_heed_hangups,  # under nohup the tests themselves ignore them, and their children would too
         )
         started.append(process)
         return process
@@ -68,6 +69,10 @@ def run(var_dir: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process.wait()
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _heed_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def bare_environment() -> dict[str, str]:

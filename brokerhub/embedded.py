@@ -108,7 +108,7 @@ def _ensure_keeper(var_dir: Path) -> None:
     # The lock goes to the keeper with its descriptor, so there is no moment in which two could start.
     with (var_dir / "run" / "keeper.log").open("ab") as log:
         _keepers[var_dir] = keeper = subprocess.Popen(
-            [sys.executable, "-m", "brokerhub.embedded", str(var_dir)],
+            [sys.executable, "-m", "brokerhub.embedded", str(var_dir), str(descriptor)],
             cwd=BASE_DIR,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -134,12 +134,18 @@ def _dismiss_keeper(var_dir: Path) -> None:
         own.wait()
 
 
-def keep(var_dir: Path) -> None:
-    """The keeper's whole life. New processes that attach meanwhile are let in first; later ones wait for its end."""
+def keep(var_dir: Path, office: int) -> None:
+    """The keeper's whole life, `office` being its hold on keeper.lock.
+
+    New processes that attach meanwhile are let in first. Later ones wait for its end, and then find the office vacant:
+    it is given back before anybody is let in. `stop` at the same moment waits, and finds nothing left to do.
+    """
     descriptor = _lock(var_dir, "attached.lock", fcntl.LOCK_EX)
-    _stop_servers(var_dir)
+    with _locked(var_dir, "start.lock"):
+        _stop_servers(var_dir)
+    os.close(office)
     os.close(descriptor)
 
 
 if __name__ == "__main__":
-    keep(Path(sys.argv[1]))
+    keep(Path(sys.argv[1]), int(sys.argv[2]))

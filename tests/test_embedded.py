@@ -154,6 +154,18 @@ def test_the_last_process_to_leave_stops_everything_however_it_ends(
     assert processes_of(var_dir) == []
 
 
+def test_stopping_while_the_keeper_is_stopping_leaves_nothing_running(
+    var_dir: Path, visit: Callable[[], subprocess.Popen[str]]
+) -> None:
+    visitor = visit()
+    urls_of(visitor)
+    background = processes_of(var_dir)
+    visitor.kill()  # wakes the keeper, which now stops the servers as well
+    embedded.stop(var_dir)
+    wait_for_the_end_of(background)
+    assert processes_of(var_dir) == []
+
+
 def test_stop_leaves_no_process_and_the_data_is_there_at_the_next_start(var_dir: Path) -> None:
     remember(var_dir, "kept")
     embedded.stop(var_dir)

@@ -126,6 +126,7 @@ INSTALLED_APPS = [
     "health",
     "aggregation",
     "sync",
+    "comparison",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -11,6 +11,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("brokerhub.api")),
+    path("compare/", include("comparison.urls")),
     path("connections/", include("connections.urls")),
     path("health/", include("health.urls")),
     path("healthz", views.healthz, name="healthz"),

@@ -108,4 +108,4 @@ def test_a_package_counts_its_own_name_when_it_imports_relatively() -> None:
 
 def test_every_layer_that_exists_is_read() -> None:
     read = {module.partition(".")[0] for module, _ in modules()}
-    assert read >= {"brokerhub", "connections", "health", "aggregation", "sync"}
+    assert read >= {"brokerhub", "connections", "health", "aggregation", "sync", "comparison"}

@@ -154,13 +154,14 @@ def test_a_filter_by_another_persons_object_finds_nothing(path, query, owned, to
 
 
 # --- The pages --------------------------------------------------------------------------------------------------------
+APPS = {None, "aggregation", "comparison", "connections", "health", "sync"}
+
+
 def pages(resolver: URLResolver, prefix: str = "") -> Iterator[str]:
     """Every page's route that holds an id, as a format string."""
     for entry in resolver.url_patterns:
         if isinstance(entry, URLResolver):
-            if entry.namespace in {None, "aggregation", "connections", "health", "sync"} and "api/" not in str(
-                entry.pattern
-            ):
+            if entry.namespace in APPS and "api/" not in str(entry.pattern):
                 yield from pages(entry, prefix + str(entry.pattern))
         elif set(entry.pattern.converters) - NOBODYS:
             route = prefix + str(entry.pattern)

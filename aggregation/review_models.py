@@ -71,6 +71,10 @@ class PossibleDuplicateQuerySet(models.QuerySet["PossibleDuplicate"]):
     def decided(self) -> Self:
         return self.exclude(decision=Decision.OPEN)
 
+    def decided_by(self, user: User) -> Self:
+        """What the person decided, the last decision first."""
+        return self.decided().filter(decided_by=user).order_by("-decided_at", "-pk")
+
     def for_list(self) -> Self:
         return self.select_related(
             "account__connection", "first__instrument", "second__instrument", "kept", "decided_by"

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -36,30 +37,40 @@ FACTS = {
 def queue(request: HtmxRequest) -> HttpResponse:
     """The questions that wait, newest first; with `?show=decided` those that were answered."""
     is_decided = request.GET.get("show") == "decided"
-    own = PossibleDuplicate.objects.for_user(request.user)
-    pairs = (own.decided() if is_decided else own.waiting()).for_list()
+    own = PossibleDuplicate.objects.for_user(request.user).for_list()
+    asked = own.decided() if is_decided else own.waiting()
     before = request.GET.get("before", "")
-    if before:
-        if not (before.isascii() and before.isdigit() and len(before) < 19):
-            raise Http404("no such place in the list")
-        pairs = pairs.filter(pk__lt=int(before))
-    found = list(pairs[: PAGE_SIZE + 1])
+    if before and not _is_place(before):
+        raise Http404("no such place in the list")
+    found = list((asked.filter(pk__lt=int(before)) if before else asked)[: PAGE_SIZE + 1])
     context = {
         "pairs": [_in_words(pair) for pair in found[:PAGE_SIZE]],
         "older": found[PAGE_SIZE - 1].pk if len(found) > PAGE_SIZE else None,
+        "before": before,
         "is_decided": is_decided,
+        "waiting": asked.count() if before or len(found) > PAGE_SIZE else len(found),
+        "last": None if is_decided else own.decided_by(request.user).first(),
     }
     return TemplateResponse(request, "aggregation/review.html", context)
 
 
+def _is_place(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _in_words(pair: PossibleDuplicate) -> dict[str, Any]:
-    different = review.differing(pair)
+    different = {name for name in review.differing(pair) if _is_said(pair.first, name) and _is_said(pair.second, name)}
     return {
         "pair": pair,
         "reasons": review.in_words(pair),
         "different": {label for label, name in FACTS.items() if name in different},
         "preferred": review.preferred(pair).pk,
     }
+
+
+def _is_said(row: Transaction, name: str) -> bool:
+    """What one of two does not say is no difference between them."""
+    return getattr(row, name) not in (None, "")
 
 
 @login_required
@@ -81,7 +92,21 @@ def decide(request: HtmxRequest, pair_id: int) -> HttpResponse:
             messages.success(request, "The decision is undone. The question waits again.")
     except HubError as error:
         messages.warning(request, str(error))
-    return redirect("aggregation:review")
+    return redirect(_next_place(request, pair, is_undo=wish not in ("merge", "keep")))
+
+
+def _next_place(request: HtmxRequest, pair: PossibleDuplicate, *, is_undo: bool) -> str:
+    """The page to go on with: at the question after `pair`, or at `pair` itself when its decision was undone."""
+    waiting = PossibleDuplicate.objects.for_user(request.user).waiting()
+    before = request.POST.get("before", "")
+    before = before if _is_place(before) else ""
+    if is_undo:
+        goal: int | None = pair.pk
+        before = str(pair.pk + 1) if waiting.filter(pk__gt=pair.pk).count() >= PAGE_SIZE else ""
+    else:
+        goal = waiting.filter(pk__lt=pair.pk).order_by("-pk").values_list("pk", flat=True).first()
+    query = f"?before={before}" if before else ""
+    return reverse("aggregation:review") + query + (f"#pair-{goal}" if goal else "")
 
 
 @login_required

@@ -68,7 +68,7 @@ def test_the_queue_costs_the_same_for_many(web: Client, account: Account, django
     book_api(account, *(a_record(str(number), net_amount=Decimal(-number)) for number in range(1, 10)))
     book_file(account, *(a_record(net_amount=Decimal(-number) - Decimal("0.01")) for number in range(1, 10)))
     assert PossibleDuplicate.objects.count() == 9
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert web.get("/portfolio/review/").content.decode().count("<article") == 9
 
 
@@ -153,3 +153,18 @@ def test_a_part_leads_to_its_whole(web: Client, account: Account) -> None:
     book_api(account, a_record("1"))
     part = edits.split(account.transactions.get(), HALVES, user=account.connection.user)[0]
     assert "See the whole" in web.get(f"/portfolio/transactions/{part.pk}/").content.decode()
+
+
+def test_a_decision_leads_on_to_the_next_question_and_its_undoing_back_to_it(web: Client, account: Account) -> None:
+    book_api(account, *(a_record(str(number), net_amount=Decimal(-number)) for number in range(1, 4)))
+    book_file(account, *(a_record(net_amount=Decimal(-number) - Decimal("0.01")) for number in range(1, 4)))
+    oldest, middle, newest = PossibleDuplicate.objects.order_by("pk")
+    after = web.post(f"/portfolio/review/{newest.pk}", {"do": "merge"})
+    assert after["Location"] == f"/portfolio/review/#pair-{middle.pk}"
+    text = web.get("/portfolio/review/").content.decode()
+    assert "2 questions wait" in " ".join(text.split())
+    assert f'action="/portfolio/review/{newest.pk}"' in text
+    assert "Undo the last decision" in text
+    back = web.post(f"/portfolio/review/{newest.pk}", {"do": "undo"})
+    assert back["Location"] == f"/portfolio/review/#pair-{newest.pk}"
+    assert web.post(f"/portfolio/review/{oldest.pk}", {"do": "keep", "before": "x"})["Location"] == "/portfolio/review/"

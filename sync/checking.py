@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aggregation.foreseeing import MATCHED, SUPERSEDED, foresee
+from aggregation import review
+from aggregation.foreseeing import MATCHED, SUPERSEDED, Foreseen, Resemblance, foresee
 from aggregation.models import Source
 from aggregation.serializers import plain
 from brokerhub.kernel.models import User
@@ -29,6 +30,7 @@ class CheckedRow:
     state: RowState
     notes: tuple[str, ...]
     records: tuple[dict[str, Any], ...]  # what is booked, amounts as texts
+    resembles: tuple[dict[str, Any], ...] = ()  # rows of the books that may be the same event, and why
     text: str = ""  # the row as it stands, where it cannot be read
     is_left_out: bool = False
 
@@ -37,37 +39,39 @@ def check_rows(
     parsed: ParsedFile, accounts: Mapping[str, Account | None], left_out: Iterable[int] = ()
 ) -> list[CheckedRow]:
     """Every row of the file with its state. `accounts` says where the rows of each name in the file go; None is an
-    account not made yet, whose books are empty."""
+    account not made yet, whose books are empty. A row that is left out has the state it would have if it were not."""
     unwanted = set(left_out)
-    outcomes: dict[int, list[str]] = {}
+    outcomes: dict[int, list[Foreseen]] = {}
     by_account: dict[int, list[FileRow]] = {}
     places = {account.pk: account for account in accounts.values() if account is not None}
     for row in parsed.rows:
         account = accounts.get(row.account_hint)
-        if account is not None and row.line not in unwanted:
+        if account is not None:
             by_account.setdefault(account.pk, []).append(row)
     for pk, rows in by_account.items():
         pairs = [(row.line, record) for row in rows for record in row.records if isinstance(record, TransactionRecord)]
         foreseen = foresee(account=places[pk], records=[record for _, record in pairs], source=Source.CSV)
-        for (line, _), outcome in zip(pairs, foreseen, strict=True):
-            outcomes.setdefault(line, []).append(outcome)
+        for (line, _), one in zip(pairs, foreseen, strict=True):
+            outcomes.setdefault(line, []).append(one)
     return [_checked(row, outcomes.get(row.line, []), row.line in unwanted) for row in parsed.rows]
 
 
-def _checked(row: FileRow, outcomes: Sequence[str], is_left_out: bool) -> CheckedRow:
-    state, notes = _judge(row, outcomes)
+def _checked(row: FileRow, foreseen: Sequence[Foreseen], is_left_out: bool) -> CheckedRow:
+    resembles = [resemblance(found) for one in foreseen for found in one.resembles]
+    state, notes = _judge(row, [one.outcome for one in foreseen], bool(resembles))
     return CheckedRow(
         line=row.line,
         account=row.account_hint[:200],
         state=state,
         notes=notes,
         records=tuple(facts(record) for record in row.records if isinstance(record, TransactionRecord)),
+        resembles=tuple(resembles),
         text=_as_it_stands(row) if row.is_parked else "",
         is_left_out=is_left_out and state is not RowState.DUPLICATE,
     )
 
 
-def _judge(row: FileRow, outcomes: Sequence[str]) -> tuple[RowState, tuple[str, ...]]:
+def _judge(row: FileRow, outcomes: Sequence[str], is_like_another: bool) -> tuple[RowState, tuple[str, ...]]:
     if row.is_parked:
         return RowState.ERROR, tuple(record.reason for record in row.records if isinstance(record, ParkedRecord))
     if outcomes and all(outcome == MATCHED for outcome in outcomes):
@@ -77,6 +81,8 @@ def _judge(row: FileRow, outcomes: Sequence[str]) -> tuple[RowState, tuple[str, 
         notes = (REPLACES, *notes)
     if MATCHED in outcomes:
         notes = (PARTLY_KNOWN, *notes)
+    if is_like_another:
+        return RowState.POSSIBLE, notes
     return (RowState.WARNING if notes else RowState.VALID), notes
 
 
@@ -94,6 +100,22 @@ def facts(record: TransactionRecord) -> dict[str, Any]:
         "taxes": plain(record.taxes),
         "currency": record.currency,
         "description": record.description[:120],
+    }
+
+
+def resemblance(found: Resemblance) -> dict[str, Any]:
+    """The row of the books as a person looks at it beside the file's; amounts as texts, reasons in words."""
+    row = found.row
+    return {
+        "id": row.pk,
+        "date": row.traded_on.isoformat(),
+        "kind": row.kind,
+        "symbol": row.instrument.symbol if row.instrument is not None else "",
+        "quantity": plain(row.quantity),
+        "net_amount": plain(row.net_amount),
+        "currency": row.currency,
+        "source": row.source,
+        "reasons": [review.REASONS[reason] for reason in found.reasons],
     }
 
 

@@ -251,6 +251,7 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
             is_left_out=row.is_left_out,
             notes=list(row.notes),
             records=list(row.records),
+            resembles=list(row.resembles),
             text=row.text,
         )
         for row in rows

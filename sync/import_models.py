@@ -101,7 +101,7 @@ class RowState(models.TextChoices):
     WARNING = "warning", "New, worth a look"
     ERROR = "error", "Cannot be read"
     DUPLICATE = "duplicate", "Known already"
-    POSSIBLE = "possible", "Possibly known"
+    POSSIBLE = "possible", "Possible duplicate"
 
     @property
     def tone(self) -> str:
@@ -120,6 +120,10 @@ class DraftRow(models.Model):
     records = models.JSONField(
         default=list, help_text="What is booked: date, kind, symbol, quantity, amount, currency."
     )
+    resembles = models.JSONField(
+        default=list, help_text="Rows of the books that may be the same event: their facts and the reasons."
+    )
+    word = models.CharField(max_length=200, blank=True, help_text="What the row calls itself, when nobody knows it.")
     text = models.CharField(max_length=300, blank=True, help_text="The row as it stands, where it cannot be read.")
 
     class Meta:

@@ -9,6 +9,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from aggregation.models import Source
+from connections.brokers.records import TransactionKind
 from connections.models import Account
 from sync.import_models import RowState
 from sync.importers import FORMATS
@@ -150,12 +152,31 @@ class RecordSerializer(serializers.Serializer[Any]):
     description = serializers.CharField()
 
 
+class ResemblanceSerializer(serializers.Serializer[Any]):
+    """A row of the books that may be the same event as a row of the file."""
+
+    id = serializers.IntegerField(help_text="Of the transaction.")
+    date = serializers.DateField()
+    kind = serializers.ChoiceField(TransactionKind.choices)
+    symbol = serializers.CharField()
+    quantity = serializers.CharField(allow_null=True)
+    net_amount = serializers.CharField()
+    currency = serializers.CharField()
+    source = serializers.ChoiceField(Source.choices)  # type: ignore[assignment]
+    reasons = serializers.ListField(child=serializers.CharField(), help_text="In words, why they may be the same.")
+
+
 class CheckedRowSerializer(serializers.Serializer[Any]):
     line = serializers.IntegerField(help_text="Of the file, from 1, where the row begins.")
     account = serializers.CharField(help_text="As the file names it.")
     state = serializers.ChoiceField(RowState.choices)
     notes = serializers.ListField(child=serializers.CharField(), help_text="Reasons and warnings.")
     records = RecordSerializer(many=True, help_text="What would be booked; empty for a row that cannot be read.")
+    resembles = ResemblanceSerializer(
+        many=True,
+        help_text="For `possible`: the rows of the books it resembles. It is booked all the same and then waits among "
+        "the possible duplicates until you decide.",
+    )
 
 
 class SkippedSerializer(serializers.Serializer[Any]):

@@ -1,13 +1,10 @@
 """The way of a file into the books, page by page: upload, account, columns, rows, confirm. No JavaScript needed."""
 
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import Http404, HttpResponse, HttpResponseBase, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -18,23 +15,15 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
-from connections.brokers.records import TransactionKind
 from sync import columns, drafts, rejects
 from sync.forms import ColumnsForm, SetupForm, UploadForm, WordsForm
-from sync.import_models import DraftRow, DraftState, ImportDraft, RowState
+from sync.import_models import DraftState, ImportDraft
 from sync.importers import FORMATS, reader
 from sync.importers.mapping import MappingRefused
 from sync.importers.reader import Source, likely_delimiter
-from sync.importers.tabular import TabularFormat
-from sync.mending import cells_of, delimiter_of, without_remarks
+from sync.mending import without_remarks
 from sync.models import SyncRun
-from sync.reading import MAPPED, choose, format_of
-
-PAGE_SIZE = 50
-LEFT_OUT = "left_out"
-FILTERS = {"": "All", **dict(RowState.choices), LEFT_OUT: "Left out"}
-KINDS = dict(TransactionKind.choices)
-AMOUNTS = ("quantity", "net_amount")
+from sync.reading import MAPPED, choose
 
 
 @login_required
@@ -62,10 +51,10 @@ def upload(request: HtmxRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def setup(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     """What kind of file it is, what it leaves open, and whose account it belongs to."""
-    draft = _own(request, draft_id)
+    draft = own(request, draft_id)
     if draft.state == DraftState.CHECKING:
-        return _checking(draft, request)
-    source = _source(draft)
+        return checking_page(draft, request)
+    source = source_of(draft)
     found = drafts.candidates(source)
     likely = [format.key for format, _ in found]
     form = SetupForm(_sent(request)[0], draft=draft, likely=likely)
@@ -75,7 +64,7 @@ def setup(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
         drafts.say(draft, format=form.cleaned_data["format"], choices=form.choices, accounts=form.accounts)
         return redirect("sync:rows" if draft.state != DraftState.CHOOSING else "sync:draft", draft_id=draft.pk)
     context = {"draft": draft, "form": form, "found": found, "is_table": not source.is_markup, "step": 2}
-    context["label"] = _label(draft)
+    context["label"] = label_of(draft)
     return TemplateResponse(request, "sync/import_setup.html", context, status=422 if form.errors else 200)
 
 
@@ -83,7 +72,7 @@ def setup(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def map_columns(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     """Which of our fields each column of an unknown file is."""
-    draft = _own(request, draft_id)
+    draft = own(request, draft_id)
     source = _table(draft)
     delimiter = likely_delimiter(source.text)
     head = source.head(delimiter)
@@ -129,7 +118,7 @@ def _take_columns(draft: ImportDraft, form: ColumnsForm, header: list[str], sour
 @require_http_methods(["GET", "POST"])
 def map_words(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     """What each word of the file's column of words means."""
-    draft = _own(request, draft_id)
+    draft = own(request, draft_id)
     source = _table(draft)
     said: dict[str, Any] = draft.mapping or {}
     named = said.get("columns", {}).get("word")
@@ -165,7 +154,7 @@ def _finish_mapping(draft: ImportDraft, mapping: dict[str, Any], source: Source,
 @require_GET
 def checking(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     """What a page that waits for a check asks each second: the wait again, or the page it leads to."""
-    draft = _own(request, draft_id)
+    draft = own(request, draft_id)
     if draft.state == DraftState.CHECKING and wants_partial(request):
         return TemplateResponse(request, "sync/_import_checking.html", {"draft": draft})
     place = reverse("sync:rows", args=[draft.pk])
@@ -173,119 +162,9 @@ def checking(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
 
 
 @login_required
-@never_cache
-@require_GET
-def rows(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
-    """Every row of the file with what would become of it."""
-    draft = _own(request, draft_id)
-    if draft.state == DraftState.CHECKING:
-        return _checking(draft, request)
-    if draft.state == DraftState.CHOOSING:
-        return redirect("sync:draft", draft_id=draft.pk)
-    state = request.GET.get("state", "")
-    if state not in FILTERS:
-        raise Http404
-    page = Paginator(draft.rows.filter(_with_state(state)), PAGE_SIZE).get_page(request.GET.get("page"))
-    counts = drafts.count_rows(draft)
-    context = {
-        "draft": draft,
-        "page": page,
-        "rows": [_shown(row) for row in page],
-        "state": state,
-        "filters": _filters(counts, state),
-        "counts": counts,
-        "new": counts["valid"] + counts["warning"] + counts["possible"],
-        "can_mend": not draft.found["is_markup"],
-        "accounts": _account_names(draft),
-        "several": len(draft.accounts) > 1,
-        "label": _label(draft),
-        "step": 3,
-    }
-    return TemplateResponse(request, "sync/import_rows.html", context)
-
-
-def _with_state(state: str) -> Q:
-    if state == LEFT_OUT:
-        return Q(is_left_out=True)
-    return Q(state=state, is_left_out=False) if state else Q()
-
-
-def _filters(counts: dict[str, int], state: str) -> list[dict[str, Any]]:
-    total = sum(counts.values())
-    return [
-        {"key": key, "label": label, "count": counts[key] if key else total, "current": key == state}
-        for key, label in FILTERS.items()
-        if not key or counts[key] or key == state
-    ]
-
-
-def _shown(row: DraftRow) -> dict[str, Any]:
-    """A row with its first record in words, and the amounts of all."""
-    legs = [{**leg, **{name: leg[name] and Decimal(leg[name]) for name in AMOUNTS}} for leg in row.records]
-    return {
-        "row": row,
-        "first": legs[0] if legs else None,
-        "kind": KINDS.get(legs[0]["kind"]) if legs else "",
-        "all": legs,
-    }
-
-
-@login_required
-@require_http_methods(["GET", "POST"])
-def row(request: HtmxRequest, draft_id: UUID, line: int) -> HttpResponse:
-    """One row cell by cell, to be mended."""
-    draft = _own(request, draft_id)
-    shown = get_object_or_404(draft.rows, line=line)
-    source = _source(draft)
-    format = format_of(draft)
-    delimiter = "" if source.is_markup else delimiter_of(format, source, draft.said)
-    original = cells_of(source, line, delimiter) if delimiter else None
-    if original is None:
-        raise Http404
-    names = _names(source, format, delimiter, len(original))
-    now = dict(enumerate(original + [""] * (len(names) - len(original)))) | draft.mended.get(line, {})
-    if request.method == "POST":
-        drafts.mend(draft, line, {at: request.POST.get(f"cell_{at}", text) for at, text in now.items()}, original)
-        return redirect(f"{reverse('sync:rows', args=[draft.pk])}?{request.GET.urlencode()}#line-{line}")
-    cells = [{"at": at, "name": names[at], "text": now[at], "mended": at in draft.mended.get(line, {})} for at in now]
-    context = {"draft": draft, "it": _shown(shown), "cells": cells, "back": request.GET.urlencode(), "step": 3}
-    name = "_import_row_edit.html" if wants_partial(request) else "import_row.html"
-    return TemplateResponse(request, f"sync/{name}", context)
-
-
-def _names(source: Source, format: Any, delimiter: str, width: int) -> list[str]:
-    """What the cells of a row are called: by the header where the file is one table, else by their number."""
-    at = format.header_row(source, delimiter) if isinstance(format, TabularFormat) else None
-    header = [] if at is None else [cell.strip() for cell in source.head(delimiter)[at]]
-    while header and not header[-1]:
-        header.pop()
-    return [
-        header[number] if number < len(header) and header[number] else f"Cell {number + 1}"
-        for number in range(max(width, len(header)))
-    ]
-
-
-@login_required
-@require_POST
-def choose_rows(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
-    """Leave rows out or take them in: those ticked, or all with the state that is shown."""
-    draft = _own(request, draft_id)
-    state = request.POST.get("state", "")
-    if draft.state != DraftState.READY or state not in FILTERS:
-        return redirect("sync:draft", draft_id=draft.pk)
-    lines = [int(line) for line in request.POST.getlist("line") if line.isascii() and line.isdigit() and len(line) < 10]
-    wanted = _with_state(state) if "all" in request.POST else Q(line__in=lines)
-    is_left_out = request.POST.get("do") == "leave_out"
-    count = drafts.leave_out(draft, wanted, is_left_out=is_left_out)
-    done = "left out" if is_left_out else "taken in"
-    messages.success(request, f"{count} row{'' if count == 1 else 's'} {done}.")
-    return redirect(f"{reverse('sync:rows', args=[draft.pk])}?state={state}")
-
-
-@login_required
 @require_POST
 def confirm(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
-    runs = drafts.confirm(_own(request, draft_id))
+    runs = drafts.confirm(own(request, draft_id))
     if len(runs) == 1:
         return redirect("sync:run", run_id=runs[0].pk)
     messages.success(request, f"The file goes into {len(runs)} accounts, each by an import of its own.")
@@ -295,7 +174,7 @@ def confirm(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def discard(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
-    _own(request, draft_id).delete()
+    own(request, draft_id).delete()
     messages.success(request, "The import is discarded. Nothing of it was booked.")
     return redirect("sync:import")
 
@@ -320,40 +199,31 @@ def _sent(request: HtmxRequest) -> tuple[QueryDict | None, Any]:
     return (request.POST, request.FILES) if request.method == "POST" else (None, None)
 
 
-def _own(request: HtmxRequest, draft_id: UUID) -> ImportDraft:
+def own(request: HtmxRequest, draft_id: UUID) -> ImportDraft:
     drafts_of = ImportDraft.objects.for_user(request.user).select_related("user").defer("content")
     return get_object_or_404(drafts_of, pk=draft_id)
 
 
-def _checking(draft: ImportDraft, request: HtmxRequest) -> HttpResponse:
+def checking_page(draft: ImportDraft, request: HtmxRequest) -> HttpResponse:
     return TemplateResponse(request, "sync/import_checking.html", {"draft": draft, "step": 2})
 
 
-def _source(draft: ImportDraft) -> Source:
+def source_of(draft: ImportDraft) -> Source:
     return without_remarks(reader.read(bytes(draft.content), draft.name))[0]
 
 
 def _table(draft: ImportDraft) -> Source:
     """Raises MappingRefused for a file without columns."""
-    source = _source(draft)
+    source = source_of(draft)
     if source.is_markup:
         raise MappingRefused("This file is no table, so it has no columns to name.")
     return source
 
 
-def _label(draft: ImportDraft) -> str:
+def label_of(draft: ImportDraft) -> str:
     if draft.format == MAPPED:
         return "A table whose columns you named"
     return FORMATS[draft.format].label if draft.format in FORMATS else ""
-
-
-def _account_names(draft: ImportDraft) -> list[tuple[str, str]]:
-    """(name in the file, where its rows go in words)."""
-    known = {account.pk: str(account) for account in drafts.accounts_of(draft)}
-    return [
-        (hint, known.get(place.get(drafts.KNOWN), "") or f"{place.get(drafts.NEW, '')} (new)")
-        for hint, place in draft.accounts.items()
-    ]
 
 
 def _header_row(request: HtmxRequest, most: int, guessed: int) -> int:

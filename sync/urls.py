@@ -1,6 +1,6 @@
 from django.urls import path
 
-from sync import connection_pages, history_pages, import_views, parked_pages, undo_views, views
+from sync import connection_pages, history_pages, import_row_views, import_views, parked_pages, undo_views, views
 
 app_name = "sync"
 urlpatterns = [
@@ -12,9 +12,9 @@ urlpatterns = [
     path("import/<uuid:draft_id>/checking", import_views.checking, name="checking"),
     path("import/<uuid:draft_id>/columns/", import_views.map_columns, name="columns"),
     path("import/<uuid:draft_id>/words/", import_views.map_words, name="words"),
-    path("import/<uuid:draft_id>/rows/", import_views.rows, name="rows"),
-    path("import/<uuid:draft_id>/rows/<int:line>/", import_views.row, name="row"),
-    path("import/<uuid:draft_id>/choose", import_views.choose_rows, name="choose"),
+    path("import/<uuid:draft_id>/rows/", import_row_views.rows, name="rows"),
+    path("import/<uuid:draft_id>/rows/<int:line>/", import_row_views.row, name="row"),
+    path("import/<uuid:draft_id>/choose", import_row_views.choose_rows, name="choose"),
     path("import/<uuid:draft_id>/confirm", import_views.confirm, name="confirm"),
     path("import/<uuid:draft_id>/discard", import_views.discard, name="discard"),
     path("connections/<uuid:connection_id>/", connection_pages.connection, name="connection"),

@@ -1,9 +1,7 @@
 """A file from the drop zone to the books, page by page, as a person meets it."""
 
-import re
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -15,53 +13,15 @@ from brokerhub.kernel.models import User
 from connections.models import Account, Connection
 from sync import drafts, tasks
 from sync.import_models import DraftRow, DraftState, ImportDraft, MappingTemplate
-from sync.models import ParkedRow, RunState, SyncRun
+from sync.models import RunState, SyncRun
 from tests.aggregation.factories import a_connection, an_account
 from tests.sync.samples import fixture
-
-SCHWAB = '"Date","Action","Symbol","Description","Quantity","Price","Fees & Comm","Amount"\n'
+from tests.sync.wizard import MIXED, SCHWAB, answer, import_now, map_all, ready, states, text_of, upload
 
 
 @pytest.fixture
 def account(person: User) -> Account:
     return an_account(a_connection(person))
-
-
-def upload(web: Client, content: bytes | str, name: str = "export.csv") -> ImportDraft:
-    data = content.encode() if isinstance(content, str) else content
-    answer = web.post("/sync/import/", {"file": SimpleUploadedFile(name, data)})
-    assert answer.status_code == 302, re.sub(r"\s+", " ", answer.content.decode())[-800:]
-    return ImportDraft.objects.get(pk=UUID(answer.headers["Location"].split("/")[3]))
-
-
-def answer(web: Client, draft: ImportDraft, **said: Any) -> str:
-    """Send the page of step 2; where it leads."""
-    reply = web.post(f"/sync/import/{draft.pk}/", {"format": draft.format, **said})
-    assert reply.status_code == 302, reply.context["form"].errors
-    draft.refresh_from_db()
-    return str(reply.headers["Location"])
-
-
-def ready(web: Client, account: Account, content: bytes | str, name: str = "export.csv") -> ImportDraft:
-    draft = upload(web, content, name)
-    assert answer(web, draft, account_0=account.pk).endswith("/rows/")
-    return draft
-
-
-def states(draft: ImportDraft) -> dict[int, str]:
-    return dict(DraftRow.objects.filter(draft=draft).values_list("line", "state"))
-
-
-def import_now(web: Client, draft: ImportDraft) -> SyncRun:
-    web.post(f"/sync/import/{draft.pk}/confirm")
-    run = SyncRun.objects.latest("pk")
-    tasks.import_file(run.pk)
-    run.refresh_from_db()
-    return run
-
-
-def text_of(web: Client, address: str) -> str:
-    return re.sub(r"\s+", " ", web.get(address, follow=True).content.decode())
 
 
 # --- The whole way ----------------------------------------------------------------------------------------------------
@@ -133,151 +93,6 @@ def test_a_connection_removed_in_the_meantime_stops_the_import_in_words(web: Cli
     assert not SyncRun.objects.exists()
 
 
-# --- Rows -------------------------------------------------------------------------------------------------------------
-MIXED = (
-    SCHWAB
-    + '"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
-    + '"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'
-    + '"06/11/2026","Odd Word","","X","","","","$2.00"\n'
-    + '"13/45/2026","Service Fee","","=2+3","","","","-$3.00"\n'
-    + '"06/12/2026","Cash Dividend","KO","COCA COLA","","","","$5.00"\n'
-)
-
-
-def test_each_row_has_its_state_and_the_filters_count_them(web: Client, account: Account) -> None:
-    import_now(web, ready(web, account, SCHWAB + '"06/10/2026","Service Fee","","FEE","","","","-$1.00"\n'))
-    draft = ready(web, account, MIXED)
-    assert states(draft) == {2: "duplicate", 3: "valid", 4: "warning", 5: "error", 6: "valid"}
-    page = text_of(web, f"/sync/import/{draft.pk}/rows/")
-    assert "Import 3 rows" in page
-    for label, count in [("All", 5), ("New", 2), ("New, worth a look", 1), ("Cannot be read", 1), ("Known already", 1)]:
-        assert f'>{label} <span class="pill__count">{count}</span>' in page
-    assert "“13/45/2026” is not a date like 12/31/2025." in page
-    only = text_of(web, f"/sync/import/{draft.pk}/rows/?state=error")
-    assert (only.count('id="line-'), 'id="line-5"' in only) == (1, True)
-    run = import_now(web, draft)
-    assert (run.inserted, run.matched, run.parked, run.rejected) == (3, 1, 1, 0)
-
-
-def test_rows_are_left_out_and_taken_in_again_one_by_one_or_all_of_a_kind(web: Client, account: Account) -> None:
-    draft = ready(web, account, MIXED)
-    address = f"/sync/import/{draft.pk}/choose"
-    web.post(address, {"do": "leave_out", "line": ["2", "5"]})
-    web.post(address, {"do": "leave_out", "state": "warning", "all": "on"})
-    assert "Import 2 rows" in text_of(web, f"/sync/import/{draft.pk}/rows/")
-    web.post(address, {"do": "take_in", "line": "5"})
-    assert drafts.count_rows(draft)["left_out"] == 2
-    run = import_now(web, draft)
-    assert (run.fetched, run.inserted, run.parked, run.rejected) == (5, 2, 1, 2)
-
-
-def test_a_cell_is_mended_beside_the_file_which_stays_as_it_was(web: Client, account: Account) -> None:
-    draft = ready(web, account, MIXED)
-    address = f"/sync/import/{draft.pk}/rows/5/"
-    page = text_of(web, address)
-    assert 'value="13/45/2026"' in page
-    assert ">Fees &amp; Comm<" in page
-    assert web.post(address + "?state=error", {"cell_0": "06/13/2026"}).headers["Location"].endswith("error#line-5")
-    assert states(draft)[5] == "valid"
-    assert "Mended by you" in text_of(web, address)
-    draft.refresh_from_db()
-    assert bytes(draft.content) == MIXED.encode()
-    run = import_now(web, draft)
-    assert (run.inserted, run.parked) == (5, 0)
-    assert bytes(run.file.content) == MIXED.encode()
-    assert run.file.fixes == {"5": {"0": "06/13/2026"}}
-    assert Transaction.objects.get(traded_on="2026-06-13").raw["Date"] == "06/13/2026"
-
-
-def test_a_cell_put_back_as_it_was_is_mended_no_more(web: Client, account: Account) -> None:
-    draft = ready(web, account, MIXED)
-    for text in ("06/13/2026", "13/45/2026"):
-        web.post(f"/sync/import/{draft.pk}/rows/5/", {"cell_0": text})
-    draft.refresh_from_db()
-    assert (draft.fixes, states(draft)[5]) == ({}, "error")
-
-
-def test_lines_stay_where_they_are_when_a_cell_of_several_lines_is_mended(web: Client, account: Account) -> None:
-    rows = (
-        '"06/10/2026","Service Fee","","a\nb\r\nc","","","","-$1.00"\n"06/11/2026","Service Fee","","d","","","","x"\n'
-    )
-    draft = ready(web, account, SCHWAB + rows)
-    assert states(draft) == {2: "valid", 5: "error"}
-    web.post(f"/sync/import/{draft.pk}/rows/2/", {"cell_3": "one line"})
-    web.post(f"/sync/import/{draft.pk}/rows/5/", {"cell_7": "-$2.00"})
-    assert states(draft) == {2: "valid", 5: "valid"}
-    import_now(web, draft)
-    assert set(Transaction.objects.values_list("description", flat=True)) == {"one line", "d"}
-
-
-def test_the_edit_of_a_row_comes_as_a_fragment_or_as_a_page(web: Client, account: Account) -> None:
-    draft = ready(web, account, MIXED)
-    address = f"/sync/import/{draft.pk}/rows/5/"
-    assert web.get(address, headers={"HX-Request": "true"}).content.decode().lstrip().startswith("<tr")
-    assert "<html" in web.get(address).content.decode()
-    assert web.get(f"/sync/import/{draft.pk}/rows/1/").status_code == 404
-
-
-def test_a_cell_takes_one_line_of_text(web: Client, account: Account) -> None:
-    draft = ready(web, account, MIXED)
-    page = web.post(f"/sync/import/{draft.pk}/rows/5/", {"cell_0": "a\nb"})
-    assert "A cell takes one line of plain text." in page.content.decode()
-    draft.refresh_from_db()
-    assert draft.fixes == {}
-
-
-def test_many_rows_come_page_by_page_at_the_same_cost(
-    web: Client, account: Account, django_assert_max_num_queries: Any
-) -> None:
-    rows = "".join(f'"06/10/2026","Service Fee","","FEE","","","","-${n}.00"\n' for n in range(1, 121))
-    draft = ready(web, account, SCHWAB + rows)
-    with django_assert_max_num_queries(16):
-        page = text_of(web, f"/sync/import/{draft.pk}/rows/?page=3")
-    assert "Page 3 of 3" in page
-    assert page.count('id="line-') == 20
-
-
-# --- Rejected rows ----------------------------------------------------------------------------------------------------
-def download(web: Client, run: SyncRun) -> str:
-    answer = web.get(f"/sync/runs/{run.pk}/rejected.csv")
-    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    return answer.getvalue().decode("utf-8-sig")
-
-
-def test_rejected_rows_come_back_as_a_file_that_is_mended_and_uploaded_again(web: Client, account: Account) -> None:
-    draft = ready(web, account, MIXED)
-    web.post(f"/sync/import/{draft.pk}/choose", {"do": "leave_out", "line": "6"})
-    run = import_now(web, draft)
-    assert f"/sync/runs/{run.pk}/rejected.csv" in text_of(web, f"/sync/runs/{run.pk}/")
-    file = download(web, run)
-    parked = ParkedRow.objects.get()
-    assert file.splitlines() == [
-        "Row at the hub,Why it was not booked,Date,Action,Symbol,Description,Quantity,Price,Fees & Comm,Amount",
-        f"{parked.pk},“13/45/2026” is not a date like 12/31/2025.,13/45/2026,Service Fee,,'=2+3,,,,'-$3.00",
-        ",Left out by you,06/12/2026,Cash Dividend,KO,COCA COLA,,,,$5.00",
-    ]
-    again = ready(web, account, file)
-    assert states(again) == {2: "error", 3: "valid"}
-    mended = ready(web, account, file.replace("13/45/2026,Service", "06/13/2026,Service"))
-    assert states(mended) == {2: "valid", 3: "valid"}
-    assert import_now(web, mended).inserted == 2
-    parked.refresh_from_db()
-    assert parked.resolved_at is not None
-    assert Transaction.objects.get(traded_on="2026-06-13").description == "=2+3"
-    assert Transaction.objects.count() == 5
-
-
-def test_rejected_rows_uploaded_unchanged_are_parked_once(web: Client, account: Account) -> None:
-    run = import_now(web, ready(web, account, MIXED))
-    again = import_now(web, ready(web, account, download(web, run)))
-    assert (again.inserted, again.parked, ParkedRow.objects.count()) == (0, 1, 1)
-
-
-def test_an_import_without_rejected_rows_offers_none(web: Client, account: Account) -> None:
-    run = import_now(web, ready(web, account, fixture("schwab-brokerage.csv")))
-    assert "rejected.csv" not in text_of(web, f"/sync/runs/{run.pk}/")
-
-
 # --- Questions --------------------------------------------------------------------------------------------------------
 def test_what_a_file_leaves_open_is_asked_with_its_own_examples(web: Client, account: Account) -> None:
     draft = upload(web, "Date,Type,Symbol,Shares,Price,Total\n03/04/2026,Buy,KO,2,60.00,-120.00\n")
@@ -327,19 +142,6 @@ UNKNOWN = (
     "27.02.2026;Dividende;SAP;;;22,00\n"
 )
 FIELDS = {"Tag": "date", "Vorgang": "word", "Papier": "symbol", "Anzahl": "quantity", "Kurs": "price", "Wert": "amount"}
-
-
-def map_all(web: Client, draft: ImportDraft, **said: str) -> None:
-    """Through the pages for columns and words with what they propose, and `said` on top."""
-    page = web.get(f"/sync/import/{draft.pk}/columns/")
-    form = page.context["form"]
-    given = {name: form[name].value() for name in form.fields if form[name].value() not in (None, False)}
-    reply = web.post(f"/sync/import/{draft.pk}/columns/", {**given, **said})
-    assert reply.status_code == 302, reply.context["form"].errors
-    if reply.headers["Location"].endswith("/words/"):
-        form = web.get(reply.headers["Location"]).context["form"]
-        given = {name: form[name].value() for name in form.fields}
-        assert web.post(reply.headers["Location"], given).status_code == 302
 
 
 def test_an_unknown_table_is_mapped_by_hand_once_and_known_the_next_time(web: Client, account: Account) -> None:

@@ -30,7 +30,7 @@ from sync.importers import reader
 from sync.importers.base import FileNotRead, Format, Match
 from sync.imports import house_of, importable_accounts, known_account, plain_name, request_imports
 from sync.mending import check_fix, without_remarks
-from sync.models import SyncRun
+from sync.models import ParkedRow, SyncRun
 from sync.reading import MAPPED, FileRead, read
 
 logger = logging.getLogger(__name__)
@@ -259,9 +259,21 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
 
 
 def _proposals(user: User, read_file: FileRead) -> dict[str, int]:
-    """The most likely account for each name in the file that has one."""
+    """The most likely account for each name in the file that has one; of rows handed back the one they wait in."""
     likely = {hint: propose_account(user, hint, read_file.format.broker) for hint in read_file.parsed.accounts}
-    return {hint: account.pk for hint, account in likely.items() if account is not None}
+    known = {hint: account.pk for hint, account in likely.items() if account is not None}
+    return known | _handed_back_from(user, read_file)
+
+
+def _handed_back_from(user: User, read_file: FileRead) -> dict[str, int]:
+    parked = ParkedRow.objects.for_user(user).filter(pk__in=read_file.numbers.values())
+    parked = parked.filter(account__in=importable_accounts(user))
+    places = dict(parked.values_list("pk", "account_id"))
+    found: dict[str, set[int]] = {}
+    for row in read_file.parsed.rows:
+        if (pk := places.get(read_file.numbers.get(row.line, 0))) is not None:
+            found.setdefault(row.account_hint, set()).add(pk)
+    return {hint: accounts.pop() for hint, accounts in found.items() if len(accounts) == 1}
 
 
 def accounts_of(draft: ImportDraft) -> AccountQuerySet:

@@ -1,7 +1,8 @@
 """Cells a person mends, and rows handed back to be mended. The uploaded bytes stay as they were; texts are made anew.
 
 A file of rejected rows is the original without the rows that were booked, with two columns in front: the parked row's
-number and why it was not booked. Mended and uploaded again it is read as what it was, without these columns.
+number and why it was not booked. Mended and uploaded again it is read as what it was, without these columns. Rows of
+markup come as the hub's own table, see `importers/handed_back.py`.
 """
 
 import csv
@@ -9,6 +10,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aggregation.exports import FORMULA_STARTS, safe_cell
+from sync.importers import handed_back
 from sync.importers.base import Choices, FileNotRead, FileRow, Format, ParsedFile
 from sync.importers.reader import DELIMITERS, MAX_CELL, Source, likely_delimiter
 from sync.importers.tabular import TabularFormat
@@ -61,7 +63,7 @@ def rejected(
     Titles and headers stay, so that the file is recognised again; a table's totals go, for they add up no more.
     """
     if source.is_markup:
-        yield from _as_table(parsed.rows, why)
+        yield from _as_table(format, parsed.rows, why)
         return
     dropped = {row.line for row in parsed.rows} - why.keys()
     if isinstance(format, TabularFormat):
@@ -75,13 +77,11 @@ def rejected(
         is_first = False
 
 
-def _as_table(rows: Sequence[FileRow], why: Mapping[int, tuple[str, str]]) -> Iterator[str]:
-    """Rows of a markup file as a table for people: it cannot be made markup again."""
-    raws = [(why[row.line], row.records[0].raw) for row in rows if row.line in why and row.records]
-    names = list(dict.fromkeys(name for _, raw in raws for name in raw))
-    yield _line([NUMBER, REASON, *names], ",")
-    for front, raw in raws:
-        yield _line([*front, *(str(raw.get(name, "")) for name in names)], ",")
+def _as_table(format: Format, rows: Sequence[FileRow], why: Mapping[int, tuple[str, str]]) -> Iterator[str]:
+    yield _line([NUMBER, REASON, *handed_back.FIELDS], ",")
+    for row in rows:
+        for cells in handed_back.table(row, format) if row.line in why else ():
+            yield _line([*why[row.line], *cells.values()], ",")
 
 
 def without_remarks(source: Source) -> tuple[Source, dict[int, int]]:

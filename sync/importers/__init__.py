@@ -8,6 +8,7 @@ from sync.importers.etrade import ETradeActivity, ETradeTransactions
 from sync.importers.fidelity import Fidelity
 from sync.importers.freetrade import Freetrade
 from sync.importers.generic import FrenchBroker, Ghostfolio, Wealthfolio
+from sync.importers.handed_back import HandedBack
 from sync.importers.ibkr_activity import IbkrActivity
 from sync.importers.ibkr_flex_csv import IbkrFlexCsv
 from sync.importers.ibkr_flex_xml import IbkrFlexXml
@@ -57,6 +58,7 @@ _ALL: tuple[Format, ...] = (
     FrenchBroker(),
     Ghostfolio(),
     Wealthfolio(),
+    HandedBack(),
 )
 FORMATS: dict[str, Format] = {format.key: format for format in _ALL}
 

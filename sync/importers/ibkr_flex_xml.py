@@ -1,17 +1,34 @@
 """Interactive Brokers' Flex queries saved as XML: activity (AF) and trade confirmations (TCF)."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from connections.brokers import ibkr_statement
+from connections.brokers import ibkr_rows, ibkr_statement
 from connections.brokers.base import BrokerError
 from connections.brokers.ibkr_statement import Dates, IncompleteQuery, Report, Statement, TooLong
-from connections.brokers.records import Broker
+from connections.brokers.records import Broker, TransactionKind
 from sync.importers import ibkr_flex
 from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Match, ParsedFile
 from sync.importers.dates import DAY_FIRST
 from sync.importers.reader import TOO_MANY_ROWS, FileUnreadable, Source
 
+# Where a row says what; of several attributes the first filled one counts.
+TOLD = {
+    "date": ("tradeDate", "dateTime", "date", "reportDate", "settleDate"),
+    "settled": ("settleDateTarget", "settleDate"),
+    "symbol": ("symbol", "isin"),
+    "isin": ("isin",),
+    "cusip": ("cusip",),
+    "name": ("description",),
+    "quantity": ("quantity",),
+    "price": ("tradePrice", "price"),
+    "fees": ("ibCommission", "commission"),
+    "taxes": ("taxes", "tax"),
+    "amount": ("netCash", "cashTransfer", "amount", "proceeds"),
+    "currency": ("currency",),
+    "id": ("transactionID", "ibExecID"),
+}
 ROOTS = ("<FlexQueryResponse", "<FlexStatementResponse")
 NOT_WHOLE = "The file is damaged: it is not a whole XML document. Download it once more."
 NO_STATEMENT = (
@@ -42,6 +59,23 @@ class IbkrFlexXml:
         )
         dates, questions = ibkr_flex.ordered(cells, choices)
         return ibkr_flex.read((_statement(one, dates) for one in report.statements), questions)
+
+    def told(self, raw: Mapping[str, Any]) -> dict[str, str]:
+        """For the table of rejected rows: see `handed_back.Telling`. Charges are printed as money that leaves."""
+        said = {field: next((f"{raw[name]}" for name in names if raw.get(name)), "") for field, names in TOLD.items()}
+        charges = {field: said[field].removeprefix("-") for field in ("fees", "taxes")}
+        return {**said, **charges, "word": _kind(raw, said["amount"])}
+
+
+def _kind(raw: Mapping[str, Any], amount: str) -> str:
+    """What a row says it is, where its words do; "" where the person has to say it."""
+    word = raw.get("type", "")
+    if raw.get("buySell") in ibkr_rows.SIDES:
+        return ibkr_rows.SIDES[raw["buySell"]]
+    if word in ibkr_rows.MONEY_MOVES:
+        return TransactionKind.WITHDRAWAL if amount.startswith("-") else TransactionKind.DEPOSIT
+    kind, _subtype = ibkr_rows.CASH.get(word) or ibkr_rows.ACTIONS.get(word) or ("", "")
+    return kind
 
 
 def _report(text: str, dates: Dates | None) -> Report:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.utils import timezone
 
@@ -83,6 +83,20 @@ CLOSURES: dict[str, Rule] = {  # OPTACTION
     "EXPIRE": EXPIRED,
     "ASSIGN": Rule(K.OPTION_ASSIGNMENT, Sign.IN),
     "EXERCISE": Rule(K.OPTION_EXERCISE, Sign.OUT),
+}
+# Where a transaction says what; of several tags the first filled one counts.
+TOLD = {
+    "date": ("DTTRADE", "DTPOSTED"),
+    "settled": ("DTSETTLE",),
+    "symbol": ("UNIQUEID",),
+    "name": ("MEMO", "NAME", "SECNAME"),
+    "quantity": ("UNITS",),
+    "price": ("UNITPRICE",),
+    "fees": ("COMMISSION", "FEES", "LOAD"),
+    "taxes": ("TAXES", "WITHHOLDING"),
+    "amount": ("TOTAL", "TRNAMT"),
+    "currency": ("CURSYM", "CURDEF"),
+    "id": ("FITID",),
 }
 CLASSES = {
     "STOCKINFO": None,
@@ -182,6 +196,21 @@ class OFX:
             raise FileNotRead("The file holds no statement. Download the account's transactions, not its profile.")
         return ParsedFile(rows=tuple(reading.rows), warnings=tuple(reading.warnings))
 
+    def told(self, raw: Mapping[str, Any]) -> dict[str, str]:
+        """For the table of rejected rows: see `handed_back.Telling`."""
+        said = {field: next((f"{raw[tag]}" for tag in tags if raw.get(tag)), "") for field, tags in TOLD.items()}
+        rule = MONEY.get(raw.get("TRNTYPE", "").upper()) or TRADES.get(raw.get("", ""))
+        rule = bank() if raw.get("") == "STMTTRN" and rule is None else rule
+        is_outgoing = rule is not None and rule.outgoing is not None and said["amount"].startswith("-")
+        kind = raw.get("UNIQUEIDTYPE", "").upper()
+        return {
+            **said,
+            "word": "" if rule is None else (rule.outgoing or "") if is_outgoing else rule.kind,
+            "cusip": said["symbol"] if kind == "CUSIP" else "",
+            "isin": said["symbol"] if kind == "ISIN" else "",
+            "symbol": raw.get("TICKER") or said["symbol"],
+        }
+
 
 class _Reading:
     def __init__(self, securities: Mapping[str, Element]) -> None:
@@ -203,8 +232,18 @@ class _Reading:
             try:
                 records: tuple[TransactionRecord | ParkedRecord, ...] = (self._record(element, currency, account),)
             except ValueError as error:
-                records = (ParkedRecord(external_id="", reason=f"{error}.", raw=_raw(element)),)
+                records = (self._parked(element, f"{error}.", currency, account),)
             self.rows.append(FileRow(line=element.line, records=records, account_hint=account))
+
+    def _parked(self, element: Element, reason: str, currency: str, account: str) -> ParkedRecord:
+        """With what the file says elsewhere of the row: the statement's currency, and its security."""
+        name, info = element.text("FITID"), self.securities.get(element.text("UNIQUEID"))
+        about = {tag: info.text(tag) for tag in ("TICKER", "SECNAME")} if info else {}
+        return ParkedRecord(
+            external_id="" if (account, name) in self.ids else name[:120],  # an id that is taken is that of another row
+            reason=reason,
+            raw={**_raw(element), "CURDEF": currency, **about},
+        )
 
     def _record(self, element: Element, currency: str, account: str) -> TransactionRecord:
         """Raises ValueError."""

@@ -19,9 +19,9 @@ from aggregation.review_api import TransactionEditSerializer
 from aggregation.serializers import (
     AccountSerializer,
     BalanceSerializer,
+    ListedTransactionSerializer,
     PositionSerializer,
     TransactionDetailSerializer,
-    TransactionSerializer,
 )
 from brokerhub.kernel.models import Scope
 from connections.brokers.records import Broker
@@ -97,20 +97,21 @@ class BalanceList(ListAPIView[Balance]):
 class TransactionList(ListAPIView[Transaction]):
     """Your transactions, newest first, in pages that stay in place while new rows come in.
 
-    Rows that a correction has replaced are left out; each row's own address tells what it replaced.
+    Rows that a correction has replaced, that were taken back, split, or told twice are left out, unless you ask for
+    their `status` or for a `run`; each row's own address tells what it replaced.
     """
 
     queryset = Transaction.objects.none()
-    serializer_class = TransactionSerializer
+    serializer_class = ListedTransactionSerializer
     filterset_class = TransactionFilter
     required_scopes: ClassVar = READ
     ordering = ("-traded_on", "-pk")
 
     def get_queryset(self) -> QuerySet[Transaction]:
-        return Transaction.objects.for_user(self.request.user).shown()  # type: ignore[arg-type]
+        return Transaction.objects.for_user(self.request.user)  # type: ignore[arg-type]
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> Any:
-        asked = TransactionFilter(self.request.query_params, Transaction.objects.shown(), request=self.request)
+        asked = TransactionFilter(self.request.query_params, Transaction.objects.all(), request=self.request)
         if not asked.is_valid():
             return super().filter_queryset(queryset)  # which answers with what is wrong
         return newest_first(self.request.user, asked)  # type: ignore[arg-type]

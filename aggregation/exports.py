@@ -34,6 +34,8 @@ TRANSACTION_COLUMNS = (
     "description",
     "status",
     "source",
+    "note",
+    "tags",
 )
 POSITION_COLUMNS = (
     "account",
@@ -87,7 +89,12 @@ def positions(portfolio: Portfolio) -> Iterator[Row]:
 
 def transactions(found: TransactionQuerySet) -> Iterator[Row]:
     """Newest first; read from the database a few thousand at a time."""
-    names = {"broker": "account__connection__broker", "symbol": "instrument__symbol"}
+    names = {
+        "broker": "account__connection__broker",
+        "symbol": "instrument__symbol",
+        "note": "edit__note",
+        "tags": "edit__tags",
+    }
     wanted = [names.get(column, column) for column in TRANSACTION_COLUMNS if column != "account"]
     rows = found.order_by("-traded_on", "-pk").values_list(*wanted, "account__name", "account__mask")
     for *values, name, mask in rows.iterator(chunk_size=2000):
@@ -99,6 +106,8 @@ def transactions(found: TransactionQuerySet) -> Iterator[Row]:
 def _json_value(value: Any) -> Any:
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, list):
+        return ", ".join(value)
     return value.isoformat() if isinstance(value, date) else value
 
 

@@ -4,15 +4,13 @@ from typing import Any
 
 import django_filters as filters
 from django.db.models import Q, QuerySet
-from django.forms import DateInput, HiddenInput
+from django.forms import DateInput, HiddenInput, TextInput
 
-from aggregation.models import NOT_SHOWN, BookStatus, Transaction, TransactionQuerySet
+from aggregation.models import BookStatus, Transaction, TransactionQuerySet, UserEdit
 from aggregation.newest import NewestFirst
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, TransactionKind
 from connections.models import Account
-
-SHOWN_STATUSES = [choice for choice in BookStatus.choices if choice[0] not in NOT_SHOWN]
 
 
 def own_accounts(request: Any) -> QuerySet[Account]:
@@ -32,16 +30,50 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
     until = filters.DateFilter("traded_on", "lte", label="To", widget=DateInput({"type": "date"}))
     symbol = filters.CharFilter("instrument__symbol", "iexact", label="Symbol", max_length=40)
     run = filters.NumberFilter("run_id", label="Run", widget=HiddenInput)  # a link from a sync run leads here
-    status = filters.ChoiceFilter(choices=SHOWN_STATUSES, empty_label="Any status")
+    status = filters.ChoiceFilter(choices=BookStatus.choices, empty_label="Current rows")
+    tag = filters.CharFilter(label="Tag", method="by_tag", max_length=40, widget=TextInput({"list": "own-tags"}))
     q = filters.CharFilter(label="Text", method="by_text", max_length=80)
 
     class Meta:
         model = Transaction
-        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "status", "q")
+        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "status", "tag", "q")
+
+    def filter_queryset(self, queryset: TransactionQuerySet) -> TransactionQuerySet:
+        """Rows that were replaced, taken back, split or told twice are left out unless a status or a run is asked for."""
+        found: TransactionQuerySet = super().filter_queryset(queryset)
+        asked = self.form.cleaned_data
+        return found if asked.get("status") or asked.get("run") is not None else found.shown()
 
     def by_text(self, found: TransactionQuerySet, _name: str, text: str) -> TransactionQuerySet:
-        """Words of the description or the symbol's beginning."""
-        return found.filter(Q(description__icontains=text) | Q(instrument__symbol__istartswith=text))
+        """Words of the description, the symbol's beginning, or words of one's own note or tags."""
+        own = self._edits()
+        noted = own.filter(Q(note__icontains=text) | Q(tags__overlap=_matching(own, text, whole=False)))
+        return found.filter(
+            Q(description__icontains=text)
+            | Q(instrument__symbol__istartswith=text)
+            | Q(pk__in=noted.values("transaction"))
+        )
+
+    def by_tag(self, found: TransactionQuerySet, _name: str, tag: str) -> TransactionQuerySet:
+        """Rows with this tag, in large or small letters."""
+        own = self._edits()
+        return found.filter(pk__in=own.filter(tags__overlap=_matching(own, tag)).values("transaction"))
+
+    def _edits(self) -> QuerySet[UserEdit]:
+        return UserEdit.objects.filter(account__in=own_accounts(self.request).order_by())
+
+
+def _matching(edits: QuerySet[UserEdit], text: str, *, whole: bool = True) -> list[str]:
+    """Tags as they are written that are `text`, or that have it in them."""
+    wanted = text.casefold()
+    written = {tag for tags in edits.exclude(tags=[]).values_list("tags", flat=True) for tag in tags}
+    return [tag for tag in written if (tag.casefold() == wanted if whole else wanted in tag.casefold())]
+
+
+def own_tags(user: User) -> list[str]:
+    """All tags the person uses, in order."""
+    edits = UserEdit.objects.filter(account__connection__user=user).exclude(tags=[])
+    return sorted({tag for tags in edits.values_list("tags", flat=True) for tag in tags}, key=str.casefold)
 
 
 def newest_first(user: User, asked: TransactionFilter) -> NewestFirst:

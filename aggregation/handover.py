@@ -14,6 +14,7 @@ class Handover:
     """First and last trade dates told by files and by the feed; None where a source told nothing. `told_twice` rows
     came from both and count once."""
 
+    account_id: int
     files_from: date | None
     files_to: date | None
     feed_from: date | None
@@ -45,4 +46,11 @@ def handover(account: Account) -> Handover:
     twice = 0
     if Source.CSV in days and Source.API in days:
         twice = account.transactions.filter(source=Source.CSV, status=BookStatus.DUPLICATE).count()
-    return Handover(files_from=files[0], files_to=files[1], feed_from=feed[0], feed_to=feed[1], told_twice=twice)
+    return Handover(
+        account_id=account.pk,
+        files_from=files[0],
+        files_to=files[1],
+        feed_from=feed[0],
+        feed_to=feed[1],
+        told_twice=twice,
+    )

@@ -1,6 +1,6 @@
 """Who told which rows, and what people decided about them."""
 
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -9,6 +9,9 @@ from django.db.models import F, Q
 
 from brokerhub.kernel.models import User
 from connections.models import Account
+
+if TYPE_CHECKING:
+    from aggregation.models import Transaction
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -36,6 +39,12 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"{self.source} {self.first_on} to {self.last_on}"
+
+    @classmethod
+    def last_telling(cls, row: "Transaction") -> "Delivery | None":
+        """The last batch that stands and has `row` in it; None for a part, which nobody told, or when all were undone."""
+        told = cls.objects.filter(account=row.account_id, undone_at=None, rows__contains=[row.pk])
+        return told.defer("rows").order_by("-pk").first()
 
 
 class UserEdit(models.Model):

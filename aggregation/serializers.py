@@ -258,28 +258,36 @@ class TransactionSerializer(Row):
         }
 
 
-class TransactionDetailSerializer(TransactionSerializer):
+class ListedTransactionSerializer(TransactionSerializer):
+    """With what its person wrote about it."""
+
+    note = serializers.CharField(help_text="Yours.")
+    tags = serializers.ListField(child=serializers.CharField(), help_text="Yours.")
+
+    @staticmethod
+    def row(instance: Transaction) -> dict[str, Any]:
+        edit: UserEdit | None = getattr(instance, "edit", None)
+        written = {"note": edit.note if edit else "", "tags": edit.tags if edit else []}
+        return {**TransactionSerializer.row(instance), **written}
+
+
+class TransactionDetailSerializer(ListedTransactionSerializer):
     """With where it came from: the run that fetched it, what the broker sent, and the versions it replaced."""
 
     run = serializers.IntegerField(allow_null=True, help_text="The sync run that booked it.")
     superseded_by = serializers.IntegerField(allow_null=True, help_text="The row that replaced this one.")
     supersedes = serializers.ListField(child=serializers.IntegerField(), help_text="The rows this one replaced.")
-    note = serializers.CharField(help_text="Yours.")
-    tags = serializers.ListField(child=serializers.CharField(), help_text="Yours.")
     part_of = serializers.IntegerField(allow_null=True, help_text="The row this is a part of.")
     parts = serializers.ListField(child=serializers.IntegerField(), help_text="What counts in place of a split row.")
     raw = serializers.DictField(help_text="As the source sent it; account numbers are masked.")
 
     @staticmethod
     def row(instance: Transaction) -> dict[str, Any]:
-        edit: UserEdit | None = getattr(instance, "edit", None)
         return {
-            **TransactionSerializer.row(instance),
+            **ListedTransactionSerializer.row(instance),
             "run": instance.run_id,
             "superseded_by": instance.superseded_by_id,
             "supersedes": sorted(older.pk for older in instance.supersedes.all()),
-            "note": edit.note if edit else "",
-            "tags": edit.tags if edit else [],
             "part_of": instance.part_of_id,
             "parts": sorted(part.pk for part in instance.parts.all() if part.status != BookStatus.SUPERSEDED),
             "raw": shown_raw(instance),

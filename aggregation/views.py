@@ -14,10 +14,10 @@ from django.views.decorators.http import require_GET
 
 from aggregation import account_aggregator, charts, exports
 from aggregation.account_aggregator import Holding, Lot, Portfolio
-from aggregation.filters import TransactionFilter, newest_first
+from aggregation.filters import TransactionFilter, newest_first, own_tags
 from aggregation.forms import EditForm
 from aggregation.handover import handover
-from aggregation.models import BookStatus, PossibleDuplicate, Transaction, UserEdit
+from aggregation.models import BookStatus, Delivery, PossibleDuplicate, Transaction, UserEdit
 from aggregation.serializers import shown_raw
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import AssetClass
@@ -94,7 +94,7 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
     shown = get_object_or_404(own, pk=account_id)
     points = account_aggregator.balance_history([shown], shown.currency)
     drawable = sum(point.is_known for point in points) > 1
-    asked = TransactionFilter({"account": shown.pk}, Transaction.objects.shown(), request=request)
+    asked = TransactionFilter({"account": shown.pk}, Transaction.objects.all(), request=request)
     context = {
         "account": shown,
         "summary": account_aggregator.account_summary(shown),
@@ -110,22 +110,28 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
 @login_required
 @require_GET
 def transactions(request: HtmxRequest) -> HttpResponse:
-    asked = TransactionFilter(request.GET, Transaction.objects.shown(), request=request)
+    asked = TransactionFilter(request.GET, Transaction.objects.all(), request=request)
     rows: list[Transaction] = []
     if asked.is_valid():
         rows = newest_first(request.user, asked).after(_position(request))[: ROWS_A_LOAD + 1]
     query = request.GET.copy()
     query.pop("after", None)
     last = rows[ROWS_A_LOAD - 1] if len(rows) > ROWS_A_LOAD else None
-    context = {
+    context: dict[str, Any] = {
         "filter": asked,
         "filtered": any(value for name, value in request.GET.items() if name in asked.filters),
         "transactions": rows[:ROWS_A_LOAD],
         "after": f"{last.traded_on}_{last.pk}" if last else None,
         "query": query.urlencode(),
     }
-    name = "_transaction_rows.html" if wants_partial(request) else "transactions.html"
-    return TemplateResponse(request, f"aggregation/{name}", context)
+    if wants_partial(request):
+        return TemplateResponse(request, "aggregation/_transaction_rows.html", context)
+    context |= {
+        "place": "told-twice" if request.GET.get("status") == BookStatus.DUPLICATE else "all",
+        "questions": PossibleDuplicate.objects.for_user(request.user).waiting().count(),
+        "tags": own_tags(request.user),
+    }
+    return TemplateResponse(request, "aggregation/transactions.html", context)
 
 
 def _position(request: HtmxRequest) -> tuple[date, int] | None:
@@ -156,6 +162,7 @@ def transaction(request: HtmxRequest, transaction_id: int) -> HttpResponse:
         "edit_form": EditForm(initial=written),
         "parts": row.parts.exclude(status=BookStatus.SUPERSEDED).order_by("pk"),
         "versions": versions.defer("raw"),
+        "told_last": Delivery.last_telling(row),
         "raw": json.dumps(shown_raw(row), indent=2, ensure_ascii=False),
     }
     return TemplateResponse(request, "aggregation/transaction.html", context)
@@ -172,7 +179,7 @@ def export_positions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
 @require_GET
 def export_transactions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
     """All rows of the same filters as on the page."""
-    own = Transaction.objects.for_user(request.user).shown()
+    own = Transaction.objects.for_user(request.user)
     asked = TransactionFilter(request.GET, own, request=request)
     found = asked.qs if asked.is_valid() else own.none()
     rows = exports.transactions(found)

@@ -14,6 +14,7 @@ from aggregation.models import Source
 from aggregation.serializers import (
     AccountSerializer,
     BalanceSerializer,
+    ListedTransactionSerializer,
     PositionSerializer,
     TransactionDetailSerializer,
     TransactionSerializer,
@@ -198,6 +199,7 @@ def test_the_schema_describes_exactly_the_rows_that_are_sent(account):
         PositionSerializer: account.positions.get(),
         BalanceSerializer: account.balances.get(),
         TransactionSerializer: account.transactions.get(),
+        ListedTransactionSerializer: account.transactions.get(),
         TransactionDetailSerializer: account.transactions.get(),
     }
     for serializer, row in shown.items():

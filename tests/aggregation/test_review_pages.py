@@ -5,6 +5,7 @@ from decimal import Decimal
 
 import pytest
 from django.test import Client
+from django.utils.html import strip_tags
 
 from aggregation import edits
 from aggregation.handover import handover
@@ -15,6 +16,7 @@ from tests.aggregation.factories import a_connection, a_record, an_account
 from tests.aggregation.test_booking import book_api, book_file
 from tests.aggregation.test_edits import HALVES
 from tests.aggregation.test_near_matches import a_pair
+from tests.aggregation.test_undoing import a_run
 
 pytestmark = pytest.mark.django_db
 JSON = "application/json"
@@ -136,9 +138,13 @@ def test_the_account_says_where_its_files_end_and_the_feed_begins(web: Client, a
     book_api(account, a_record("1"))
     assert "feed begins" not in web.get(page).content.decode()
     book_file(account, a_record())
-    text = " ".join(web.get(page).content.decode().split())
+    body = web.get(page).content.decode()
+    text = " ".join(strip_tags(body).split())
     assert "the broker's feed begins 2 Mar 2026" in text
     assert "1 row came from both and counts once" in text
+    told_twice = f"/portfolio/transactions/?account={account.pk}&status=duplicate"
+    assert told_twice.replace("&", "&amp;") in body
+    assert web.get(told_twice).context["transactions"] == [Transaction.objects.get(status=BookStatus.DUPLICATE)]
     assert handover(account).told_twice == 1
 
 
@@ -168,3 +174,51 @@ def test_a_decision_leads_on_to_the_next_question_and_its_undoing_back_to_it(web
     back = web.post(f"/portfolio/review/{newest.pk}", {"do": "undo"})
     assert back["Location"] == f"/portfolio/review/#pair-{newest.pk}"
     assert web.post(f"/portfolio/review/{oldest.pk}", {"do": "keep", "before": "x"})["Location"] == "/portfolio/review/"
+
+
+def listed(web: Client, query: str) -> list[int]:
+    """Rows on the page, which are those in the API."""
+    told = web.get(f"/api/v1/brokerage/transactions?{query}").json()["results"]
+    shown = [row.pk for row in web.get(f"/portfolio/transactions/?{query}").context["transactions"]]
+    assert shown == [row["id"] for row in told]
+    return shown
+
+
+def test_tags_and_notes_are_found_by_filter_search_and_export(web: Client, account: Account, stranger: User) -> None:
+    book_api(account, a_record("1"), a_record("2"))
+    first, second = account.transactions.order_by("pk")
+    edits.annotate(first, user=account.connection.user, note="for the house", tags=["House", "gift"])
+    theirs = an_account(a_connection(stranger))
+    book_api(theirs, a_record("1"))
+    edits.annotate(theirs.transactions.get(), user=stranger, note="a house too", tags=["house", "secret"])
+    for query in ("tag=House", "tag=house", "q=the+house", "q=GIF"):
+        assert listed(web, query) == [first.pk], query
+    assert listed(web, "tag=hous") == listed(web, "tag=secret") == []
+    assert listed(web, "") == [second.pk, first.pk]
+    told = web.get("/api/v1/brokerage/transactions?tag=gift").json()["results"][0]
+    assert (told["note"], told["tags"]) == ("for the house", ["House", "gift"])
+    page = web.get("/portfolio/transactions/").content.decode()
+    assert '<option value="gift">' in page
+    assert "secret" not in page
+    exported = b"".join(web.get("/portfolio/transactions.csv?tag=gift").streaming_content).decode()
+    assert exported.count("\n") == 2
+    assert 'for the house,"House, gift"' in exported
+
+
+def test_rows_that_do_not_count_are_listed_by_their_status(web: Client, account: Account) -> None:
+    pair = a_pair(account)
+    web.post(f"/portfolio/review/{pair.pk}", {"do": "merge", "keep": pair.first_id})
+    assert listed(web, "") == [pair.first_id]
+    assert listed(web, "status=duplicate") == [pair.second_id]
+    page = web.get("/portfolio/transactions/?status=duplicate").content.decode()
+    assert "The other row of each counts" in page
+    book_api(account, a_record("1", net_amount=Decimal("-1803.00")))
+    assert listed(web, "status=superseded") == [pair.first_id]
+
+
+def test_a_row_says_which_run_told_it_last(web: Client, account: Account) -> None:
+    first, again = (a_run(account, a_record("1")) for _ in range(2))
+    row = account.transactions.get()
+    text = web.get(f"/portfolio/transactions/{row.pk}/").content.decode()
+    assert f"run {again.pk}</a>" in text
+    assert listed(web, f"run={first.pk}") == [row.pk]

@@ -39,7 +39,7 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
         fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "status", "tag", "q")
 
     def filter_queryset(self, queryset: TransactionQuerySet) -> TransactionQuerySet:
-        """Rows that were replaced, taken back, split or told twice are left out unless a status or a run is asked for."""
+        """Rows that were replaced, taken back, split or told twice come only when a status or a run is asked for."""
         found: TransactionQuerySet = super().filter_queryset(queryset)
         asked = self.form.cleaned_data
         return found if asked.get("status") or asked.get("run") is not None else found.shown()

@@ -50,4 +50,6 @@ class NewestFirst:
             return []
         keys = each[0] if len(each) == 1 else each[0].union(*each[1:], all=True).order_by(*order)[: page.stop]
         rows = Transaction.objects.filter(pk__in=[pk for pk, _ in keys])
-        return list(rows.select_related("instrument", "edit").prefetch_related(ACCOUNTS_ONCE).defer(*UNREAD).order_by(*order))
+        return list(
+            rows.select_related("instrument", "edit").prefetch_related(ACCOUNTS_ONCE).defer(*UNREAD).order_by(*order)
+        )

@@ -42,7 +42,7 @@ class Delivery(models.Model):
 
     @classmethod
     def last_telling(cls, row: "Transaction") -> "Delivery | None":
-        """The last batch that stands and has `row` in it; None for a part, which nobody told, or when all were undone."""
+        """The last batch that stands and has `row` in it; None for a part, which nobody told, or when undone."""
         told = cls.objects.filter(account=row.account_id, undone_at=None, rows__contains=[row.pk])
         return told.defer("rows").order_by("-pk").first()
 

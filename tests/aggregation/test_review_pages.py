@@ -200,7 +200,7 @@ def test_tags_and_notes_are_found_by_filter_search_and_export(web: Client, accou
     page = web.get("/portfolio/transactions/").content.decode()
     assert '<option value="gift">' in page
     assert "secret" not in page
-    exported = b"".join(web.get("/portfolio/transactions.csv?tag=gift").streaming_content).decode()
+    exported = web.get("/portfolio/transactions.csv?tag=gift").getvalue().decode()
     assert exported.count("\n") == 2
     assert 'for the house,"House, gift"' in exported
 

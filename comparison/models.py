@@ -4,21 +4,14 @@ from typing import ClassVar
 
 from django.db import models
 
+from comparison.terms import Confidence
+
 
 class SourceKind(models.TextChoices):
     PRIMARY = "primary-stored-copy", "The publisher's own page, kept as a copy"
     SECONDARY = "secondary-transcription", "A dated transcription of the publisher's page"
     KNOWLEDGE = "knowledge", "General knowledge, not checked against a document"
     ENTERED = "entered", "Entered here, from the page named"
-
-
-class Confidence(models.TextChoices):
-    """How far a fact can be trusted; the words are the badges of the page."""
-
-    CHECKED = "checked", "Checked"  # read on the primary page
-    REPORTED = "reported", "Reported"  # read in a dated transcription of it
-    NOT_VERIFIED = "not_verified", "Not verified"  # general knowledge
-    UNKNOWN = "unknown", "Unknown"  # no value, only a reason
 
 
 class ComparisonSource(models.Model):

@@ -1,0 +1,193 @@
+"""A history of orders priced at one plan after the other. Pure; 10,000 orders at 19 plans take under two seconds."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+
+from comparison.costs import Tariff, cost, settled
+from comparison.terms import OPTIONS, SHARES, ZERO, Asset, CostLine, Event, Rule, Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is priced as one. `fills` are given only when nobody knows whether they were one order: both ways count."""
+
+    event: Event
+    fills: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    order: Order
+    volume: Volume  # what the user had done before in the month
+
+
+@dataclass(slots=True)
+class ItemSum:
+    """What one kind of line comes to over a history."""
+
+    low: Decimal = ZERO
+    high: Decimal = ZERO
+    count: int = 0
+    unknown: int = 0
+    counted: bool = True
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(slots=True)
+class PlanCost:
+    """A history at one plan. `impossible`: how many events the plan cannot do, by reason; they are not in the sum."""
+
+    ref: str
+    items: dict[str, ItemSum] = field(default_factory=dict)
+    impossible: Counter[str] = field(default_factory=Counter)
+    priced: int = 0
+
+    def add(self, line: CostLine) -> None:
+        entry = self.items.get(line.item)
+        if entry is None:
+            entry = self.items[line.item] = ItemSum(counted=line.counted)
+        if line.low is None or line.high is None:
+            entry.unknown += 1
+            entry.reasons[line.why] += 1
+            return
+        entry.count += 1
+        if line.low:
+            entry.low += line.low
+        if line.high:
+            entry.high += line.high
+
+    @property
+    def low(self) -> Decimal:
+        return sum((entry.low for entry in self.items.values() if entry.counted), ZERO)
+
+    @property
+    def high(self) -> Decimal:
+        return sum((entry.high for entry in self.items.values() if entry.counted), ZERO)
+
+    @property
+    def unknown(self) -> dict[str, ItemSum]:
+        return {item: entry for item, entry in self.items.items() if entry.unknown and entry.counted}
+
+    @property
+    def is_partial(self) -> bool:
+        return bool(self.impossible) or bool(self.unknown)
+
+
+def one_order(fills: Sequence[Event]) -> Event:
+    """Fills as the one order they may have been, at their average price."""
+    quantity = sum((fill.quantity for fill in fills), ZERO)
+    amount = sum((fill.amount for fill in fills), ZERO)
+    notional = sum((fill.quantity * fill.price for fill in fills), ZERO)
+    price = notional / quantity if quantity else ZERO
+    return replace(fills[0], quantity=quantity, amount=amount, price=price)
+
+
+def orders(events: Iterable[Event]) -> list[Order]:
+    """Events as orders: by the broker's order id; without one, fills of an account, day, symbol, side and open/close
+    are one order or as many as there are fills."""
+    groups: dict[object, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.asset is None or event.asset is Asset.FX:
+            groups[len(groups), "single"].append(event)
+            continue
+        key = (event.account, event.on, event.symbol, event.side, event.opening, event.order)
+        groups[key].append(event)
+    found = []
+    for fills in groups.values():
+        if len(fills) == 1:
+            found.append(Order(fills[0]))
+        else:
+            found.append(Order(one_order(fills), () if fills[0].order else tuple(fills)))
+    return sorted(found, key=lambda order: order.event.on)
+
+
+def placed(found: Iterable[Order]) -> list[Placed]:
+    """Each order, in the order of dates, with what came before it in its month and quarter. The same for every plan."""
+    month: tuple[int, int] | None = None
+    quarter: tuple[int, int] | None = None
+    so_far, trades = Volume(), 0
+    happened: Counter[str] = Counter()
+    result = []
+    for order in found:
+        event = order.event
+        if (event.on.year, event.on.month) != month:
+            month, so_far, happened = (event.on.year, event.on.month), Volume(), Counter()
+        if (event.on.year, (event.on.month - 1) // 3) != quarter:
+            quarter, trades = (event.on.year, (event.on.month - 1) // 3), 0
+        volume = replace(so_far, trades_in_quarter=trades, happened=happened[event.item]) if event.item else so_far
+        result.append(Placed(order, replace(volume, trades_in_quarter=trades) if trades else volume))
+        so_far = _more(so_far, event)
+        trades += event.side is not None
+        if event.item:
+            happened[event.item] += 1
+    return result
+
+
+def _more(volume: Volume, event: Event) -> Volume:
+    if event.asset in SHARES:
+        return replace(volume, shares=volume.shares + event.quantity)
+    if event.asset in OPTIONS:
+        return replace(volume, contracts=volume.contracts + event.quantity)
+    if event.asset is Asset.FX:
+        return replace(volume, converted=volume.converted + event.amount)
+    return volume
+
+
+def lines_of(tariff: Tariff, one: Placed) -> list[CostLine]:
+    """The lines of one order; where it may have been several, each amount is the range between both readings."""
+    lines = cost(tariff, one.order.event, one.volume)
+    if not one.order.fills:
+        return lines
+    apart: dict[str, list[CostLine]] = defaultdict(list)
+    for fill in one.order.fills:
+        for line in cost(tariff, fill, one.volume):
+            apart[line.item].append(line)
+    return [_either(line, apart[line.item], len(one.order.fills)) for line in lines]
+
+
+def _either(line: CostLine, apart: list[CostLine], fills: int) -> CostLine:
+    lows = [other.low for other in apart if other.low is not None]
+    highs = [other.high for other in apart if other.high is not None]
+    if line.low is None or line.high is None or len(lows) < len(apart):
+        return line
+    low, high = sum(lows, ZERO), sum(highs, ZERO)
+    if (low, high) == (line.low, line.high):
+        return line
+    why = f"as one order; as {fills} orders {low:f}"
+    return line._replace(low=min(low, line.low), high=max(high, line.high), why=why)
+
+
+def replay(tariff: Tariff, history: Iterable[Placed]) -> PlanCost:
+    """The whole history at one plan."""
+    found = PlanCost(tariff.plan.ref)
+    days: dict[tuple[str, date, str], list[Decimal]] = {}
+    rules: dict[tuple[str, date, str], Rule] = {}
+    add = found.add
+    for one in history:
+        event = one.order.event
+        if reason := tariff.cannot(event):
+            found.impossible[reason] += 1
+            continue
+        found.priced += 1
+        for line in lines_of(tariff, one) if one.order.fills else cost(tariff, event, one.volume):
+            add(line)
+            if line.daily and line.low is not None:
+                key = (event.account, event.on, line.daily)
+                days.setdefault(key, []).append(line.low)
+                rules[key] = line.rule
+    for line in settled({key: (sum(amounts, ZERO), rules[key]) for key, amounts in days.items()}):
+        add(line)
+    return found
+
+
+def every_line(tariff: Tariff, history: Iterable[Placed], item: str = "") -> Iterator[tuple[Event, CostLine]]:
+    """The lines behind a sum, with what caused them: computed again when somebody opens an amount."""
+    for one in history:
+        if tariff.cannot(one.order.event):
+            continue
+        for line in lines_of(tariff, one):
+            if not item or line.item == item:
+                yield one.order.event, line

@@ -93,7 +93,7 @@ def signature(header: Iterable[str]) -> str:
 
 def template_for(user: User, source: Source) -> MappingTemplate | None:
     """What the person said of the last file with this header."""
-    delimiter = likely_delimiter(source.text)
+    delimiter = likely_delimiter(source.beginning)
     head = source.head(delimiter)
     headers = {signature(row) for row in head if len(row) > 1}
     return MappingTemplate.objects.filter(user=user, header__in=headers).order_by("-updated_at").first()

@@ -74,7 +74,7 @@ def map_columns(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     """Which of our fields each column of an unknown file is."""
     draft = own(request, draft_id)
     source = _table(draft)
-    delimiter = likely_delimiter(source.text)
+    delimiter = likely_delimiter(source.beginning)
     head = source.head(delimiter)
     at = _header_row(request, len(head), columns.header_of(source, delimiter))
     header = [cell.strip() for cell in head[at]]
@@ -124,7 +124,7 @@ def map_words(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     named = said.get("columns", {}).get("word")
     if not named:
         return redirect("sync:columns", draft_id=draft.pk)
-    delimiter = likely_delimiter(source.text)
+    delimiter = likely_delimiter(source.beginning)
     words = columns.words_in(source, delimiter, named)
     meanings = {word: said["words"].get(word) or columns.guess_word(word) for word in words}
     form = WordsForm(_sent(request)[0], words=words, meanings=meanings)

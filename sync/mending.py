@@ -22,7 +22,7 @@ Fixes = Mapping[int, Mapping[int, str]]  # by line (from 1), then by place in th
 def delimiter_of(format: Format, source: Source, choices: Choices) -> str:
     """What stands between the cells of this file, which is no markup."""
     if not isinstance(format, TabularFormat):
-        return likely_delimiter(source.text)
+        return likely_delimiter(source.beginning)
     tried = (choices.delimiter,) if choices.delimiter else dict.fromkeys((format.delimiter, *DELIMITERS))
     return next((mark for mark in tried if format.header_row(source, mark) is not None), format.delimiter)
 
@@ -40,7 +40,7 @@ def mended(source: Source, fixes: Fixes, delimiter: str) -> Source:
         _write(writer, out, row)
     if left:
         raise FileNotRead(f"The file has no row in line {min(left)}.")
-    return Source(out.getvalue(), source.name)
+    return Source.of(out.getvalue(), source.name)
 
 
 def check_fix(text: str) -> str:
@@ -96,13 +96,13 @@ def without_remarks(source: Source) -> tuple[Source, dict[int, int]]:
         if cells and cells[0].isascii() and cells[0].isdigit() and len(cells[0]) < 19:
             numbers[line] = int(cells[0])
         _write(writer, out, [_plain(cell) for cell in cells[2:]])
-    return Source(out.getvalue(), source.name), numbers
+    return Source.of(out.getvalue(), source.name), numbers
 
 
 def _has_remarks(source: Source, delimiter: str) -> bool:
     return (
         not source.is_markup
-        and source.text.startswith(NUMBER, 0)
+        and source.beginning.startswith(NUMBER)
         and source.head(delimiter)[0][:2]
         == [
             NUMBER,

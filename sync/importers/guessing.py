@@ -106,7 +106,7 @@ def guess(source: Source) -> Guess:
     """Raises FileUnreadable."""
     if source.is_markup:
         raise FileUnreadable("This is XML, which has no columns to choose from.")
-    delimiter = likely_delimiter(source.text)
+    delimiter = likely_delimiter(source.beginning)
     head = source.head(delimiter)
     row = max(range(len(head)), key=lambda at: (len(recognised(head[at])), len(head[at]), -at))
     table = source.table(row, delimiter)

@@ -44,7 +44,7 @@ class IbkrFlexXml:
     institution: ClassVar = "Interactive Brokers"
 
     def detect(self, source: Source) -> Match | None:
-        if not (source.is_markup and any(root in source.text[:2000] for root in ROOTS)):
+        if not (source.is_markup and any(root in source.beginning[:2000] for root in ROOTS)):
             return None
         return Match(score=100, reason="It is the XML of a Flex query.")
 

@@ -182,7 +182,7 @@ class OFX:
     institution: ClassVar = "OFX"
 
     def detect(self, source: Source) -> Match | None:
-        begins = source.text[:4000].upper()
+        begins = source.beginning[:4000].upper()
         if source.is_markup and ("OFXHEADER" in begins or "<OFX>" in begins):
             return Match(score=100, reason="The file is an OFX (QFX) download.")
         return None

@@ -396,7 +396,7 @@ def test_every_row_has_its_line_in_the_file(sample: Sample) -> None:
     parsed = read(sample)
     lines = [row.line for row in parsed.rows] + [row.line for row in parsed.skipped]
     assert len(set(lines)) == len(lines)
-    assert all(0 < line <= len(reader.decode(real_export(sample.name)).splitlines()) for line in lines)
+    assert all(0 < line <= len(reader.read(real_export(sample.name)).text.splitlines()) for line in lines)
 
 
 @pytest.mark.parametrize("name", sorted(POSITIONS))

@@ -27,7 +27,7 @@ def booked(account: Account) -> list[Any]:
     with connection.cursor() as cursor:
         columns = COLUMNS.replace("raw", "raw::text")
         cursor.execute(f"SELECT {columns} FROM aggregation_transaction WHERE account_id = %s ORDER BY id", [account.pk])
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def moved(rows: list[Any], account: Account) -> list[Any]:
@@ -61,7 +61,9 @@ def measure(owner: Connection, rows: int) -> Iterator[Ratio]:
         prepared = moved(told_later, account)
         return seconds(lambda: anti_join(prepared, BY_CONTENT))
 
-    yield from in_turns(f"import a file of {rows:,} rows, all new", ours(None, whole), {"staging + ON CONFLICT": (new, 2.0)})
+    yield from in_turns(
+        f"import a file of {rows:,} rows, all new", ours(None, whole), {"staging + ON CONFLICT": (new, 2.0)}
+    )
     known = {"staging + anti-join": (lambda: seconds(lambda: anti_join(told, BY_CONTENT)), 2.5)}
     yield from in_turns("  the same file again", lambda: seconds(lambda: import_file(full, whole)), known)
     yield from in_turns("  half of it known", ours(whole, later), {"staging + anti-join": (mixed, 2.5)})

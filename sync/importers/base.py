@@ -1,6 +1,6 @@
 """What a file format is: how it is recognised, and what reading a file of it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -79,6 +79,9 @@ class ParsedFile:
     warnings: tuple[str, ...] = ()
     questions: tuple[Ambiguity, ...] = ()  # while there are any, `rows` is one of the possible readings
 
+    def __iter__(self) -> Iterator[FileRow]:
+        return iter(self.rows)
+
     @property
     def records(self) -> tuple[Record, ...]:
         return tuple(record for row in self.rows for record in row.records)
@@ -90,6 +93,23 @@ class ParsedFile:
         for row in self.rows:
             groups.setdefault(row.account_hint, []).append(row)
         return {hint: tuple(rows) for hint, rows in groups.items()}
+
+
+class Passage(Protocol):
+    """One way through a file, row by row: a `ParsedFile`, or what makes its rows while they are asked for.
+
+    Going through it raises FileNotRead or reader.FileUnreadable where the file gives cause to.
+    """
+
+    @property
+    def questions(self) -> tuple[Ambiguity, ...]: ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """Complete when all rows have been seen."""
+        ...
+
+    def __iter__(self) -> Iterator[FileRow]: ...
 
 
 class Format(Protocol):
@@ -110,6 +130,10 @@ class Format(Protocol):
         Raises FileNotRead or reader.FileUnreadable.
         """
         ...
+
+    def open(self, source: Source, choices: Choices = AS_PRINTED) -> Passage:
+        """As `parse`, but a table keeps no row that has been seen. Raises the same, here or on the way."""
+        return self.parse(source, choices)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from connections.brokers.records import Broker, InstrumentRecord, ParkedRecord, TransactionKind, TransactionRecord
 from sync.importers import ibkr_names, ibkr_sheets
-from sync.importers.base import AS_PRINTED, Choices, FileRow, Match, ParsedFile
+from sync.importers.base import AS_PRINTED, Choices, FileRow, Format, Match, ParsedFile
 from sync.importers.ibkr_sheets import Line, Sheets
 from sync.importers.ibkr_words import SECTIONS, Section, folded
 from sync.importers.reader import Source
@@ -48,7 +48,7 @@ _RATIO = re.compile(r"\b(\d+) (?:for|на|к|para|por) (\d+)\b", re.I)
 _IN_LIEU = re.compile(r"in lieu", re.I)
 
 
-class IbkrActivity:
+class IbkrActivity(Format):
     key: ClassVar = "ibkr_activity"
     label: ClassVar = "Interactive Brokers, activity statement"
     broker: ClassVar = Broker.IBKR

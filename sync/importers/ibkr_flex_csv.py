@@ -13,7 +13,7 @@ from typing import ClassVar
 from connections.brokers.ibkr_statement import Dates, Row, Statement
 from connections.brokers.records import Broker
 from sync.importers import ibkr_flex
-from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Match, ParsedFile, Skipped
+from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Format, Match, ParsedFile, Skipped
 from sync.importers.ibkr_flex import Printed
 from sync.importers.reader import Source
 
@@ -79,7 +79,7 @@ def section_of(cells: Sequence[str]) -> str:
     return next((name for name, signature in SIGNATURES if signature <= columns), "")
 
 
-class IbkrFlexCsv:
+class IbkrFlexCsv(Format):
     key: ClassVar = "ibkr_flex_csv"
     label: ClassVar = "Interactive Brokers, Flex query (CSV)"
     broker: ClassVar = Broker.IBKR

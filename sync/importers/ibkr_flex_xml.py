@@ -9,7 +9,7 @@ from connections.brokers.base import BrokerError
 from connections.brokers.ibkr_statement import Dates, IncompleteQuery, Report, Statement, TooLong
 from connections.brokers.records import Broker, TransactionKind
 from sync.importers import ibkr_flex
-from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Match, ParsedFile
+from sync.importers.base import AS_PRINTED, Choices, FileNotRead, Format, Match, ParsedFile
 from sync.importers.dates import DAY_FIRST
 from sync.importers.reader import TOO_MANY_ROWS, FileUnreadable, Source
 
@@ -37,7 +37,7 @@ NO_STATEMENT = (
 )
 
 
-class IbkrFlexXml:
+class IbkrFlexXml(Format):
     key: ClassVar = "ibkr_flex_xml"
     label: ClassVar = "Interactive Brokers, Flex query (XML)"
     broker: ClassVar = Broker.IBKR

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from connections.brokers.records import Broker, InstrumentRecord, TransactionKind, TransactionRecord
 from sync.importers import dates, ibkr_names, numbers
-from sync.importers.base import AS_PRINTED, Choices, Match, ParsedFile
+from sync.importers.base import AS_PRINTED, Choices, Match
 from sync.importers.reader import Source
 from sync.importers.rules import BUY, DIVIDEND, INTEREST, SELL, TAX, Rule, bank, by_word
 from sync.importers.tabular import Columns, Reading, Row, TabularFormat
@@ -87,17 +87,22 @@ class IbkrHistory(TabularFormat):
     def group(self, row: Row, rule: Rule, on: date, reading: Reading) -> str:
         return f"{on} {row.text('symbol')}" if rule.kind is K.FX else ""
 
-    def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+    def open(self, source: Source, choices: Choices = AS_PRINTED) -> Reading:
         told = {row[2].strip(): row[3].strip() for row in source.head() if len(row) == 4 and row[1].strip() == "Data"}
-        base = choices.currency or told.get("Base Currency", "")
-        parsed = super().parse(source, replace(choices, currency=base))
-        cells = (record.raw["Net Amount"] for record in parsed.records if isinstance(record, TransactionRecord))
-        total = sum((numbers.parse_number(cell) or Decimal(0) for cell in cells), Decimal(0))
-        printed = _number(told.get("Change", ""))
-        if printed is None or abs(printed - total) <= CENT:
-            return parsed
-        note = f"The file says its cash changed by {printed} {base}; its rows add up to {total} {base}."
-        return replace(parsed, warnings=(*parsed.warnings, note))
+        reading = super().open(source, replace(choices, currency=choices.currency or told.get("Base Currency", "")))
+        reading.printed = _number(told.get("Change", ""))
+        return reading
+
+    def summand(self, record: TransactionRecord) -> Decimal:
+        """As printed, also where no cash moves."""
+        return numbers.parse_number(record.raw["Net Amount"]) or Decimal(0)
+
+    def finish(self, reading: Reading) -> None:
+        if reading.printed is not None and abs(reading.printed - reading.total) > CENT:
+            base, total = reading.layout.currency, reading.total
+            reading.warnings.append(
+                f"The file says its cash changed by {reading.printed} {base}; its rows add up to {total} {base}."
+            )
 
 
 def _number(text: str) -> Decimal | None:

@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from connections.brokers.records import InstrumentRecord, TransactionKind, TransactionRecord
 from sync.importers import instruments
-from sync.importers.base import AS_PRINTED, Choices, Match, ParsedFile
+from sync.importers.base import AS_PRINTED, Choices, Match
 from sync.importers.mapping import FIELDS, ColumnMapping
 from sync.importers.reader import Cells, Source, Table
 from sync.importers.rules import BUY, SELL, Rule, Sign, bank
-from sync.importers.tabular import ZERO, Columns, Row, TabularFormat
+from sync.importers.tabular import ZERO, Columns, Reading, Row, TabularFormat
 from sync.importers.words import fold
 
 K = TransactionKind
@@ -64,9 +64,9 @@ class MappedFormat(TabularFormat):
         del codes[""]
         return codes.most_common(1)[0][0] if codes else ""
 
-    def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+    def open(self, source: Source, choices: Choices = AS_PRINTED) -> Reading:
         said = self.mapping
-        return super().parse(
+        return super().open(
             source,
             Choices(
                 date_order=choices.date_order or said.date_order,

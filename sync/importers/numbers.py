@@ -11,6 +11,7 @@ DECIMALS = (POINT, COMMA, MIXED)  # MIXED: a file with both, where each cell has
 _NOISE = re.compile(r"[$€£¥\s\u00a0\u202f'’]")
 _CODE = re.compile(r"^[A-Z]{3}[\s\u00a0](?=[\d+.,(-])|(?<=[\d)])[\s\u00a0][A-Z]{3}$")  # EUR 5 and 5 EUR
 _NUMBER = re.compile(r"(?=[^eE]*\d)[+-]?(\d{1,3}(,\d{3})+|\d+)?(\.\d*)?([eE][+-]?\d{1,2})?", re.ASCII)
+_PLAIN = re.compile(r"([+-]?)\$?(\d{1,3}(?:,\d{3}){1,4}|\d{1,17})(\.\d{1,18})?", re.ASCII)  # what most cells are
 _MARKS = re.compile(r"[.,]")
 _SWAP = str.maketrans(".,", ",.")
 MAX_WHOLE_DIGITS, MAX_DECIMALS = 17, 18  # an amount's column has 18 whole digits; amount and fees are added
@@ -21,6 +22,9 @@ def parse_number(text: str, decimal: str = POINT) -> Decimal | None:
     """The exact number in `text`; None when the cell says "no value". Raises ValueError, a phrase for people."""
     if not text:
         return None
+    if decimal == POINT and (plain := _PLAIN.fullmatch(text)):
+        sign, whole, decimals = plain.groups("")
+        return Decimal(sign + whole.replace(",", "") + decimals)
     bare = _NOISE.sub("", _CODE.sub("", text.strip())).replace("\N{MINUS SIGN}", "-")
     if bare.casefold() in NO_VALUE:
         return None

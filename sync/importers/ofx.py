@@ -26,7 +26,7 @@ from connections.brokers.records import (
     TransactionRecord,
 )
 from sync.importers import instruments
-from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Match, ParsedFile
+from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Format, Match, ParsedFile
 from sync.importers.numbers import parse_number
 from sync.importers.reader import MAX_CELL, MAX_ROWS, TOO_LONG_CELL, TOO_MANY_ROWS, FileUnreadable, Source
 from sync.importers.rules import (
@@ -175,7 +175,7 @@ def _add(parent: Element, child: Element) -> Element:
     return child
 
 
-class OFX:
+class OFX(Format):
     key: ClassVar = "ofx"
     label: ClassVar = "OFX or QFX download of any broker"
     broker: ClassVar = Broker.OTHER

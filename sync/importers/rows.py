@@ -45,7 +45,7 @@ class Layout:
     currency: str = ""  # of rows that name none
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would cost as much as reading a cell
 class Row:
     """One row of the file: its cells by field of Columns, or by column name."""
 
@@ -77,8 +77,10 @@ class Row:
 
     def total(self, field: str) -> Decimal:
         """All columns of a field added up; an empty one adds nothing. Raises ValueError."""
-        places = self.layout.places[field]
-        return sum((numbers.parse_number(self.cells[name], self.layout.decimal) or ZERO for name in places), ZERO)
+        total = ZERO
+        for name in self.layout.places[field]:
+            total += numbers.parse_number(self.cells[name], self.layout.decimal) or ZERO
+        return total
 
     def date(self, field: str) -> date | None:
         """None when the cell is empty. Raises ValueError."""

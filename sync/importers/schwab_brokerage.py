@@ -8,6 +8,7 @@ in the position. A row has no id of its own and may truly occur twice.
 import re
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import ClassVar
 
 from connections.brokers.records import Broker, InstrumentRecord, TransactionKind
@@ -144,9 +145,9 @@ class SchwabBrokerage(TabularFormat):
         return instruments.option_named(option, name=name) if option else instruments.security(symbol, name=name)
 
     def finish(self, reading: Reading) -> None:
-        if len(reading.rows) >= MOST_ROWS:
+        if reading.kept >= MOST_ROWS:
             reading.warnings.append(
-                f"The file has {len(reading.rows):,} rows and Schwab puts at most {MOST_ROWS:,} into one, so older "
+                f"The file has {reading.kept:,} rows and Schwab puts at most {MOST_ROWS:,} into one, so older "
                 "ones may be missing. Export the earlier dates as well."
             )
         if reading.printed is not None and reading.printed != reading.total:
@@ -155,6 +156,7 @@ class SchwabBrokerage(TabularFormat):
             )
 
 
+@lru_cache(maxsize=8192)
 def _option(symbol: str) -> str | None:
     """`NVDA 02/23/2024 1080.00 C` and `SPY   250321C00500000` in OSI form."""
     printed = _OPTION.fullmatch(symbol)

@@ -4,7 +4,7 @@ The rows of such a file have, in the words of `Columns`, a date, a word for what
 net amount. What a format says differently it says by overriding one of the small methods of TabularFormat.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -24,6 +24,8 @@ from sync.importers.rules import UNKNOWN, K, Rule, Sign
 
 __all__ = ["ZERO", "Columns", "Layout", "Names", "Reading", "Row", "TabularFormat"]
 
+AHEAD = "The row is dated in the future."
+HELD_BACK = 1000  # rows that are read before the next of them are handed on
 MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
 
 
@@ -151,6 +153,10 @@ class TabularFormat:
             return ("Units and money go the same way. Is the sign of the amount right?",)
         return ()
 
+    def summand(self, record: TransactionRecord) -> Decimal:
+        """What the record adds to the sum that the file prints of itself."""
+        return record.net_amount
+
     def finish(self, reading: "Reading") -> None:
         """Once all rows are read: checks against footers, warnings about the whole."""
 
@@ -211,20 +217,22 @@ class TabularFormat:
         return None if place is None else self.recognised(source, *place)
 
     def parse(self, source: Source, choices: Choices = AS_PRINTED) -> ParsedFile:
+        reading = self.open(source, choices)
+        rows = tuple(reading)
+        return ParsedFile(
+            rows=rows,
+            skipped=tuple(reading.skipped),
+            warnings=tuple(reading.warnings),
+            questions=reading.questions,
+        )
+
+    def open(self, source: Source, choices: Choices = AS_PRINTED) -> "Reading":
         place = self._place(source, choices)
         if place is None:
             raise FileNotRead(f"The file is not “{self.label}”: it lacks columns of that export.")
         table = source.table(*place)
         layout, questions = self._layout(table, choices)
-        reading = Reading(self, layout, self.file_account(source))
-        folded = tuple(name.casefold() for name in table.header)
-        for line, cells, is_cut in table:
-            stripped = tuple(cell.strip() for cell in cells)
-            if any(stripped):
-                raw = dict(zip(table.header, cells, strict=True))
-                reading.take(Row(line, dict(zip(folded, stripped, strict=True)), raw, layout, is_cut))
-        self.finish(reading)
-        return reading.result(questions)
+        return Reading(self, table, layout, questions, self.file_account(source))
 
     def _place(self, source: Source, choices: Choices) -> tuple[int, str] | None:
         """The header's row and the delimiter, the format's own first: a spreadsheet may have saved it with another."""
@@ -263,9 +271,12 @@ class Reading:
     """One pass over one file: what its rows became, what to warn of, sums to compare."""
 
     format: TabularFormat
+    table: Table
     layout: Layout
+    questions: tuple[Ambiguity, ...] = ()
     account: str = ""  # of the whole file
-    rows: list[FileRow] = field(default_factory=list)
+    rows: list[FileRow] = field(default_factory=list)  # the newest; a row may yet complete the one above it
+    kept: int = 0  # rows so far
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     total: Decimal = ZERO  # of the booked rows
@@ -274,8 +285,23 @@ class Reading:
     printed: Decimal | None = None  # the sum the file itself gives
     over: str = ""  # why nothing more is read
     cut: int = 0  # kept rows that had more cells than columns
-    ids: dict[str, FileRow] = field(default_factory=dict)
+    ids: dict[str, tuple[int, int]] = field(default_factory=dict)  # the line and the hash of the row that has the id
     tomorrow: date = field(default_factory=lambda: timezone.now().date() + timedelta(days=1))  # it may be, east of here
+
+    def __iter__(self) -> Iterator[FileRow]:
+        """Raises FileUnreadable."""
+        folded = tuple(name.casefold() for name in self.table.header)
+        for line, cells, is_cut in self.table:
+            stripped = [cell.strip() for cell in cells]
+            if any(stripped):
+                raw = dict(zip(self.table.header, cells, strict=True))
+                self.take(Row(line, dict(zip(folded, stripped, strict=True)), raw, self.layout, is_cut))
+            if len(self.rows) > HELD_BACK:
+                yield from self.rows[:-1]
+                del self.rows[:-1]
+        self.format.finish(self)
+        self._sum_up()
+        yield from self.rows
 
     def check_past(self, on: date, text: str) -> None:
         """Raises ValueError for a date in the future."""
@@ -294,33 +320,43 @@ class Reading:
                 return
             self._keep(row, format.records(row, rule or UNKNOWN, word, self), None if rule else word)
         except ValueError as error:
-            self.rows.append(self.parked(row, f"{error}."))
+            self._add(self.parked(row, f"{error}."))
+
+    def _add(self, row: FileRow) -> None:
+        self.rows.append(row)
+        self.kept += 1
 
     def _keep(self, row: Row, records: tuple[Record, ...], unknown: str | None) -> None:
-        booked = [record for record in records if isinstance(record, TransactionRecord)]
-        notes = tuple(note for record in booked for note in self.format.notes(row, record))
-        if any(record.traded_on > self.tomorrow for record in booked):
-            notes = (*notes, "The row is dated in the future.")
-        if unknown is not None and booked:
+        notes: tuple[str, ...] = ()
+        total = ZERO
+        booked = None
+        for record in records:
+            if isinstance(record, TransactionRecord):
+                booked = booked or record
+                notes += self.format.notes(row, record)
+                total += self.format.summand(record)
+                if record.traded_on > self.tomorrow and AHEAD not in notes:
+                    notes += (AHEAD,)
+        if unknown is not None and booked is not None:
             self.unknown[unknown] = self.unknown.get(unknown, 0) + 1
-            notes = (*notes, f"“{unknown[:40]}” is not a word the hub knows; the row is kept as “other”.")
-        kept = FileRow(line=row.line, records=records, account_hint=self._account(row), warnings=notes)
-        if not self._is_twin(kept, booked):
-            self.rows.append(kept)
+            notes += (f"“{unknown[:40]}” is not a word the hub knows; the row is kept as “other”.",)
+        account = self._account(row)
+        if booked is None or not self._is_twin(row, records, account, booked.external_id):
+            self._add(FileRow(line=row.line, records=records, account_hint=account, warnings=notes))
             self.cut += row.is_cut
-            self.total += sum((record.net_amount for record in booked), ZERO)
+            self.total += total
 
-    def _is_twin(self, kept: FileRow, booked: list[TransactionRecord]) -> bool:
+    def _is_twin(self, row: Row, records: tuple[Record, ...], account: str, name: str) -> bool:
         """Whether the broker's id and everything else has been in the file before: the same row printed twice."""
-        name = booked[0].external_id if booked else ""
         if not name:
             return False
-        earlier = self.ids.setdefault(f"{kept.account_hint} {name}", kept)
-        if earlier is kept:
+        content = hash(tuple(tuple(record.raw.values()) for record in records))
+        line, known = self.ids.setdefault(f"{account} {name}", (row.line, content))
+        if line == row.line:
             return False
-        if [record.raw for record in earlier.records] != [record.raw for record in kept.records]:
-            raise ValueError(f"The id “{name[:40]}” is that of another row too, in line {earlier.line}")
-        self.skipped.append(Skipped(line=kept.line, reason=f"the same row as in line {earlier.line}, with the same id"))
+        if content != known:
+            raise ValueError(f"The id “{name[:40]}” is that of another row too, in line {line}")
+        self.skipped.append(Skipped(line=row.line, reason=f"the same row as in line {line}, with the same id"))
         return True
 
     def parked(self, row: Row, reason: str) -> FileRow:
@@ -330,7 +366,7 @@ class Reading:
     def _account(self, row: Row) -> str:
         return row.text("account") or self.account
 
-    def result(self, questions: tuple[Ambiguity, ...]) -> ParsedFile:
+    def _sum_up(self) -> None:
         who = self.format.institution
         for word, times in list(self.unknown.items())[:MOST_WORDS]:
             self.warnings.append(
@@ -344,6 +380,3 @@ class Reading:
         if self.cut:
             rows = f"{self.cut} row{'' if self.cut == 1 else 's'}"
             self.warnings.append(f"In {rows} there were more cells than columns; the rest was not read.")
-        return ParsedFile(
-            rows=tuple(self.rows), skipped=tuple(self.skipped), warnings=tuple(self.warnings), questions=questions
-        )

@@ -20,5 +20,6 @@ app.conf.beat_schedule = {
     "renew-credentials": {"task": "connections.renew_due", "schedule": 60.0, "options": {"expires": 60}},
     "end-access": {"task": "connections.revoke_due", "schedule": 60.0, "options": {"expires": 60}},
     "remind-of-endings": {"task": "connections.remind_due", "schedule": 60.0, "options": {"expires": 60}},
-    "probe-brokers": {"task": "health.probe", "schedule": 60.0, "options": {"expires": 60}},
+    "probe-brokers": {"task": "health.probe", "schedule": 5.0, "options": {"expires": 5}},
+    "remove-old-measurements": {"task": "health.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
 }

@@ -14,7 +14,7 @@ import structlog
 from django.conf import global_settings
 from environs import Env, EnvError
 from kombu import Queue
-from marshmallow.validate import OneOf
+from marshmallow.validate import OneOf, Range
 
 from brokerhub import embedded
 from brokerhub.kernel.config import (
@@ -69,6 +69,10 @@ ALPACA_CALLBACK_URL: str = env.str("ALPACA_CALLBACK_URL", f"{BASE_URL}/connectio
 BROKER_READ_TIMEOUT: float = env.float("BROKER_READ_TIMEOUT", 60.0)  # Schwab's wide windows often take over 30 s
 SYNC_INTERVAL = timedelta(hours=env.float("SYNC_INTERVAL_HOURS", 6.0))  # how old a connection's data may get
 SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose worker is silent for so long goes on
+# How long measurements of calls to brokers are kept: by the minute, by the hour, by the day.
+HEALTH_KEEP_MINUTES = timedelta(days=env.float("HEALTH_KEEP_MINUTES_DAYS", 3, validate=Range(min=1)))
+HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 40, validate=Range(min=31)))
+HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, validate=Range(min=366)))
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
 _celery_key_prefix: str = env.str("CELERY_KEY_PREFIX", "hub:")
 _database_url: str = env.str("DATABASE_URL", "")

@@ -75,6 +75,7 @@ class BrokerHealthSerializer(FiguresSerializer):
     name = serializers.CharField(source="broker.label")
     message = serializers.CharField(source="sentence", help_text="The status in a sentence for people.")
     window = serializers.ChoiceField(Window.choices)
+    measured_from = serializers.DateTimeField(help_text="Where the window begins, to the whole minute, hour or day.")
     as_of = serializers.DateTimeField()
     last_call_at = serializers.DateTimeField(allow_null=True, help_text="null when there was none in the last week.")
     budget = BudgetSerializer(allow_null=True)

@@ -27,6 +27,9 @@ class Window(TextChoices):
     HOUR = "1h", "1 hour"
     DAY = "24h", "24 hours"
     WEEK = "7d", "7 days"
+    MONTH = "30d", "30 days"
+    QUARTER = "90d", "90 days"
+    YEAR = "1y", "1 year"
 
     @property
     def length(self) -> timedelta:
@@ -34,8 +37,10 @@ class Window(TextChoices):
 
     @property
     def resolution(self) -> Resolution:
-        """Long windows are read from hours, a sixtieth of the rows."""
-        return Resolution.MINUTE if self.length <= timedelta(hours=1) else Resolution.HOUR
+        """Long windows are read from hours or days: a fraction of the rows, and each call is in all of them."""
+        if self.length <= timedelta(hours=1):
+            return Resolution.MINUTE
+        return Resolution.HOUR if self.length <= timedelta(days=30) else Resolution.DAY
 
 
 _LENGTHS = {
@@ -43,6 +48,9 @@ _LENGTHS = {
     Window.HOUR: timedelta(hours=1),
     Window.DAY: timedelta(hours=24),
     Window.WEEK: timedelta(days=7),
+    Window.MONTH: timedelta(days=30),
+    Window.QUARTER: timedelta(days=90),
+    Window.YEAR: timedelta(days=365),
 }
 
 
@@ -114,6 +122,16 @@ class BrokerHealth:
     operations: tuple[OperationHealth, ...]  # those called in the window, in the order of Operation
     budget: Budget | None  # as it stands now, None when no call of the last week told one
     last_call_at: datetime | None  # None when there was none in the last week
+
+    @property
+    def is_unused(self) -> bool:
+        """Nobody has called it: there is nothing to say about it."""
+        return not self.figures.calls and self.last_call_at is None
+
+    @property
+    def measured_from(self) -> datetime:
+        """Where the window begins, to the whole minute, hour or day."""
+        return self.window.resolution.start_of(self.as_of - self.window.length)
 
     @property
     def sentence(self) -> str:

@@ -1,4 +1,4 @@
-"""What was measured: one row per broker, operation and minute, and one per hour for the long windows."""
+"""What was measured: one row per broker, operation and minute; per hour and per day for the long windows."""
 
 import json
 from collections import Counter
@@ -20,15 +20,23 @@ class Resolution(models.TextChoices):
 
     MINUTE = "minute", "Minute"
     HOUR = "hour", "Hour"
+    DAY = "day", "Day"
 
     @property
     def length(self) -> timedelta:
-        return timedelta(hours=1) if self is Resolution.HOUR else timedelta(minutes=1)
+        return _LENGTHS[self]
 
     def start_of(self, moment: datetime) -> datetime:
-        """The start of the bucket that holds `moment`."""
+        """The start of the bucket that holds `moment`; a day is one of UTC."""
         seconds = int(self.length.total_seconds())
         return datetime.fromtimestamp(int(moment.timestamp()) // seconds * seconds, UTC)
+
+
+_LENGTHS = {
+    Resolution.MINUTE: timedelta(minutes=1),
+    Resolution.HOUR: timedelta(hours=1),
+    Resolution.DAY: timedelta(days=1),
+}
 
 
 class BucketKey(NamedTuple):
@@ -88,7 +96,7 @@ class CallBucketQuerySet(models.QuerySet["CallBucket"]):
 
 
 class CallBucket(models.Model):
-    """All calls of one operation at one broker in one minute (or hour). Holds nothing about any user."""
+    """All calls of one operation at one broker in one minute (hour, day). Holds nothing about any user."""
 
     resolution = models.CharField(max_length=6, choices=Resolution.choices)
     starts_at = models.DateTimeField()

@@ -67,7 +67,7 @@ class Recorder:
         if not batch:
             return
         try:
-            CallBucket.objects.add(_with_hours(batch))
+            CallBucket.objects.add(_rolled_up(batch))
         except BaseException:
             self._take_back(batch)
             raise
@@ -98,12 +98,13 @@ class Recorder:
             connection.close()  # the thread ends here, and its database connection with it
 
 
-def _with_hours(minutes: Mapping[BucketKey, Tally]) -> dict[BucketKey, Tally]:
-    """The same calls once more, by the hour: long windows need no roll-up job."""
+def _rolled_up(minutes: Mapping[BucketKey, Tally]) -> dict[BucketKey, Tally]:
+    """The same calls once more by the hour and by the day: long windows need no job that could be missed."""
     batch = dict(minutes)
     for key, tally in minutes.items():
-        hour = key._replace(resolution=Resolution.HOUR, starts_at=Resolution.HOUR.start_of(key.starts_at))
-        batch.setdefault(hour, Tally()).add(tally)
+        for resolution in (Resolution.HOUR, Resolution.DAY):
+            longer = key._replace(resolution=resolution, starts_at=resolution.start_of(key.starts_at))
+            batch.setdefault(longer, Tally()).add(tally)
     return batch
 
 

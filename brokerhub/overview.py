@@ -93,7 +93,7 @@ def matters(user: User, connections: list[Connection]) -> Iterator[Matter]:
     for run in _last_runs(user):
         if run.state == RunState.FAILED and run.connection not in troubled:
             yield _about_run(run)
-    parked = ParkedRow.objects.filter(account__connection__user=user).count()
+    parked = ParkedRow.objects.for_user(user).waiting().count()
     if parked:
         yield Matter(
             tone="warn",

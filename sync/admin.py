@@ -58,7 +58,7 @@ class ImportFileAdmin(ReadOnlyAdmin):
 
 @admin.register(ParkedRow)
 class ParkedRowAdmin(ReadOnlyAdmin):
-    list_display = ("id", "account", "reason", "run", "created_at", "resolved_at")
+    list_display = ("id", "account", "reason", "run", "created_at", "resolved_at", "is_aside")
     list_filter = ("resolved_at", "account__connection__broker")
     search_fields = ("reason", "external_id", "account__connection__user__email")
     list_select_related = ("account", "run")

@@ -1,5 +1,6 @@
 """REST endpoints of syncs and imports. The same service functions and querysets as the pages."""
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.shortcuts import get_object_or_404
@@ -161,17 +162,24 @@ class RunCancel(APIView):
 
 class ParkedFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     account = filters.NumberFilter(field_name="account_id")
-    run = filters.NumberFilter(field_name="run_id")
+    run = filters.NumberFilter(method="by_run", help_text="Rows this run told, also those told before.")
+    waiting = filters.BooleanFilter(method="by_waiting", help_text="True: not booked, nor their runs taken back.")
     resolved = filters.BooleanFilter(field_name="resolved_at", lookup_expr="isnull", exclude=True)
 
     class Meta:
         model = ParkedRow
-        fields = ("account", "run", "resolved")
+        fields = ("account", "run", "waiting", "resolved")
+
+    def by_run(self, rows: ParkedRowQuerySet, _name: str, run: Decimal) -> ParkedRowQuerySet:
+        return rows.filter(told_by__contains=[int(run)]) if 0 < run < 2**63 else rows.none()
+
+    def by_waiting(self, rows: ParkedRowQuerySet, _name: str, is_wanted: bool) -> ParkedRowQuerySet:
+        return rows.waiting() if is_wanted else rows.exclude(resolved_at=None, is_aside=False)
 
 
 @extend_schema(tags=["sync"])
 class ParkedList(ListAPIView[ParkedRow]):
-    """Rows your brokers sent that no rule understands yet, newest first; `resolved=true` are those booked since."""
+    """Rows your brokers sent that no rule understood, newest first; `waiting=true` are those that wait now."""
 
     queryset = ParkedRow.objects.none()
     serializer_class = ParkedRowSerializer

@@ -287,7 +287,7 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
         with _bookable(hold):
             booked = ledger.book(account=account, records=records, source=Source.API, run_id=hold.run.pk)
         park(run=hold.run, account=account, parked=parked)
-        resolve(account, records)
+        resolve(account, records, run=hold.run)
         further, gap = _move_cursor(hold, account, page)
         if further:
             hold.advanced()

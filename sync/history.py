@@ -6,7 +6,7 @@ from typing import Any
 
 import django_filters as filters
 from django.db.models import Exists, OuterRef, QuerySet
-from django.forms import DateInput
+from django.forms import DateInput, Select
 from django.utils import timezone
 
 from aggregation.models import Transaction
@@ -28,6 +28,7 @@ COLUMNS = (
     "created_at",
     "started_at",
     "finished_at",
+    "undone_at",
     "fetched",
     "inserted",
     "matched",
@@ -54,9 +55,17 @@ class RunFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has n
     since = filters.DateFilter("created_at", "date__gte", label="From", widget=DateInput({"type": "date"}))
     until = filters.DateFilter("created_at", "date__lte", label="To", widget=DateInput({"type": "date"}))
 
+    undone = filters.BooleanFilter(
+        "undone_at",
+        "isnull",
+        exclude=True,
+        label="Taken back",
+        widget=Select(choices=[("", "All"), ("true", "Taken back"), ("false", "Not taken back")]),
+    )
+
     class Meta:
         model = SyncRun
-        fields = ("connection", "state", "trigger", "mode", "since", "until")
+        fields = ("connection", "state", "trigger", "mode", "since", "until", "undone")
 
 
 class RunPageFilter(RunFilter):

@@ -17,7 +17,7 @@ from aggregation.redaction import masked
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
 from sync import history
-from sync.models import HistorySetting, SyncRun
+from sync.models import HistorySetting, ParkedRow, SyncRun
 
 
 class KeepForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
@@ -56,7 +56,7 @@ def payloads(request: HtmxRequest, run_id: int) -> StreamingHttpResponse:
 
 def _payloads(run: SyncRun) -> Iterator[str]:
     booked = Transaction.objects.filter(run=run).order_by("pk").values_list("pk", "raw").iterator(chunk_size=1000)
-    parked = run.parked_rows.order_by("pk").values_list("pk", "raw").iterator(chunk_size=1000)
+    parked = ParkedRow.objects.of_run(run).order_by("pk").values_list("pk", "raw").iterator(chunk_size=1000)
     before = "["
     for name, rows in (("transaction", booked), ("parked_row", parked)):
         for pk, raw in rows:

@@ -172,7 +172,7 @@ def known_account(user: User, place: Place, house: tuple[Broker, str]) -> Accoun
 def already_imported(account: Account, digest: str) -> list[str]:
     """A sentence when the very same file is in this account's books already."""
     earlier = (
-        ImportFile.objects.filter(account=account, sha256=digest, run__state=RunState.SUCCEEDED)
+        ImportFile.objects.filter(account=account, sha256=digest, run__state=RunState.SUCCEEDED, run__undone_at=None)
         .select_related("run")
         .defer("content")
         .order_by("-run__finished_at")
@@ -202,8 +202,8 @@ def run_import(hold: Hold) -> None:
         hold.write()
         booked = ledger.book(account=file.account, records=records, source=Source.CSV, run_id=hold.run.pk)
         park(run=hold.run, account=file.account, parked=parked)
-        resolve(file.account, records)
-        _resolve_mended(file.account, rows, read_file)
+        resolve(file.account, records, run=hold.run)
+        _resolve_mended(hold.run, file.account, rows, read_file)
         counts = Counts(
             fetched=booked.fetched + len(parked) + left_out,
             inserted=booked.inserted,
@@ -225,11 +225,11 @@ def _wanted(parsed: ParsedFile, file: ImportFile) -> tuple[list[FileRow], int]:
     return kept, sum(len(row.records) for row in rows if row.line in unwanted)
 
 
-def _resolve_mended(account: Account, rows: Sequence[FileRow], read_file: FileRead) -> None:
+def _resolve_mended(run: SyncRun, account: Account, rows: Sequence[FileRow], read_file: FileRead) -> None:
     """Rows that were parked, handed back, mended and are understood now wait no longer."""
     numbers = [read_file.numbers[row.line] for row in rows if row.line in read_file.numbers and not row.is_parked]
-    waiting = ParkedRow.objects.waiting().filter(account=account, pk__in=numbers)
-    waiting.update(resolved_at=timezone.now())
+    waiting = ParkedRow.objects.filter(account=account, pk__in=numbers, resolved_at=None)
+    waiting.update(resolved_at=timezone.now(), resolved_by=run)
 
 
 def refuse_what_needs_an_answer(parsed: ParsedFile, hints: Sequence[str] | None = None) -> None:

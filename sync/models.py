@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
@@ -180,6 +181,7 @@ class SyncRun(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    undone_at = models.DateTimeField(null=True, blank=True, help_text="When its person took it back; empty: it counts.")
 
     objects = SyncRunQuerySet.as_manager()
 
@@ -260,7 +262,12 @@ class ParkedRowQuerySet(models.QuerySet["ParkedRow"]):
         return self.filter(account__connection__user=user)
 
     def waiting(self) -> Self:
-        return self.filter(resolved_at=None)
+        """Not understood yet, and told by a run that was not taken back."""
+        return self.filter(resolved_at=None, is_aside=False)
+
+    def of_run(self, run: SyncRun) -> Self:
+        """All the run told, also those that an earlier one told first."""
+        return self.filter(account__connection=run.connection_id, told_by__contains=[run.pk])
 
     def for_list(self) -> Self:
         return self.select_related("account__connection").order_by("-pk")
@@ -276,7 +283,17 @@ class ParkedRow(models.Model):
     reason = models.CharField(max_length=300)
     raw = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
+    told_by = ArrayField(models.BigIntegerField(), default=list, editable=False, help_text="Runs that told it.")
+    is_aside = models.BooleanField(default=False, help_text="All runs that told it were taken back.")
     resolved_at = models.DateTimeField(null=True, blank=True, help_text="When the row was understood and booked.")
+    resolved_by = models.ForeignKey(
+        SyncRun,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="The run whose row took its place.",
+    )
 
     objects = ParkedRowQuerySet.as_manager()
 
@@ -288,3 +305,7 @@ class ParkedRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.reason} ({self.external_id})" if self.external_id else self.reason
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.resolved_at is None and not self.is_aside

@@ -1,4 +1,4 @@
-"""Rows no rule understands: kept as they came, once each, until a rule books them."""
+"""Rows no rule understands: kept as they came, once each, until a rule books them or their run is taken back."""
 
 import hashlib
 import json
@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
+from django.db.models import BigIntegerField, Func, Q, Value
 from django.utils import timezone
 
+from aggregation.models import Transaction
 from aggregation.redaction import masked
 from aggregation.staging import json_text
 from connections.brokers.records import ParkedRecord, TransactionRecord
@@ -34,6 +36,7 @@ def park(*, run: SyncRun, account: Account, parked: Sequence[ParkedRecord]) -> N
     rows = [
         ParkedRow(
             run=run,
+            told_by=[run.pk],
             account=account,
             external_id=record.external_id,
             digest=digest,
@@ -43,22 +46,59 @@ def park(*, run: SyncRun, account: Account, parked: Sequence[ParkedRecord]) -> N
         for record, digest in zip(parked, digests(record.raw for record in parked), strict=True)
     ]
     ParkedRow.objects.bulk_create(rows, ignore_conflicts=True, batch_size=1000)
+    known = ParkedRow.objects.filter(account=account, digest__in=[row.digest for row in rows])
+    known.exclude(told_by__contains=[run.pk]).update(
+        told_by=Func("told_by", Value(run.pk, BigIntegerField()), function="array_append"), is_aside=False
+    )
 
 
-def resolve(account: Account, booked: Sequence[TransactionRecord]) -> None:
-    """Rows that waited and are understood by now wait no longer.
+def resolve(account: Account, booked: Sequence[TransactionRecord], *, run: SyncRun | None = None) -> None:
+    """Rows that waited and are understood by now, in `run`, wait no longer; nor will those of a run taken back.
 
     A row with an id is known by it; its legs, booked one by one, carry it before a colon. One without is known by its
     content.
     """
-    waiting = list(ParkedRow.objects.waiting().filter(account=account).values_list("pk", "external_id", "digest"))
+    unresolved = ParkedRow.objects.filter(account=account, resolved_at=None)
+    waiting = list(unresolved.values_list("pk", "external_id", "digest"))
     if not waiting:
         return
     names = {record.external_id for record in booked if record.external_id}
     names |= {name.partition(":")[0] for name in names}
     contents = set(digests(record.raw for record in booked if not record.external_id))
     understood = [pk for pk, name, digest in waiting if (name in names if name else digest in contents)]
-    ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now())
+    ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now(), resolved_by=run)
+
+
+def settle(run: SyncRun) -> int:
+    """After `run` was taken back, or applied again: let those of its rows wait that must. How many that changed.
+
+    A row that another run told as well goes on waiting, as one of that run. One whose place was taken by a row of
+    `run` waits again while `run` is taken back, unless another run told that row too.
+    """
+    rows = ParkedRow.objects.filter(Q(told_by__contains=[run.pk]) | Q(resolved_by=run))
+    rows = rows.filter(account__connection=run.connection_id).select_for_update(of=("self",))
+    runs = SyncRun.objects.filter(connection=run.connection_id)
+    undone = set(runs.exclude(undone_at=None).values_list("pk", flat=True))
+    changed, before = [], {}
+    for row in rows:
+        before[row.pk] = row.is_waiting
+        standing = [pk for pk in row.told_by if pk not in undone]
+        row.is_aside = not standing
+        if standing and row.run_id in undone:
+            row.run_id = standing[-1]
+        if row.resolved_by_id == run.pk:
+            row.resolved_at = timezone.now() if run.undone_at is None or _is_booked(row) else None
+        changed.append(row)
+    ParkedRow.objects.bulk_update(changed, ["is_aside", "run", "resolved_at"], batch_size=1000)
+    return sum(row.is_waiting != before[row.pk] for row in changed)
+
+
+def _is_booked(row: ParkedRow) -> bool:
+    """Whether the books have it: by its id, or its legs' ids; without one, by what was sent."""
+    booked = Transaction.objects.current().filter(account=row.account_id)
+    if not row.external_id:
+        return booked.filter(external_id="", raw=row.raw).exists()
+    return booked.filter(Q(external_id=row.external_id) | Q(external_id__startswith=f"{row.external_id}:")).exists()
 
 
 def digests(raws: Iterable[Mapping[str, Any]]) -> Iterator[str]:

@@ -114,6 +114,7 @@ class RunSerializer(serializers.ModelSerializer[SyncRun]):
             "created_at",
             "started_at",
             "finished_at",
+            "undone_at",
         )
         read_only_fields = fields
 
@@ -202,10 +203,11 @@ class ParkedRowSerializer(serializers.ModelSerializer[ParkedRow]):
     """A row no rule understands. Account numbers in `raw` are shortened to their last three digits."""
 
     raw = serializers.SerializerMethodField()
+    is_waiting = serializers.BooleanField(help_text="False once it is booked, or while its run is taken back.")
 
     class Meta:
         model = ParkedRow
-        fields = ("id", "run", "account", "external_id", "reason", "raw", "created_at", "resolved_at")
+        fields = ("id", "run", "account", "external_id", "reason", "raw", "created_at", "resolved_at", "is_waiting")
         read_only_fields = fields
 
     @extend_schema_field(OpenApiTypes.OBJECT)

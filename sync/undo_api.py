@@ -11,15 +11,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from aggregation.undoing import Effect
 from brokerhub.kernel.models import Scope, User
 from sync import undoing
 from sync.models import SyncRun
+from sync.undoing import RunEffect
 
 DRY_RUN = OpenApiParameter("dry_run", OpenApiTypes.BOOL, description="Only count what would change.")
 
 
-class EffectSerializer(serializers.Serializer[Effect]):
+class EffectSerializer(serializers.Serializer[RunEffect]):
     """What changed, or would change, in the books."""
 
     rows = serializers.IntegerField(help_text="Rows the run told, in all their versions.")
@@ -27,6 +27,7 @@ class EffectSerializer(serializers.Serializer[Effect]):
     returning = serializers.IntegerField(help_text="Rows that count again.")
     staying = serializers.IntegerField(help_text="Rows of the run that count all the same: others told them too.")
     edited = serializers.IntegerField(help_text="Rows with a note, tag, exclusion or parts of yours; these are kept.")
+    parked = serializers.IntegerField(help_text="Rows without a rule that wait no longer, or wait again.")
 
 
 def _run(request: Request, run_id: int) -> SyncRun:

@@ -1,17 +1,28 @@
 """Taking a finished run back, and applying it again: the books, how far they reach, and the account of who did it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
-from aggregation import undoing
+from aggregation import undoing as books
 from aggregation.models import Delivery, Source
 from aggregation.undoing import Effect
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections.moves import note
-from sync.models import SyncCursor, SyncRun
+from sync import word_rules
+from sync.models import ParkedRow, SyncCursor, SyncRun, WordRule
+from sync.parking import settle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEffect(Effect):
+    """`parked` rows that no rule understands wait no longer, or wait again."""
+
+    parked: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,49 +34,82 @@ class Standing:
 
 
 def standing(run: SyncRun) -> Standing:
-    undone = undoing.is_undone(run.pk)
-    return Standing(can_undo=not run.is_open and not undone and undoing.can_be_undone(run.pk), is_undone=undone)
+    told = books.can_be_undone(run.pk) or ParkedRow.objects.of_run(run).exists()
+    return Standing(can_undo=not run.is_open and run.undone_at is None and told, is_undone=run.undone_at is not None)
 
 
-def preview_undo(run: SyncRun) -> Effect:
-    """What undoing `run` would do now; nothing is changed. Raises NotAllowed."""
-    _refuse_open(run)
-    return undoing.preview_undo(run.pk)
+def preview_undo(run: SyncRun) -> RunEffect:
+    """What undoing `run` would do now: done, counted and rolled back. Raises NotAllowed."""
+    return _tried(_undo, run)
 
 
-def preview_reapply(run: SyncRun) -> Effect:
-    """What applying `run` again would do now; nothing is changed. Raises NotAllowed."""
-    _refuse_open(run)
-    return undoing.preview_reapply(run.pk)
+def preview_reapply(run: SyncRun) -> RunEffect:
+    return _tried(_reapply, run)
 
 
 @transaction.atomic
-def undo(run: SyncRun, *, actor: User) -> Effect:
-    """Take back all the run told of transactions. What the broker says is held now is no part of it.
+def undo(run: SyncRun, *, actor: User) -> RunEffect:
+    """Take back all the run told: its transactions, and its rows that wait for a rule.
 
-    The next sync reads the days of the run again. Raises NotAllowed for a run under way, or with nothing to take back.
+    What the broker says is held now is no part of it. The next sync reads the days of the run again. Raises NotAllowed
+    for a run under way, or with nothing to take back.
     """
-    _refuse_open(run)
-    effect = undoing.undo(run.pk)
-    _read_again(run)
+    effect = _undo(run)
     note(run.connection, "run_undone", actor=actor, detail=f"Run {run.pk}: {_words(effect)}")
     return effect
 
 
 @transaction.atomic
-def reapply(run: SyncRun, *, actor: User) -> Effect:
+def reapply(run: SyncRun, *, actor: User) -> RunEffect:
     """Bring back what `undo` took. Raises NotAllowed for a run that was not taken back."""
-    _refuse_open(run)
-    effect = undoing.reapply(run.pk)
+    effect = _reapply(run)
     note(run.connection, "run_applied_again", actor=actor, detail=f"Run {run.pk}: {_words(effect)}")
+    return effect
+
+
+def _undo(run: SyncRun) -> RunEffect:
+    _refuse_open(run)
+    if not standing(run).can_undo:
+        raise NotAllowed("There is nothing to take back: this run brought nothing, or it was taken back already.")
+    effect = books.undo(run.pk) if books.can_be_undone(run.pk) else Effect()
+    _read_again(run)
+    return _settled(run, effect, is_undone=True)
+
+
+def _reapply(run: SyncRun) -> RunEffect:
+    _refuse_open(run)
+    if run.undone_at is None:
+        raise NotAllowed("This run was not taken back, so there is nothing to apply again.")
+    effect = books.reapply(run.pk) if books.is_undone(run.pk) else Effect()
+    return _settled(run, effect, is_undone=False)
+
+
+def _settled(run: SyncRun, effect: Effect, *, is_undone: bool) -> RunEffect:
+    """Mark the run, and let its parked rows wait or not; those that a rule of the person knows by now are booked."""
+    run.undone_at = timezone.now() if is_undone else None
+    run.save(update_fields=["undone_at"])
+    parked = settle(run)
+    connection = run.connection
+    for rule in WordRule.objects.filter(user=connection.user_id, broker=connection.broker) if parked else ():
+        word_rules.apply(rule)
+    return RunEffect(**asdict(effect), parked=parked)
+
+
+def _tried(change: Callable[[SyncRun], RunEffect], run: SyncRun) -> RunEffect:
+    with transaction.atomic():
+        effect = change(run)
+        transaction.set_rollback(True)
+    run.refresh_from_db(fields=["undone_at"])
     return effect
 
 
 def _refuse_open(run: SyncRun) -> None:
     """Waits for a worker that holds the run's row. Raises NotAllowed for a run under way."""
     with transaction.atomic():
-        if SyncRun.objects.select_for_update(no_key=True).get(pk=run.pk).is_open:
+        locked = SyncRun.objects.select_for_update(no_key=True).get(pk=run.pk)
+        if locked.is_open:
             raise NotAllowed("This run is still under way. Cancel it, or wait until it is over.")
+        run.undone_at = locked.undone_at
 
 
 def _read_again(run: SyncRun) -> None:
@@ -80,5 +124,6 @@ def _read_again(run: SyncRun) -> None:
             cursor.save()
 
 
-def _words(effect: Effect) -> str:
-    return f"{effect.leaving} rows no longer count, {effect.returning} count again"
+def _words(effect: RunEffect) -> str:
+    parked = f", {effect.parked} parked rows change" if effect.parked else ""
+    return f"{effect.leaving} rows no longer count, {effect.returning} count again{parked}"

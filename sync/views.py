@@ -105,7 +105,7 @@ def run_detail(request: HtmxRequest, run_id: int) -> HttpResponse:
         "run": run,
         "standing": undoing.standing(run),
         "handover": handover(run.file.account) if run.is_import and not run.is_open else None,
-        "parked": [(row, shown(row)) for row in run.parked_rows.select_related("account")[:PAGE_SIZE]],
+        "parked": [(row, shown(row)) for row in ParkedRow.objects.of_run(run).select_related("account")[:PAGE_SIZE]],
         "missing": Transaction.objects.for_user(request.user).filter(pk__in=run.missing[:MOST_MISSING]),
         "log": run.entries.order_by("-pk")[:LOG_SIZE],
     }

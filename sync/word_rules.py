@@ -163,8 +163,8 @@ def apply(rule: WordRule) -> Applied:
             applied.left.append(str(odd))
             continue
         ledger.book(account=row.account, records=[record], source=Source.API, run_id=row.run_id)
-        row.resolved_at = timezone.now()
-        row.save(update_fields=["resolved_at"])
+        row.resolved_at, row.resolved_by_id = timezone.now(), row.run_id
+        row.save(update_fields=["resolved_at", "resolved_by"])
         applied.booked += 1
     return applied
 

@@ -76,6 +76,7 @@ def prepare(given: Mapping[str, str], to_undo: ExitStack) -> dict[str, str]:
         environment["REDIS_URL"] = embedded.redis_url(var_dir)
     print("Bringing the database up to date ...", flush=True)
     manage(environment, "migrate", "--no-input", "--verbosity", "0")
+    manage(environment, "load_broker_catalogue", "--verbosity", "0")
     if environment.get("MODE") == "production":  # in development the web process serves the files where they lie
         manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
     return environment

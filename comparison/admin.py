@@ -1,16 +1,41 @@
-"""Operators look at the catalogue: brokers, plans and the documents its facts were read in."""
+"""Operators look at the catalogue and propose new prices; a second person reviews them. Facts are never overwritten."""
 
-from django.contrib import admin
+from typing import Any
 
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from comparison.models import BrokerPlan, ComparisonBroker, ComparisonSource
+from comparison import editing
+from comparison.models import (
+    BenchmarkValue,
+    BrokerPlan,
+    CatalogueChange,
+    ComparisonBroker,
+    ComparisonSource,
+    FactEdit,
+    FeatureDefinition,
+    FeeRule,
+    PlanFeature,
+    RegulatoryFee,
+    RuleChange,
+)
+from comparison.price_words import NotReadable
 
 
 @admin.register(ComparisonSource)
-class ComparisonSourceAdmin(ReadOnlyAdmin):
+class ComparisonSourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("key", "title", "kind", "as_of")
     list_filter = ("kind",)
     search_fields = ("key", "title", "url")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
 
 
 @admin.register(ComparisonBroker)
@@ -26,3 +51,115 @@ class BrokerPlanAdmin(ReadOnlyAdmin):
     list_filter = ("broker",)
     search_fields = ("key", "name", "broker__name")
     list_select_related = ("broker",)
+
+
+@admin.register(FeeRule)
+class FeeRuleAdmin(ReadOnlyAdmin):
+    list_display = ("item", "broker", "plan", "model", "as_of", "confidence", "valid_from", "valid_to")
+    list_filter = ("broker", "confidence", "item")
+    search_fields = ("item", "broker__name", "plan__name", "source__title")
+    list_select_related = ("broker", "plan__broker")
+
+
+@admin.register(RegulatoryFee)
+class RegulatoryFeeAdmin(ReadOnlyAdmin):
+    list_display = ("key", "label", "effective_from", "effective_to", "as_of", "confidence", "retired_at")
+    list_filter = ("key", "confidence")
+    search_fields = ("key", "label")
+
+
+@admin.register(BenchmarkValue)
+class BenchmarkValueAdmin(ReadOnlyAdmin):
+    list_display = ("benchmark", "on", "value", "as_of", "confidence", "retired_at")
+    list_filter = ("benchmark",)
+
+
+@admin.register(FeatureDefinition)
+class FeatureDefinitionAdmin(ReadOnlyAdmin):
+    list_display = ("key", "label", "group", "kind")
+    list_filter = ("group",)
+    search_fields = ("key", "label")
+
+
+@admin.register(PlanFeature)
+class PlanFeatureAdmin(ReadOnlyAdmin):
+    list_display = ("plan", "feature", "value", "as_of", "confidence", "retired_at")
+    list_filter = ("confidence", "feature__group", "plan__broker")
+    search_fields = ("feature__label", "plan__name", "plan__broker__name")
+    list_select_related = ("plan__broker", "feature")
+
+
+@admin.register(RuleChange)
+class RuleChangeAdmin(ReadOnlyAdmin):
+    list_display = ("on", "title", "kind")
+    search_fields = ("title", "detail")
+
+
+@admin.register(CatalogueChange)
+class CatalogueChangeAdmin(ReadOnlyAdmin):
+    list_display = ("at", "change", "what", "origin", "by")
+    list_filter = ("change", "origin")
+    search_fields = ("what", "by__email")
+    list_select_related = ("by",)
+    date_hierarchy = "at"
+
+
+class FactEditForm(forms.ModelForm):  # type: ignore[type-arg]
+    """The engine must be able to compute with what is proposed; it says here what it cannot read."""
+
+    class Meta:
+        model = FactEdit
+        fields = ("rule", "model", "parameters", "starts_on", "source", "as_of", "confidence", "notes")
+
+    def clean(self) -> dict[str, Any]:
+        values = super().clean() or {}
+        if {"rule", "model", "parameters"} <= values.keys():
+            try:
+                editing.check(FactEdit(**{name: values[name] for name in ("rule", "model", "parameters")}))
+            except NotReadable as error:
+                raise ValidationError(str(error)) from error
+            if values["rule"].valid_to is not None:
+                raise ValidationError("This rule was replaced; choose the one that holds now.")
+        return values
+
+
+@admin.register(FactEdit)
+class FactEditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    form = FactEditForm
+    list_display = ("rule", "starts_on", "source", "as_of", "state", "proposed_by", "reviewed_by", "reviewed_at")
+    list_filter = ("state", "rule__broker")
+    search_fields = ("rule__item", "rule__broker__name", "source__title")
+    list_select_related = ("rule__broker", "rule__plan__broker", "source", "proposed_by", "reviewed_by")
+    autocomplete_fields = ("rule", "source")
+    actions = ("approve", "reject")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """The list and its actions; a proposal itself is not altered after it was made."""
+        return obj is None and super().has_change_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.proposed_by = request.user
+        super().save_model(request, obj, form, change)
+
+    @admin.action(description="Approve the selected edits", permissions=["change"])
+    def approve(self, request: HttpRequest, chosen: QuerySet[FactEdit]) -> None:
+        self._decide(request, chosen, editing.approve, "approved; the prices hold now")
+
+    @admin.action(description="Reject the selected edits", permissions=["change"])
+    def reject(self, request: HttpRequest, chosen: QuerySet[FactEdit]) -> None:
+        self._decide(request, chosen, editing.reject, "rejected")
+
+    def _decide(self, request: HttpRequest, chosen: QuerySet[FactEdit], decide: Any, word: str) -> None:
+        assert isinstance(request.user, User)
+        done = 0
+        for edit in chosen:
+            try:
+                decide(edit, by=request.user)
+                done += 1
+            except (NotAllowed, NotReadable) as error:
+                self.message_user(request, f"{edit}: {error}", messages.ERROR)
+        if done:
+            self.message_user(request, f"{done} {word}.", messages.SUCCESS)

@@ -66,6 +66,9 @@ class BrokerPlan(models.Model):
     key = models.SlugField(max_length=40)
     name = models.CharField(max_length=80)
     eligibility = models.CharField(max_length=160, blank=True)
+    passes_on = models.JSONField(
+        "regulatory fees passed on", default=list, help_text="Each with its rounding, as in the catalogue file."
+    )
 
     class Meta:
         ordering: ClassVar = ["broker__name", "name"]
@@ -77,3 +80,34 @@ class BrokerPlan(models.Model):
     @property
     def ref(self) -> str:
         return f"{self.broker.key}:{self.key}"
+
+
+# Last, because the facts refer to brokers, plans and sources.
+from comparison.catalogue_models import (  # noqa: E402
+    BenchmarkValue,
+    CatalogueChange,
+    FactEdit,
+    FeatureDefinition,
+    FeeRule,
+    PlanFeature,
+    RegulatoryFee,
+    RuleChange,
+)
+
+__all__ = [
+    "BenchmarkValue",
+    "BrokerPlan",
+    "CatalogueChange",
+    "ComparisonBroker",
+    "ComparisonSource",
+    "Confidence",
+    "FactEdit",
+    "FeatureDefinition",
+    "FeeRule",
+    "PlanFeature",
+    "RegulatoryFee",
+    "Role",
+    "RuleChange",
+    "SourceKind",
+    "Sourced",
+]

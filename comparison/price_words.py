@@ -129,7 +129,7 @@ def _read(parameters: Mapping[str, Any]) -> dict[str, Any]:
         if name in NESTED:
             values[name] = tuple(_read(tier) for tier in value)
         elif name == "exchange_fee":
-            values[name] = None if value is None else tuple(_band(key, rate) for key, rate in value.items())
+            values[name] = None if value is None else tuple(_band(key, rate) for key, rate in sorted(value.items()))
         elif name in RANGES:
             low, high = (number(bound, name) for bound in value)
             if low > high:

@@ -38,9 +38,15 @@ def shares(side: Side, quantity: str, price: str, on: date = JUNE, **more: Any) 
 
 
 def contracts(side: Side, quantity: str, premium: str, on: date = JUNE, **more: Any) -> Event:
-    more = {"opening": side is Side.BUY, "asset": Asset.EQUITY_OPTION} | more
     return Event(
-        on=on, side=side, quantity=D(quantity), price=D(premium), amount=D(quantity) * D(premium) * 100, **more
+        on=on,
+        asset=more.pop("asset", Asset.EQUITY_OPTION),
+        side=side,
+        opening=more.pop("opening", side is Side.BUY),
+        quantity=D(quantity),
+        price=D(premium),
+        amount=D(quantity) * D(premium) * 100,
+        **more,
     )
 
 

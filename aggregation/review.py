@@ -19,6 +19,7 @@ REASONS = {
     "rounding": "The amounts differ by a rounding",
     "symbol": "The symbol is spelled differently",
     "kind": "They are called by different kinds",
+    "rule": "Your rule gave its word another meaning",
 }
 COMPARED = (
     "traded_on",

@@ -90,7 +90,7 @@ class HistorySettingAdmin(ReadOnlyAdmin):
 
 @admin.register(WordRule)
 class WordRuleAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "user", "broker", "field", "word", "kind")
+    list_display = ("created_at", "user", "broker", "institution", "field", "word", "kind")
     list_filter = ("broker", "kind")
     search_fields = ("word", "user__email")
     list_select_related = ("user",)

@@ -8,6 +8,7 @@ from typing import Any
 from aggregation import review
 from aggregation.foreseeing import MATCHED, SUPERSEDED, Foreseen, Resemblance, foresee
 from aggregation.models import Source
+from aggregation.replacing import replaceable
 from aggregation.serializers import plain
 from brokerhub.kernel.models import User
 from connections.brokers.records import ParkedRecord, TransactionRecord
@@ -18,6 +19,7 @@ from sync.imports import importable_accounts
 
 KNOWN = "The books have this row already."
 REPLACES = "It replaces an earlier version of the same row."
+RETOLD = "It takes the place of the row that was kept as “other” before your rule."
 PARTLY_KNOWN = "The books have a part of this row already."
 
 
@@ -31,6 +33,7 @@ class CheckedRow:
     notes: tuple[str, ...]
     records: tuple[dict[str, Any], ...]  # what is booked, amounts as texts
     resembles: tuple[dict[str, Any], ...] = ()  # rows of the books that may be the same event, and why
+    word: str = ""  # what the row calls itself, where nobody said yet what that means
     text: str = ""  # the row as it stands, where it cannot be read
     is_left_out: bool = False
 
@@ -48,17 +51,32 @@ def check_rows(
         account = accounts.get(row.account_hint)
         if account is not None:
             by_account.setdefault(account.pk, []).append(row)
+    replaced: set[int] = set()
     for pk, rows in by_account.items():
+        replaced |= _replaced(places[pk], rows)
         pairs = [(row.line, record) for row in rows for record in row.records if isinstance(record, TransactionRecord)]
         foreseen = foresee(account=places[pk], records=[record for _, record in pairs], source=Source.CSV)
         for (line, _), one in zip(pairs, foreseen, strict=True):
             outcomes.setdefault(line, []).append(one)
-    return [_checked(row, outcomes.get(row.line, []), row.line in unwanted) for row in parsed.rows]
+    return [
+        _checked(row, outcomes.get(row.line, []), row.line in unwanted, row.line in replaced) for row in parsed.rows
+    ]
 
 
-def _checked(row: FileRow, foreseen: Sequence[Foreseen], is_left_out: bool) -> CheckedRow:
+def _replaced(account: Account, rows: Iterable[FileRow]) -> set[int]:
+    """Lines of rows read by the person's own rule that the books have by what they were called before."""
+    told = [(row.line, before) for row in rows for before, _ in row.retold]
+    if not told:
+        return set()
+    found = replaceable(account, [before for _, before in told])
+    return {line for (line, _), is_there in zip(told, found, strict=True) if is_there}
+
+
+def _checked(row: FileRow, foreseen: Sequence[Foreseen], is_left_out: bool, is_replaced: bool) -> CheckedRow:
     resembles = [resemblance(found) for one in foreseen for found in one.resembles]
     state, notes = _judge(row, [one.outcome for one in foreseen], bool(resembles))
+    if is_replaced and state in (RowState.VALID, RowState.WARNING):
+        state, notes = RowState.WARNING, (RETOLD, *notes)
     return CheckedRow(
         line=row.line,
         account=row.account_hint[:200],
@@ -66,6 +84,7 @@ def _checked(row: FileRow, foreseen: Sequence[Foreseen], is_left_out: bool) -> C
         notes=notes,
         records=tuple(facts(record) for record in row.records if isinstance(record, TransactionRecord)),
         resembles=tuple(resembles),
+        word=row.word,
         text=_as_it_stands(row) if row.is_parked else "",
         is_left_out=is_left_out and state is not RowState.DUPLICATE,
     )

@@ -218,7 +218,7 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
     """What the file says, and its rows when nothing is left to ask. Raises HubError."""
     if not draft.format:
         return {}, []
-    read_file = read(draft)
+    read_file = read(draft, draft.user)
     hints = list(read_file.parsed.accounts)
     found: dict[str, Any] = {
         "reason": read_file.match.reason,
@@ -252,6 +252,7 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
             notes=list(row.notes),
             records=list(row.records),
             resembles=list(row.resembles),
+            word=row.word,
             text=row.text,
         )
         for row in rows

@@ -9,13 +9,15 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import TextChoices
 
 from connections.models import Account
-from sync import importers
+from sync import file_words, importers
 from sync.columns import FIELD_CHOICES, MEANING_CHOICES
 from sync.drafts import KNOWN, NEW
 from sync.import_models import ImportDraft
 from sync.importers.dates import DAY_FIRST, MONTH_FIRST, YEAR_FIRST
 from sync.importers.mapping import ColumnMapping, MappingRefused
 from sync.importers.numbers import COMMA, POINT
+from sync.importers.tabular import MAX_WORD
+from sync.importers.words import fold
 from sync.imports import importable_accounts
 from sync.reading import MAPPED
 
@@ -221,3 +223,23 @@ class WordsForm(forms.Form):
     def meanings(self) -> dict[str, str]:
         chosen = ((word, self.cleaned_data[f"word_{number}"]) for number, word in enumerate(self.words))
         return {word: meaning for word, meaning in chosen if meaning}
+
+
+class WordForm(forms.Form):
+    """What a word means in all files of a house. Where words are prose, the person says how it begins."""
+
+    word = forms.CharField(max_length=MAX_WORD, required=False)
+    kind = forms.ChoiceField(choices=[(kind.value, kind.label) for kind in file_words.KINDS])
+
+    def __init__(self, *args: Any, said: str, is_prose: bool, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.said, self.is_prose = said, is_prose
+
+    def clean_word(self) -> str:
+        """The word of the row, or in prose its chosen beginning."""
+        wanted = " ".join(self.cleaned_data["word"].split())
+        if not self.is_prose or not wanted:
+            return self.said
+        if not fold(self.said).startswith(fold(wanted)):
+            raise forms.ValidationError(f"The row does not begin with “{wanted[:60]}”.")
+        return wanted

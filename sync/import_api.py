@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from brokerhub.kernel.models import Scope, User
 from sync import sync_service
 from sync.checking import check_rows, counts_of
-from sync.import_serializers import DryRunSerializer, ImportQuerySerializer, ImportSerializer
+from sync.import_serializers import ANSWERS, DryRunSerializer, ImportQuerySerializer, ImportSerializer
 from sync.imports import (
     house_of,
     importable_accounts,
@@ -75,7 +75,7 @@ class Import(APIView):
     def _import_several(self, user: User, wanted: ImportSerializer) -> Response:
         """Raises FileNotRead when the file names an account that `accounts` leaves out."""
         file = _file(wanted)
-        read_file = read(file)
+        read_file = read(file, user)
         file.format = read_file.format.key
         places = wanted.validated_data["accounts"]
         refuse_what_needs_an_answer(read_file.parsed, list(places))
@@ -94,7 +94,7 @@ def _file(wanted: ImportSerializer) -> ImportFile:
         size=len(content),
         format=values["format"],
         mapping=values["mapping"],
-        choices={name: values[name] for name in ("date_order", "decimal", "delimiter", "currency") if values[name]},
+        choices={name: values[name] for name in ANSWERS if values[name]},
     )
 
 
@@ -104,7 +104,7 @@ def _imported(user: User, wanted: ImportSerializer) -> SyncRun:
     said: dict[str, Any] = {"user": user, "name": file.name, "content": file.content, "format": file.format}
     said |= {"choices": wanted.choices, "mapping": file.mapping}
     if file.size <= settings.IMPORT_CHECK_AT_ONCE_BYTES:
-        refuse_what_needs_an_answer(read(file).parsed)
+        refuse_what_needs_an_answer(read(file, user).parsed)
     if values["account"] is not None:
         return sync_service.request_import(account=values["account"], **said)
     return sync_service.request_import_into_new(account_name=values["account_name"], **said)
@@ -112,7 +112,7 @@ def _imported(user: User, wanted: ImportSerializer) -> SyncRun:
 
 def _tried(user: User, wanted: ImportSerializer, page: dict[str, Any]) -> Any:
     """What a dry run answers. Raises HubError."""
-    read_file = read(_file(wanted))
+    read_file = read(_file(wanted), user)
     values = wanted.validated_data
     if values["accounts"] is not None:
         refuse_forgotten_accounts(read_file.parsed, values["accounts"])

@@ -19,13 +19,17 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from aggregation.models import Source as Teller
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import TransactionKind
-from sync import drafts
+from sync import drafts, file_words, rereading
+from sync.forms import WordForm
 from sync.import_models import DraftRow, DraftState, ImportDraft, RowState
 from sync.import_views import checking_page, label_of, own, source_of
+from sync.importers.base import Format
 from sync.importers.reader import Source
 from sync.importers.tabular import TabularFormat
 from sync.mending import cells_of, delimiter_of
-from sync.reading import format_of
+from sync.models import WordRule
+from sync.reading import MAPPED, format_of
+from sync.word_rules import Applied
 
 PAGE_SIZE = 50
 LEFT_OUT = "left_out"
@@ -59,12 +63,58 @@ def rows(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
         "counts": counts,
         "new": counts["valid"] + counts["warning"] + counts["possible"],
         "can_mend": not draft.found["is_markup"],
+        "kinds": file_words.KINDS,
+        "words": _words(draft),
         "accounts": _account_names(draft),
         "several": len(draft.accounts) > 1,
         "label": label_of(draft),
         "step": 3,
     }
     return TemplateResponse(request, "sync/import_rows.html", context)
+
+
+def _words(draft: ImportDraft) -> dict[str, Any]:
+    """How a row's unknown word is named here, and the rows booked before that a rule of the person would correct."""
+    format = format_of(draft)
+    is_mapped = draft.format == MAPPED
+    rules = [] if is_mapped else list(file_words.rules_of(draft.user, format))
+    counts = rereading.counts_of_earlier(draft.user, rules) if rules else {}
+    return {
+        "is_mapped": is_mapped,
+        "is_prose": _is_prose(format),
+        "house": format.institution,
+        "earlier": [(rule, counts[rule.pk]) for rule in rules if counts[rule.pk]],
+    }
+
+
+def _is_prose(format: Format) -> bool:
+    return isinstance(format, TabularFormat) and format.by_prefix
+
+
+@login_required
+@require_POST
+def say_word(request: HtmxRequest, draft_id: UUID, line: int) -> HttpResponse:
+    """Say once what the word of a row means: for this file at once, for later ones, and for the broker's feed."""
+    draft = own(request, draft_id)
+    shown = get_object_or_404(draft.rows.exclude(word=""), line=line)
+    if draft.format == MAPPED or draft.state != DraftState.READY:
+        return redirect("sync:draft", draft_id=draft.pk)
+    format = format_of(draft)
+    form = WordForm(request.POST, said=shown.word, is_prose=_is_prose(format))
+    if form.is_valid():
+        kind = TransactionKind(form.cleaned_data["kind"])
+        rule, applied = file_words.remember(draft.user, format, form.cleaned_data["word"], kind)
+        messages.success(request, _said(rule, applied))
+        drafts.request_check(draft)
+    else:
+        messages.error(request, f"{next(iter(form.errors.values()))[0]}")
+    return redirect(f"{reverse('sync:rows', args=[draft.pk])}?{request.GET.urlencode()}#line-{line}")
+
+
+def _said(rule: WordRule, applied: Applied) -> str:
+    text = f"“{rule.word}” is always {TransactionKind(rule.kind).label.lower()} from now on."
+    waited = f" {applied.booked} row{'' if applied.booked == 1 else 's'} of the broker that waited for it booked."
+    return text + waited if applied.booked else text
 
 
 def _with_state(state: str) -> Q:

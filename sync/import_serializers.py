@@ -21,6 +21,7 @@ from sync.importers.reader import DELIMITERS
 from sync.reading import MAPPED
 
 MOST_ACCOUNTS = 50
+ANSWERS = ("date_order", "decimal", "delimiter", "currency")  # fields of Choices
 MAPPING_HELP = (
     "For a table no format knows: JSON with `columns` ({field: column or list of columns}; fields are date, word, "
     "symbol, isin, cusip, name, quantity, price, amount, fees, taxes, currency, settled, account, id), `words` "
@@ -120,7 +121,9 @@ class ImportSerializer(serializers.Serializer[Any]):
 
     @property
     def choices(self) -> Choices:
-        return Choices(**{name: self.validated_data[name] for name in Choices.__dataclass_fields__})
+        return Choices(
+            **{name: self.validated_data[name] for name in ("date_order", "decimal", "delimiter", "currency")}
+        )
 
 
 class ImportQuerySerializer(serializers.Serializer[Any]):
@@ -171,6 +174,7 @@ class CheckedRowSerializer(serializers.Serializer[Any]):
     account = serializers.CharField(help_text="As the file names it.")
     state = serializers.ChoiceField(RowState.choices)
     notes = serializers.ListField(child=serializers.CharField(), help_text="Reasons and warnings.")
+    word = serializers.CharField(help_text="What the row calls itself, when nobody said yet what that means; or empty.")
     records = RecordSerializer(many=True, help_text="What would be booked; empty for a row that cannot be read.")
     resembles = ResemblanceSerializer(
         many=True,

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 from django.db import transaction
 from django.utils import timezone
 
-from aggregation import ledger
+from aggregation import ledger, replacing
 from aggregation.models import Source
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
@@ -21,7 +21,7 @@ from connections.models import Account, AccountQuerySet, Connection
 from sync.holds import Counts, Hold, PartState
 from sync.import_models import UploadedFile
 from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Format, ParsedFile
-from sync.models import ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger
+from sync.models import ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger, WordRule
 from sync.parking import park, resolve, split
 from sync.reading import MAPPED, FileRead, format_of, read, recognise
 from sync.sending import nudge
@@ -82,10 +82,12 @@ def request_import(
     fixes: dict[str, dict[str, str]] | None = None,
     left_out: Sequence[int] = (),
     hints: Sequence[str] | None = None,
+    rule: WordRule | None = None,
 ) -> SyncRun:
     """Check `content`, keep it with what the person said about it, and queue its import into `account`.
 
-    `hints` are the accounts, as the file names them, whose rows are meant; None means all rows.
+    `hints` are the accounts, as the file names them, whose rows are meant; None means all rows. `rule` is the one for
+    whose sake a file is read again.
     Raises NotAllowed for an account that takes no files, FileUnreadable or FileNotRead for a file we cannot use.
     """
     if not importable_accounts(user).filter(pk=account.pk).exists():
@@ -108,11 +110,12 @@ def request_import(
         size=len(content),
         sha256=digest,
         content=content,
-        choices={key: value for key, value in asdict(choices).items() if value},
+        choices={key: value for key, value in asdict(choices).items() if value and key != "words"},
         mapping=mapping,
         fixes=fixes or {},
         left_out=sorted(left_out),
         hints=None if hints is None else list(hints),
+        rule=rule,
     )
     transaction.on_commit(nudge)
     return run
@@ -190,9 +193,10 @@ def run_import(hold: Hold) -> None:
     """
     if hold.is_done(FILE):
         return
-    file = ImportFile.objects.select_related("account__connection").get(run=hold.run)
+    file = ImportFile.objects.select_related("account__connection__user").get(run=hold.run)
     hold.write(step=f"Reading {file.name}")
-    read_file = read(file)
+    user = file.account.connection.user
+    read_file = read(file, user)
     refuse_what_needs_an_answer(read_file.parsed, file.hints)
     rows, left_out = _wanted(read_file.parsed, file)
     records, parked = split(record for row in rows for record in row.records)
@@ -201,6 +205,7 @@ def run_import(hold: Hold) -> None:
     with transaction.atomic():
         hold.write()
         booked = ledger.book(account=file.account, records=records, source=Source.CSV, run_id=hold.run.pk)
+        retold = replacing.replace(account=file.account, told=[pair for row in rows for pair in row.retold], user=user)
         park(run=hold.run, account=file.account, parked=parked)
         resolve(file.account, records, run=hold.run)
         _resolve_mended(hold.run, file.account, rows, read_file)
@@ -214,7 +219,14 @@ def run_import(hold: Hold) -> None:
         )
         hold.add(counts, done=total)
         hold.part(FILE, PartState.DONE, read_file.format.label)
-        hold.warn(*read_file.parsed.warnings)
+        hold.warn(*read_file.parsed.warnings, *_said_anew(retold))
+
+
+def _said_anew(retold: int) -> list[str]:
+    if not retold:
+        return []
+    rows = "1 row that was" if retold == 1 else f"{retold} rows that were"
+    return [f"By your own rules {rows} kept as “other” before got another kind; taken back, this run puts them back."]
 
 
 def _wanted(parsed: ParsedFile, file: ImportFile) -> tuple[list[FileRow], int]:

@@ -255,6 +255,14 @@ class ImportFile(UploadedFile):
     hints = models.JSONField(
         null=True, blank=True, help_text="Whose rows are taken: accounts as the file names them; empty for all rows."
     )
+    rule = models.ForeignKey(
+        WordRule,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="reread",
+        help_text="The rule for whose sake a file imported before was read again.",
+    )
 
 
 class ParkedRowQuerySet(models.QuerySet["ParkedRow"]):

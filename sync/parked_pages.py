@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from brokerhub.kernel.htmx import HtmxRequest
 from connections.brokers.records import Broker, TransactionKind
-from sync import word_rules
+from sync import rereading, word_rules
 from sync.models import ParkedRow, WordRule
 from sync.parking import shown
 from sync.word_rules import Applied, NotReadable
@@ -53,10 +53,27 @@ def row(request: HtmxRequest, row_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def forget(request: HtmxRequest, rule_id: int) -> HttpResponse:
-    """Rows booked by the rule stay in the books; new ones wait again."""
-    get_object_or_404(WordRule.objects.for_user(request.user), pk=rule_id).delete()
-    messages.success(request, "The rule is forgotten. What it has booked stays.")
+    """Rows booked by the rule stay in the books; new ones wait again. With `put_back` files that were read again for
+    its sake are taken back, and what they corrected is "other" as before."""
+    rule = get_object_or_404(WordRule.objects.for_user(request.user), pk=rule_id)
+    if "put_back" in request.POST:
+        rereading.put_back(rule, actor=request.user)
+        messages.success(request, "The rule is forgotten, and the rows it corrected are “other” again.")
+    else:
+        messages.success(request, "The rule is forgotten. What it has booked stays.")
+    rule.delete()
     return redirect("sync:parked")
+
+
+@login_required
+@require_POST
+def reread(request: HtmxRequest, rule_id: int) -> HttpResponse:
+    """Give rows that files told before the rule was made the kind it says."""
+    runs = rereading.reread(get_object_or_404(WordRule.objects.for_user(request.user), pk=rule_id))
+    if len(runs) == 1:
+        return redirect("sync:run", run_id=runs[0].pk)
+    messages.success(request, f"{len(runs)} files are read again, each by an import of its own.")
+    return redirect("sync:list")
 
 
 def _said(rule: WordRule, applied: Applied) -> str:

@@ -1,10 +1,11 @@
 """An uploaded file with what a person said about it, into rows. The one way for preview, import and hand-back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sync import importers
+from brokerhub.kernel.models import User
+from sync import file_words, importers
 from sync.import_models import UploadedFile
 from sync.importers import reader
 from sync.importers.base import FileNotRead, Format, Match, ParsedFile
@@ -60,12 +61,13 @@ def recognise(
     return choose(source, format or (MAPPED if mapping else ""), mapping)
 
 
-def read(file: UploadedFile) -> FileRead:
-    """Raises FileNotRead, FileUnreadable or MappingRefused."""
+def read(file: UploadedFile, user: User) -> FileRead:
+    """The rows of a file of `user`, whose own words for things count. Raises FileNotRead, FileUnreadable or
+    MappingRefused."""
     source, numbers = without_remarks(reader.read(bytes(file.content), file.name))
     format, match = choose(source, file.format, file.mapping)
     delimiter = "" if source.is_markup else delimiter_of(format, source, file.said)
     if file.fixes and delimiter:
         source = mended(source, file.mended, delimiter)
-    parsed = format.parse(source, file.said)
+    parsed = format.parse(source, replace(file.said, words=file_words.known_to(user, format)))
     return FileRead(format=format, match=match, source=source, parsed=parsed, delimiter=delimiter, numbers=numbers)

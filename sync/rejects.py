@@ -14,7 +14,7 @@ LEFT_OUT = "Left out by you"
 def rejected_lines(run: SyncRun) -> Iterator[str]:
     """The lines of the file of rejected rows. Raises FileNotRead or FileUnreadable when the file cannot be read."""
     file: ImportFile = run.file
-    read_file = read(file)
+    read_file = read(file, run.connection.user)
     rows = [row for row in read_file.parsed.rows if file.hints is None or row.account_hint in file.hints]
     unwanted = set(file.left_out)
     parked = [row for row in rows if row.is_parked and row.line not in unwanted]

@@ -98,11 +98,16 @@ class WordRuleQuerySet(models.QuerySet["WordRule"]):
 
 
 class WordRule(models.Model):
-    """A person's own rule: rows of a broker with this word in this field are of this kind, always."""
+    """A person's own rule: rows of a broker with this word are of this kind, always.
+
+    One made from a row of the broker's feed names the field the word stands in, and is for the feed. One made from a
+    row of a file has no field: it is for files of the house, and for the feed wherever a row of it has the word.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="word_rules")
     broker = models.CharField(max_length=20, choices=Broker.choices)
-    field = models.CharField(max_length=60)
+    institution = models.CharField(max_length=80, blank=True, help_text="Whose files, at another broker.")
+    field = models.CharField(max_length=60, blank=True, help_text="Of the feed's rows; empty: wherever the word is.")
     word = models.CharField(max_length=200)
     kind = models.CharField(max_length=20, choices=TransactionKind.choices)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -112,7 +117,7 @@ class WordRule(models.Model):
     class Meta:
         ordering: ClassVar = ["broker", "field", "word"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["user", "broker", "field", "word"], name="one_kind_per_word")
+            models.UniqueConstraint(fields=["user", "broker", "institution", "field", "word"], name="one_kind_per_word")
         ]
 
     def __str__(self) -> str:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from django.db import transaction
 from django.utils import timezone
 
+from aggregation import replacing
 from aggregation import undoing as books
 from aggregation.models import Delivery, Source
 from aggregation.undoing import Effect
@@ -71,6 +72,7 @@ def _undo(run: SyncRun) -> RunEffect:
     _refuse_open(run)
     if not standing(run).can_undo:
         raise NotAllowed("There is nothing to take back: this run brought nothing, or it was taken back already.")
+    replacing.hand_back(run.pk)
     effect = books.undo(run.pk) if books.can_be_undone(run.pk) else Effect()
     _read_again(run)
     return _settled(run, effect, is_undone=True)
@@ -80,6 +82,7 @@ def _reapply(run: SyncRun) -> RunEffect:
     _refuse_open(run)
     if run.undone_at is None:
         raise NotAllowed("This run was not taken back, so there is nothing to apply again.")
+    replacing.hand_on(run.pk)
     effect = books.reapply(run.pk) if books.is_undone(run.pk) else Effect()
     return _settled(run, effect, is_undone=False)
 

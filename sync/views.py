@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
@@ -17,10 +18,10 @@ from aggregation.models import Transaction
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.models import User
 from connections.models import Account, Connection
-from sync import sync_service, undoing
+from sync import rereading, sync_service, undoing
 from sync.history import RunPageFilter
 from sync.history_pages import KeepForm
-from sync.models import ParkedRow, SyncRun, Trigger, WordRule
+from sync.models import ImportFile, ParkedRow, SyncRun, Trigger, WordRule
 from sync.parking import shown
 from sync.progress import in_words
 
@@ -125,8 +126,14 @@ def cancel(request: HtmxRequest, run_id: int) -> HttpResponse:
 @require_GET
 def parked_list(request: HtmxRequest) -> HttpResponse:
     rows, older = _page(ParkedRow.objects.for_user(request.user).waiting().for_list(), request)
-    rules = WordRule.objects.for_user(request.user)
-    context = {"rows": [(row, shown(row)) for row in rows], "older": older, "rules": rules}
+    has_reread = Exists(ImportFile.objects.filter(rule=OuterRef("pk")))
+    rules = WordRule.objects.for_user(request.user).annotate(has_reread=has_reread)
+    earlier = rereading.counts_of_earlier(request.user, rules) if rules else {}
+    context = {
+        "rows": [(row, shown(row)) for row in rows],
+        "older": older,
+        "rules": [(rule, earlier[rule.pk]) for rule in rules],
+    }
     return TemplateResponse(request, "sync/parked_list.html", context)
 
 

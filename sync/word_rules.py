@@ -1,7 +1,10 @@
 """A person's own rules for rows that no rule of ours understands: "always treat ADR FEE as a fee".
 
-A rule reads the row as it was kept, so it reaches rows far older than what a sync would read again. It is for rows that
-move money only: what becomes of units no single word can say, and such a row stays parked.
+A rule reads the row as it was kept, so it reaches rows far older than what a sync would read again. Of a broker's feed
+it is for rows that move money only. What moves units is told by the feeds in nested lists of legs, with signs and
+instruments whose meaning depends on the very word nobody knows yet (a merger names two shares, a journal none); booked
+by a kind alone it would put units where none are. Such a row stays parked. A file has one row of plain columns for each
+event, with its units and its security in known places: there a word may mean a purchase too, see `file_words.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from aggregation import ledger
@@ -121,7 +125,7 @@ def understood(
     """Parked records of one answer, divided by the person's rules into those that are understood and the others."""
     records, left = [], []
     for one in parked:
-        rule = _rule_for(one.raw, rules)
+        rule = _rule_for(account, one.raw, rules)
         try:
             if rule is None:
                 raise NotReadable("no rule")
@@ -133,7 +137,7 @@ def understood(
 
 def rules_for(account: Account) -> list[WordRule]:
     connection = account.connection
-    return list(WordRule.objects.filter(user=connection.user_id, broker=connection.broker))
+    return list(WordRule.objects.filter(user=connection.user_id, broker=connection.broker, kind__in=KINDS))
 
 
 @transaction.atomic
@@ -152,9 +156,12 @@ def remember(user: User, row: ParkedRow, *, field: str, kind: TransactionKind) -
 
 @transaction.atomic
 def apply(rule: WordRule) -> Applied:
-    """Book the rows that wait and have the rule's word, each by the run that brought it."""
-    applied, rows = Applied(), ParkedRow.objects.for_user(rule.user).waiting()
-    rows = rows.filter(**{"account__connection__broker": rule.broker, f"raw__{rule.field}": rule.word})
+    """Book the rows of the feed that wait and have the rule's word, each by the run that brought it."""
+    applied, fields = Applied(), _fields(Broker(rule.broker), rule)
+    if not fields or rule.kind not in KINDS:
+        return applied
+    has_word = Q(*(Q(**{f"raw__{name}__iexact": rule.word}) for name in fields), _connector=Q.OR)
+    rows = ParkedRow.objects.for_user(rule.user).waiting().filter(has_word, account__connection__broker=rule.broker)
     waiting = rows.exclude(run__trigger=Trigger.IMPORT).select_related("account").order_by("account_id", "pk")
     for row in waiting.select_for_update(of=("self",)):
         try:
@@ -169,8 +176,19 @@ def apply(rule: WordRule) -> Applied:
     return applied
 
 
-def _rule_for(raw: Mapping[str, Any], rules: Iterable[WordRule]) -> WordRule | None:
-    return next((rule for rule in rules if raw.get(rule.field) == rule.word), None)
+def _rule_for(account: Account, raw: Mapping[str, Any], rules: Iterable[WordRule]) -> WordRule | None:
+    broker = Broker(account.connection.broker)
+    return next((rule for rule in rules if any(_says(raw, name, rule) for name in _fields(broker, rule))), None)
+
+
+def _fields(broker: Broker, rule: WordRule) -> Sequence[str]:
+    """Where in a row of the feed the rule's word may stand."""
+    return (rule.field,) if rule.field else PLACES[broker].words if broker in PLACES else ()
+
+
+def _says(raw: Mapping[str, Any], name: str, rule: WordRule) -> bool:
+    said = raw.get(name)
+    return isinstance(said, str) and said.casefold() == rule.word.casefold()
 
 
 def _moves_units(raw: Mapping[str, Any]) -> bool:

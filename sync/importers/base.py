@@ -1,11 +1,11 @@
 """What a file format is: how it is recognised, and what reading a file of it gives."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from brokerhub.kernel.errors import HubError
-from connections.brokers.records import Broker, ParkedRecord, TransactionRecord
+from connections.brokers.records import Broker, ParkedRecord, TransactionKind, TransactionRecord
 from sync.importers.reader import Cells, Source
 
 Record = TransactionRecord | ParkedRecord
@@ -33,6 +33,7 @@ class Choices:
     decimal: str = ""  # one of numbers.DECIMALS
     delimiter: str = ""
     currency: str = ""  # ISO code, of rows that name none
+    words: Mapping[str, TransactionKind] = field(default_factory=dict)  # folded; what the format's own table lacks
 
 
 AS_PRINTED = Choices()
@@ -56,6 +57,18 @@ class FileRow:
     records: tuple[Record, ...]
     account_hint: str = ""  # the account as the file names it; "" when it does not
     warnings: tuple[str, ...] = ()  # what makes the row worth a look; it is booked all the same
+    word: str = ""  # what it calls itself, where nobody said yet what that means
+    before: tuple[Record, ...] = ()  # what it would be without the person's own rule; () where none was needed
+
+    @property
+    def retold(self) -> tuple[tuple[TransactionRecord, TransactionRecord], ...]:
+        """(before, now) of each record that the person's own rule made another, as far as both can be read."""
+        pairs = zip(self.before, self.records, strict=False) if len(self.before) == len(self.records) else ()
+        return tuple(
+            (before, now)
+            for before, now in pairs
+            if isinstance(before, TransactionRecord) and isinstance(now, TransactionRecord) and not now.external_id
+        )
 
     @property
     def is_parked(self) -> bool:

@@ -73,6 +73,7 @@ class MappedFormat(TabularFormat):
                 decimal=choices.decimal or said.decimal,
                 delimiter=choices.delimiter or said.delimiter,
                 currency=choices.currency or said.currency,
+                words=choices.words,
             ),
         )
 

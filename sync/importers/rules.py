@@ -1,7 +1,7 @@
 """What a broker's word means: the table every format is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from connections.brokers.records import TransactionKind
@@ -68,6 +68,20 @@ def corporate(subtype: str, *, paired: bool = False) -> Rule:
 
 def skipped(reason: str) -> Rule:
     return Rule(K.OTHER, skip=reason)
+
+
+# What a word is when a person says its kind.
+_MEANT = {
+    **{rule.kind: rule for rule in (BUY, SELL, DIVIDEND, INTEREST, FEE, TAX, SPLIT, UNKNOWN)},
+    **{kind: Rule(kind) for kind in (K.DEPOSIT, K.WITHDRAWAL)},
+    **{kind: Rule(kind, Sign.PRINTED) for kind in (K.TRANSFER_IN, K.TRANSFER_OUT, K.CORPORATE_ACTION)},
+}
+MEANT_KINDS = tuple(sorted(_MEANT, key=list(K).index))
+
+
+def meant(kind: TransactionKind, word: str) -> Rule:
+    """A person's rule for `word`, which stays with the row. Raises KeyError for a kind outside MEANT_KINDS."""
+    return replace(_MEANT[kind], subtype=word[:40])
 
 
 def by_word(table: Mapping[str, Rule]) -> dict[str, Rule]:

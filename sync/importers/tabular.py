@@ -13,19 +13,21 @@ from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from connections.brokers.records import Broker, InstrumentRecord, ParkedRecord, TransactionRecord
+from connections.brokers.records import Broker, InstrumentRecord, ParkedRecord, TransactionKind, TransactionRecord
 from sync.importers import dates, instruments, numbers
 from sync.importers.base import AS_PRINTED, Ambiguity, Choices, FileNotRead, FileRow, Match, ParsedFile, Record, Skipped
 from sync.importers.base import find_header as find
 from sync.importers.questions import ask_currency, ask_decimal, ask_order
 from sync.importers.reader import DELIMITERS, Source, Table
 from sync.importers.rows import ZERO, Columns, Layout, Names, Row
-from sync.importers.rules import UNKNOWN, K, Rule, Sign
+from sync.importers.rules import UNKNOWN, K, Rule, Sign, meant
+from sync.importers.words import fold
 
 __all__ = ["ZERO", "Columns", "Layout", "Names", "Reading", "Row", "TabularFormat"]
 
 AHEAD = "The row is dated in the future."
 HELD_BACK = 1000  # rows that are read before the next of them are handed on
+MAX_WORD = 200  # characters; a longer one is no word to make a rule of
 MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
 
 
@@ -232,7 +234,7 @@ class TabularFormat:
             raise FileNotRead(f"The file is not “{self.label}”: it lacks columns of that export.")
         table = source.table(*place)
         layout, questions = self._layout(table, choices)
-        return Reading(self, table, layout, questions, self.file_account(source))
+        return Reading(self, table, layout, questions, self.file_account(source), choices.words)
 
     def _place(self, source: Source, choices: Choices) -> tuple[int, str] | None:
         """The header's row and the delimiter, the format's own first: a spreadsheet may have saved it with another."""
@@ -275,6 +277,7 @@ class Reading:
     layout: Layout
     questions: tuple[Ambiguity, ...] = ()
     account: str = ""  # of the whole file
+    words: Mapping[str, TransactionKind] = field(default_factory=dict)  # a person's own, folded
     rows: list[FileRow] = field(default_factory=list)  # the newest; a row may yet complete the one above it
     kept: int = 0  # rows so far
     skipped: list[Skipped] = field(default_factory=list)
@@ -318,7 +321,10 @@ class Reading:
             if reason:
                 self.skipped.append(Skipped(line=row.line, reason=reason))
                 return
-            self._keep(row, format.records(row, rule or UNKNOWN, word, self), None if rule else word)
+            own = self._own_rule(word) if rule is None else None
+            records = format.records(row, rule or own or UNKNOWN, word, self)
+            before = format.records(row, UNKNOWN, word, self) if own is not None else ()
+            self._keep(row, records, word if rule is None and own is None else None, before)
         except ValueError as error:
             self._add(self.parked(row, f"{error}."))
 
@@ -326,7 +332,18 @@ class Reading:
         self.rows.append(row)
         self.kept += 1
 
-    def _keep(self, row: Row, records: tuple[Record, ...], unknown: str | None) -> None:
+    def _own_rule(self, word: str) -> Rule | None:
+        """What the person said this word means; where words are prose, what they said of its beginning."""
+        folded = fold(word) if self.words else ""
+        kind = self.words.get(folded)
+        if kind is None and self.format.by_prefix:
+            begins = [known for known in self.words if folded.startswith(known)]
+            kind = self.words[max(begins, key=len)] if begins else None
+        return None if kind is None else meant(kind, word)
+
+    def _keep(
+        self, row: Row, records: tuple[Record, ...], unknown: str | None, before: tuple[Record, ...] = ()
+    ) -> None:
         notes: tuple[str, ...] = ()
         total = ZERO
         booked = None
@@ -342,7 +359,10 @@ class Reading:
             notes += (f"“{unknown[:40]}” is not a word the hub knows; the row is kept as “other”.",)
         account = self._account(row)
         if booked is None or not self._is_twin(row, records, account, booked.external_id):
-            self._add(FileRow(line=row.line, records=records, account_hint=account, warnings=notes))
+            said = (unknown or "")[:MAX_WORD]
+            self._add(
+                FileRow(line=row.line, records=records, account_hint=account, warnings=notes, word=said, before=before)
+            )
             self.cut += row.is_cut
             self.total += total
 

@@ -117,6 +117,11 @@ class Tally:
         if call.limit is not None:
             self._told(Budget(limit=call.limit, remaining=call.remaining, period=call.period, seen_at=call.started_at))
 
+    def correct(self) -> None:
+        """One call that counted as good was not: its answer came in a form the hub does not know."""
+        self.counts[_key(Outcome.OK, Attribution.NONE)] -= 1
+        self.counts[_key(Outcome.BAD_REPLY, Attribution.BROKER)] += 1
+
     def add(self, other: "Tally") -> None:
         self.counts.update(other.counts)
         self.latency.update(other.latency)

@@ -11,12 +11,13 @@ import atexit
 import logging
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import Error, connection
 
-from connections.brokers.calls import BrokerCall, call_finished
+from connections.brokers.calls import BrokerCall, call_finished, call_misread
 from health.metrics import Tally
 from health.models import BucketKey, CallBucket, Resolution
 
@@ -44,13 +45,23 @@ class Recorder:
         self._timer: threading.Timer | None = None
 
     def record(self, call: BrokerCall) -> None:
+        with self._tally_of(call) as tally:
+            tally.count(call)
+
+    def correct(self, call: BrokerCall) -> None:
+        """`call` was recorded as a good one and was not."""
+        with self._tally_of(call) as tally:
+            tally.correct()
+
+    @contextmanager
+    def _tally_of(self, call: BrokerCall) -> Iterator[Tally]:
         minute = Resolution.MINUTE.start_of(call.started_at)
         key = BucketKey(Resolution.MINUTE, minute, call.broker.value, call.operation.value)
         with self._lock:
             tally = self._pending.get(key)
             if tally is None:
-                tally = self._pending[key] = Tally()
-            tally.count(call)
+                tally = self._pending[key] = Tally(last_call_at=call.started_at)
+            yield tally
             if self.flush_after is not None:
                 self._wind_up(self.flush_after)
 
@@ -121,6 +132,13 @@ def on_call_finished(call: BrokerCall, **_: Any) -> None:
         logger.exception("health: a call could not be recorded")
 
 
+def on_call_misread(call: BrokerCall, **_: Any) -> None:
+    try:
+        recorder.correct(call)
+    except Exception:
+        logger.exception("health: a call could not be corrected")
+
+
 def on_worker_process_shutdown(**_: Any) -> None:
     """Celery's pool processes leave without Python's exit hooks; their last calls are written here."""
     recorder.flush_or_log()
@@ -130,4 +148,5 @@ def listen() -> None:
     from celery.signals import worker_process_shutdown
 
     call_finished.connect(on_call_finished, dispatch_uid="health.recording")
+    call_misread.connect(on_call_misread, dispatch_uid="health.recording")
     worker_process_shutdown.connect(on_worker_process_shutdown, dispatch_uid="health.recording")

@@ -19,12 +19,13 @@ from oauthlib.oauth2 import OAuth2Error
 
 from connections.brokers import base, records
 from connections.brokers.auth import MeteredOAuth2Session
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.parsing import NotUnderstood, Row, checked, maybe, number, text, understood, us_option
 from connections.brokers.records import AssetClass, Broker, InstrumentRecord, RecordStatus, TransactionRecord
 from connections.brokers.records import TransactionKind as Kind
 from connections.brokers.settlement import us_settlement_date
-from connections.brokers.transport import BrokerSession, Budget, Reply, Wire, judge
+from connections.brokers.transport import BrokerSession, Reply, Wire, judge
 
 LIVE_URL, LIVE_SIGN_IN = "https://api.alpaca.markets", "https://app.alpaca.markets"
 CALLS_PER_MINUTE = 180  # Alpaca allows 200 per account

@@ -1,5 +1,6 @@
 """What the transport tells about each call to a broker, and the signal it tells it by."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,6 +12,9 @@ from connections.brokers.records import Broker
 
 call_finished = Signal()
 """Sent with `call: BrokerCall` after every attempt, whatever its outcome. Receivers must not raise."""
+
+call_misread = Signal()
+"""Sent with `call: BrokerCall` when an answer that looked good turned out to be in a form the hub does not know."""
 
 
 class Operation(StrEnum):
@@ -59,3 +63,19 @@ class BrokerCall:
     period: int | None = None
     retry_after: float | None = None  # seconds
     correlation_id: str = ""
+
+
+_last_call: ContextVar["BrokerCall | None"] = ContextVar("last_broker_call", default=None)
+
+
+def remember(call: BrokerCall) -> None:
+    """The answer that is being read now, in this thread."""
+    _last_call.set(call)
+
+
+def misread() -> None:
+    """The answer just read has a form the hub does not know: what counted as good counts as the broker's failure."""
+    call = _last_call.get()
+    if call is not None and call.outcome is Outcome.OK:
+        _last_call.set(None)  # once
+        call_misread.send(sender=None, call=call)

@@ -33,11 +33,12 @@ from connections.brokers.base import (
     UnderMaintenance,
     UnexpectedReply,
 )
-from connections.brokers.calls import Attribution, Operation, Outcome
+from connections.brokers.budgets import Budget
+from connections.brokers.calls import Attribution, Operation, Outcome, misread
 from connections.brokers.ibkr_instruments import Known
 from connections.brokers.ibkr_statement import Control, IncompleteQuery, Odd, Report, Statement
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
-from connections.brokers.transport import CONNECT_TIMEOUT, Budget, Reply, Wire, judge
+from connections.brokers.transport import CONNECT_TIMEOUT, Reply, Wire, judge
 
 LIVE_URL = "https://ndcdyn.interactivebrokers.com"
 SERVICE = "/AccountManagement/FlexWebService"
@@ -200,6 +201,7 @@ def _understood(part: str) -> Iterator[None]:
     try:
         yield
     except Odd as odd:
+        misread()
         raise UnexpectedReply(f"Interactive Brokers' {part} came in a form the hub does not know: {odd}.") from odd
 
 

@@ -33,11 +33,12 @@ from connections.brokers.base import (
     Refused,
     UnexpectedReply,
 )
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.ibkr_keys import Consumer
 from connections.brokers.ibkr_replies import Verdict, complaint, judge_reply
 from connections.brokers.records import Broker
-from connections.brokers.transport import Budget, Reply, Wire, timeouts
+from connections.brokers.transport import Reply, Wire, timeouts
 
 LIVE_API = "https://api.ibkr.com/v1/api"
 LIVE_CONSENT = "https://www.interactivebrokers.com/authorize"

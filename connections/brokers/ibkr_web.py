@@ -16,12 +16,13 @@ from django.utils import timezone
 
 from connections.brokers import ibkr_oauth, ibkr_web_rows
 from connections.brokers.base import BrokerUnavailable, Grant, Grants, NeedsReauth, Refused, UnexpectedReply
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Operation
 from connections.brokers.ibkr_flex import LONGEST_TOKEN, TOKEN, IbkrFlex
 from connections.brokers.ibkr_replies import SessionLost, judge_reply
 from connections.brokers.parsing import Row, checked, understood
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
-from connections.brokers.transport import BrokerSession, Budget, Wire
+from connections.brokers.transport import BrokerSession, Wire
 
 ACCOUNTS, OF_ADVISER, OF_ADVISER_PAGED = "/portfolio/accounts", "/portfolio/subaccounts", "/portfolio/subaccounts2"
 LISTS, SECONDS = 1, 6  # of accounts, per login; the broker says five, but one call may be longer on its way

@@ -20,7 +20,7 @@ import structlog
 
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers.base import BrokerError, BrokerUnavailable, Grant, Grants, NeedsReauth, UnexpectedReply
-from connections.brokers.calls import Attribution, Operation, Outcome
+from connections.brokers.calls import Attribution, Operation, Outcome, misread
 from connections.brokers.records import Broker
 from connections.brokers.transport import BearerAuth, Judge, Reply, Wire, judge, patiently, timeouts
 
@@ -83,6 +83,7 @@ def _content(result: Mapping[str, Any], tool: str) -> Any:
     try:
         return json.loads(tool_text(result), parse_float=Decimal)
     except (ValueError, RecursionError) as error:
+        misread()
         raise UnexpectedReply(f"The answer of {tool} is not data.") from error
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from connections.brokers.base import UnexpectedReply
+from connections.brokers.calls import misread
 from connections.brokers.records import AssetClass, Broker, InstrumentRecord
 
 Row = Mapping[str, Any]
@@ -24,6 +25,7 @@ def understood(broker: Broker, part: str) -> Iterator[None]:
     try:
         yield
     except (NotUnderstood, KeyError, IndexError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        misread()
         raise UnexpectedReply(f"The {part} of {broker.label} came in a form the hub does not know.") from error
 
 
@@ -58,6 +60,7 @@ def number(row: Row, key: str) -> Decimal:
 def checked(broker: Broker, part: str, answer: Any, shape: type[Shape]) -> Shape:
     """The answer, if it is an object (or a list) as it should be. Raises UnexpectedReply."""
     if not isinstance(answer, shape):
+        misread()
         raise UnexpectedReply(f"The {part} of {broker.label} came in a form the hub does not know.")
     return answer
 

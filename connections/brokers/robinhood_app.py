@@ -20,13 +20,13 @@ from requests.auth import AuthBase
 
 from connections.brokers import robinhood_rows
 from connections.brokers.base import BrokerError, Grants, NeedsReauth, RateLimited, Refused, UnexpectedReply
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import Broker
 from connections.brokers.robinhood_rows import Row, understood
 from connections.brokers.transport import (
     DEFAULT_RATE_LIMIT_WAIT,
     LONGEST_WAIT,
-    Budget,
     Reply,
     Wire,
     judge,

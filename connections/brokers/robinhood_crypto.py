@@ -36,10 +36,11 @@ from connections.brokers.base import (
     Shown,
     UnexpectedReply,
 )
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
 from connections.brokers.robinhood_rows import Row, identifier, rows, understood
-from connections.brokers.transport import BrokerSession, Budget, Reply, Wire, judge
+from connections.brokers.transport import BrokerSession, Reply, Wire, judge
 
 LIVE_URL = "https://trading.robinhood.com"
 ACCOUNTS = "/api/v2/crypto/trading/accounts/"

@@ -30,10 +30,11 @@ from connections.brokers.base import (
     Refused,
     UnexpectedReply,
 )
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.mcp import Verdict
 from connections.brokers.records import Broker
-from connections.brokers.transport import CONNECT_TIMEOUT, Budget, Judge, Reply, Wire, judge
+from connections.brokers.transport import CONNECT_TIMEOUT, Judge, Reply, Wire, judge
 
 LIVE_URL = "https://agent.robinhood.com/mcp/trading"
 LIVE_API = "https://api.robinhood.com"

@@ -12,6 +12,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from connections.brokers.base import UnexpectedReply
+from connections.brokers.calls import misread
 from connections.brokers.records import (
     AccountKind,
     AccountRecord,
@@ -60,6 +61,7 @@ def understood(part: str) -> Iterator[None]:
     try:
         yield
     except (NotUnderstood, *MISSHAPEN) as error:
+        misread()
         raise UnexpectedReply(f"Robinhood's {part} came in a form the hub does not know.") from error
 
 

@@ -31,9 +31,10 @@ from connections.brokers.base import (
     Refused,
     UnexpectedReply,
 )
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import AccountKind, AccountRecord, Broker, Holdings, Identity, TransactionPage
-from connections.brokers.transport import BrokerSession, Budget, Reply, Wire, judge
+from connections.brokers.transport import BrokerSession, Reply, Wire, judge
 
 LIVE_URL = "https://api.schwabapi.com"
 NEW_YORK = ZoneInfo("America/New_York")

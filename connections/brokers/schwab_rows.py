@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connections.brokers.base import UnexpectedReply
+from connections.brokers.calls import misread
 from connections.brokers.records import (
     AssetClass,
     BalanceRecord,
@@ -79,6 +80,7 @@ def understood(part: str) -> Iterator[None]:
     try:
         yield
     except (_NotUnderstood, KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        misread()
         raise UnexpectedReply(f"Charles Schwab's {part} came in a form the hub does not know.") from error
 
 

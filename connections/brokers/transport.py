@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +21,6 @@ import structlog
 import urllib3
 from django.conf import settings
 from django.utils import timezone
-from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import storage_from_string
-from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 from requests.auth import AuthBase
 from tenacity import (
     RetryCallState,
@@ -34,7 +31,8 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from connections.brokers import breaker
+from connections.brokers import breaker, budgets, calls, closures, surroundings
+from connections.brokers.attribution import Evidence, attribute, is_our_network
 from connections.brokers.base import (
     BrokerError,
     BrokerUnavailable,
@@ -47,6 +45,7 @@ from connections.brokers.base import (
     UnexpectedReply,
     Unreachable,
 )
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 
@@ -58,29 +57,7 @@ ATTEMPTS = 3
 SHORT_WAIT = 6.0  # seconds: a longer wait parks the run instead of holding a worker
 DEFAULT_RATE_LIMIT_WAIT = 60.0
 LONGEST_WAIT = 24 * 3600.0  # a broker that asks for more is asked again after a day
-CAN_WAIT = {Operation.HOLDINGS, Operation.TRANSACTIONS, Operation.PROBE}  # a sign-in's code lives for half a minute
 MAX_BODY_BYTES = 64 * 1024 * 1024  # decoded
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """`limit` calls per `period` seconds, shared by every process that names the same `owner`."""
-
-    limit: int
-    period: int
-    owner: str
-    reserve: int = 0  # of `limit`: calls that what can wait leaves to people who are signing in
-    is_exact: bool = False  # where one call too many is punished: never more in any period, wherever it begins
-
-    @property
-    def item(self) -> RateLimitItem:
-        return RateLimitItemPerSecond(self.limit, self.period, namespace="broker")
-
-
-@lru_cache(maxsize=2)
-def _limiter(is_exact: bool) -> RateLimiter:
-    kind = MovingWindowRateLimiter if is_exact else SlidingWindowCounterRateLimiter
-    return kind(storage_from_string(settings.RATE_LIMIT_STORAGE_URL))
 
 
 def timeouts(deadline: float, longest_read: float = math.inf) -> tuple[float, float]:
@@ -142,6 +119,7 @@ class _Attempt:
     outcome: Outcome = Outcome.NETWORK
     attribution: Attribution = Attribution.BROKER
     reply: Reply | None = None
+    is_our_network: bool = False
 
 
 def judge(broker: Broker, reply: Reply) -> tuple[Outcome, Attribution, BrokerError | None]:
@@ -228,8 +206,10 @@ class Wire:
         `deadline` is on the clock of `time.monotonic`; None is TOTAL_DEADLINE from now. `pace` is a budget that this
         endpoint has beside the broker's own.
         """
+        closures.check(self.broker, operation)
         breaker.check(self.broker, operation)
-        remaining = self._spend(operation, pace)
+        budgets.spend(self.broker, operation, *(each for each in (self.budget, pace) if each is not None))
+        remaining = budgets.left(self.broker, self.budget)[1] if self.budget else None
         with self._told(operation, remaining) as attempt:
             reply = _reply(send(), attempt.clock + TOTAL_DEADLINE if deadline is None else deadline)
             attempt.reply = reply
@@ -249,6 +229,7 @@ class Wire:
             attempt.outcome = Outcome.TIMEOUT
             raise Unreachable(f"{self.broker.label} did not answer in time.") from error
         except requests.RequestException as error:
+            attempt.is_our_network = is_our_network(error)
             raise Unreachable(f"{self.broker.label} could not be reached.") from error
         except UnexpectedReply:
             attempt.outcome = Outcome.BAD_REPLY
@@ -256,34 +237,28 @@ class Wire:
         finally:
             self._tell(operation, attempt)
 
-    def _spend(self, operation: Operation, pace: Budget | None) -> int | None:
-        """Take one call from the shared budgets; what is left of the broker's. Raises RateLimited, and takes none then.
-
-        Two processes may both find the last call free; one of them gets it, and the other has spent its pace in vain.
-        """
-        budgets = [budget for budget in (self.budget, pace) if budget is not None]
-        for take in (False, True):
-            for budget in budgets:
-                self._ask(budget, operation, take=take)
-        return self._left(self.budget)[1] if self.budget else None
-
-    def _ask(self, budget: Budget, operation: Operation, *, take: bool) -> None:
-        limiter, owner = _limiter(budget.is_exact), f"{self.broker.value}:{budget.owner}"
-        kept_free = budget.reserve if operation in CAN_WAIT else 0
-        if limiter.hit(budget.item, owner) if take else limiter.test(budget.item, owner, cost=1 + kept_free):
-            return
-        raise RateLimited(
-            f"The hub has used up what {self.broker.label} allows for now.",
-            retry_at=timezone.now() + timedelta(seconds=max(1.0, self._left(budget)[0] - time.time())),
+    def _blame(self, attempt: _Attempt) -> Attribution:
+        """Whose fault it is, in the light of what happened to others."""
+        refused = away = 0
+        if attempt.reply is None:
+            away = surroundings.unreachable(self.broker)
+        elif attempt.attribution is Attribution.CREDENTIAL and self.connection_id is not None:
+            refused = surroundings.refused(self.broker, self.connection_id)
+        else:
+            let_in = attempt.outcome is Outcome.OK
+            surroundings.answered(self.broker, self.connection_id if let_in else None)
+        evidence = Evidence(
+            outcome=attempt.outcome,
+            said=attempt.attribution,
+            status=attempt.reply.status if attempt.reply else None,
+            is_our_network=attempt.is_our_network,
+            logins_refused=refused,
+            brokers_away=away,
         )
-
-    def _left(self, budget: Budget) -> tuple[float, int]:
-        """(when there is more, what is left)"""
-        stats = _limiter(budget.is_exact).get_window_stats(budget.item, f"{self.broker.value}:{budget.owner}")
-        return stats.reset_time, int(stats.remaining)
+        return attribute(evidence)
 
     def _tell(self, operation: Operation, attempt: _Attempt) -> None:
-        reply = attempt.reply
+        reply, attempt.attribution = attempt.reply, self._blame(attempt)
         is_maintained = reply is not None and reply.says_maintenance  # said plainly: there is nothing to find out
         if attempt.attribution is Attribution.BROKER and not is_maintained:
             breaker.failed(self.broker, operation)
@@ -314,6 +289,7 @@ class Wire:
             seconds=round(call.duration, 3),
             correlation_id=call.correlation_id,
         )
+        calls.remember(call)
         call_finished.send(sender=Wire, call=call)
 
 

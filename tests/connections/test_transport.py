@@ -13,9 +13,10 @@ from django.utils import timezone
 
 from connections.brokers import transport
 from connections.brokers.base import BrokerUnavailable, RateLimited, UnexpectedReply
+from connections.brokers.budgets import Budget
 from connections.brokers.calls import Operation, Outcome, call_finished
 from connections.brokers.records import Broker
-from connections.brokers.transport import LONGEST_WAIT, BrokerSession, Budget, Reply, Wire, judge
+from connections.brokers.transport import LONGEST_WAIT, BrokerSession, Reply, Wire, judge
 from connections.tokens import FreshGrant
 from tests.connections.conftest import some_grant, whole
 

@@ -45,7 +45,8 @@ def handover(account: Account) -> Handover:
     files, feed = days.get(Source.CSV, (None, None)), days.get(Source.API, (None, None))
     twice = 0
     if Source.CSV in days and Source.API in days:
-        twice = account.transactions.filter(source=Source.CSV, status=BookStatus.DUPLICATE).count()
+        told_by_both = {"status": BookStatus.DUPLICATE, "superseded_by__source": Source.API}
+        twice = account.transactions.filter(source=Source.CSV, **told_by_both).count()
     return Handover(
         account_id=account.pk,
         files_from=files[0],

@@ -81,41 +81,55 @@ CROSS JOIN LATERAL (
 ) AS found
 """
 
-# Each row that is not simply known gets its `outcome`: inserted, matched or superseded (it replaces `prior_id`, or
-# another source's row). A file's row that the broker has told before is matched, and kept beside the broker's as
-# proof (`claimed_by`): the books are the same whichever of the two came first, and if one is taken back the other
-# stands.
-CLASSIFY = """
+# Who is believed before whom when two tell the same: the broker, then a file that knows the row by an id, then one
+# that does not.
+RANK = "CASE WHEN {row}.source = 'api' THEN 3 WHEN {row}.external_id <> '' THEN 2 ELSE 1 END"
+_OWN_RANK = "CASE WHEN %(source)s = 'api' THEN 3 WHEN {row}.external_id <> '' THEN 2 ELSE 1 END"
+
+# Each row that is not simply known gets its `outcome`: inserted, matched or superseded (it replaces `prior_id`, or the
+# row of one who is believed less). A row that one who is believed more has told before is matched, and kept beside
+# that one as proof (`claimed_by`): the books are the same whichever of the two came first, and if one is taken back
+# the other stands. One file tells two rows when it tells the same with an id and without: the latter count on.
+CLASSIFY = f"""
 CREATE TEMP TABLE booking ON COMMIT DROP AS
 WITH top AS (
     SELECT content_key, max(occurrence) AS own FROM near
     WHERE source = %(source)s AND external_id <> '' GROUP BY content_key
-), held AS (  -- a broker's id that has had this content before keeps its number
+), held AS (  -- an id that has had this content before keeps its number
     SELECT external_id, content_key, max(occurrence) AS occurrence
     FROM near WHERE source = %(source)s AND external_id <> '' GROUP BY external_id, content_key
+), with_id AS (
+    SELECT content_key, count(*) AS rows FROM keyed
+    WHERE external_id <> '' AND EXISTS (SELECT FROM keyed WHERE external_id = '') GROUP BY content_key
 ), numbered AS (
-    SELECT keyed.*, coalesce(held.occurrence,
-        CASE WHEN keyed.external_id = '' THEN 0 ELSE coalesce(top.own, 0) END + row_number() OVER (
+    SELECT keyed.*, {_OWN_RANK.format(row="keyed")} AS rank, coalesce(held.occurrence,
+        CASE WHEN keyed.external_id = '' THEN coalesce(with_id.rows, 0) ELSE coalesce(top.own, 0) END
+        + row_number() OVER (
             PARTITION BY keyed.content_key, keyed.external_id = '', held.occurrence IS NULL ORDER BY line)
         ) AS occurrence
     FROM keyed
     LEFT JOIN top ON top.content_key = keyed.content_key
     LEFT JOIN held ON held.external_id = keyed.external_id AND held.content_key = keyed.content_key
+    LEFT JOIN with_id ON with_id.content_key = keyed.content_key
     WHERE is_known IS NOT TRUE
 ), by_content AS (  -- the row without an id that is known by its content and number
     SELECT id, content_key, occurrence, status, stated FROM near
     WHERE source = %(source)s AND external_id = '' AND status <> 'superseded'
-), rival AS (  -- what a file or a person told before the broker did
-    SELECT content_key, occurrence, bool_or(status = 'excluded') AS excluded, bool_or(status = 'split') AS split
-    FROM near
-    WHERE %(source)s = 'api' AND source <> 'api' AND status <> 'superseded'
-    GROUP BY content_key, occurrence
-), claim AS (  -- what the broker told before the file did
-    SELECT DISTINCT ON (content_key, occurrence) content_key, occurrence, id FROM near
-    WHERE %(source)s <> 'api' AND source = 'api'
-    ORDER BY content_key, occurrence, status = 'superseded', id DESC
+), ranked AS (
+    SELECT near.*, {RANK.format(row="near")} AS rank FROM near
+), teller AS (
+    SELECT DISTINCT rank FROM numbered
+), rival AS (  -- what was told before by one who is believed less
+    SELECT content_key, occurrence, teller.rank, bool_or(status = 'excluded') AS excluded,
+        bool_or(status = 'split') AS split
+    FROM ranked JOIN teller ON ranked.rank < teller.rank
+    WHERE status <> 'superseded' GROUP BY content_key, occurrence, teller.rank
+), claim AS (  -- what was told before by one who is believed more
+    SELECT DISTINCT ON (content_key, occurrence, teller.rank) content_key, occurrence, teller.rank, id
+    FROM ranked JOIN teller ON ranked.rank > teller.rank
+    ORDER BY content_key, occurrence, teller.rank, ranked.rank DESC, status = 'superseded', id DESC
 ), verdict AS (
-    SELECT line, numbered.content_key, fingerprint, numbered.occurrence, claim.id AS claimed_by,
+    SELECT line, numbered.external_id, numbered.content_key, fingerprint, numbered.occurrence, claim.id AS claimed_by,
         coalesce(prior_id, by_content.id) AS prior_id, rival.content_key IS NOT NULL AS has_rival,
         CASE
             WHEN claim.id IS NOT NULL THEN 'duplicate'
@@ -137,12 +151,25 @@ WITH top AS (
     LEFT JOIN by_content ON numbered.external_id = '' AND by_content.content_key = numbered.content_key
         AND by_content.occurrence = numbered.occurrence
     LEFT JOIN rival ON rival.content_key = numbered.content_key AND rival.occurrence = numbered.occurrence
+        AND rival.rank = numbered.rank
     LEFT JOIN claim ON claim.content_key = numbered.content_key AND claim.occurrence = numbered.occurrence
+        AND claim.rank = numbered.rank
     ORDER BY line
 )
 SELECT *, CASE WHEN is_told IS NOT TRUE
     THEN nextval(pg_get_serial_sequence('aggregation_transaction', 'id')) END AS new_id
 FROM verdict
+"""
+# Rows with and without ids in one batch: what was not in the books when they were compared with these.
+HAS_BOTH = """
+SELECT EXISTS (SELECT FROM booking WHERE external_id = '') AND EXISTS (SELECT FROM booking WHERE external_id <> '')
+"""
+CLAIM_WITHIN = """
+UPDATE booking SET claimed_by = taker.new_id, book_status = 'duplicate',
+    outcome = CASE WHEN booking.outcome = 'inserted' THEN 'matched' ELSE booking.outcome END
+FROM booking AS taker
+WHERE booking.external_id = '' AND booking.new_id IS NOT NULL AND booking.claimed_by IS NULL
+    AND taker.external_id <> '' AND taker.content_key = booking.content_key AND taker.occurrence = booking.occurrence
 """
 
 COUNT = """
@@ -157,10 +184,10 @@ FROM booking WHERE old.id = booking.prior_id AND booking.outcome = 'superseded'
 """,
     """
 UPDATE aggregation_transaction AS old SET status = 'duplicate', superseded_by_id = booking.new_id
-FROM booking WHERE booking.has_rival AND booking.new_id IS NOT NULL
+FROM booking WHERE booking.has_rival AND booking.new_id IS NOT NULL AND booking.claimed_by IS NULL
     AND old.account_id = %(account)s AND old.content_key = booking.content_key
-    AND old.occurrence = booking.occurrence AND old.source <> 'api' AND old.status <> 'superseded'
-    AND old.status <> 'undone'
+    AND old.occurrence = booking.occurrence AND old.source <> 'api' AND (%(source)s = 'api' OR old.external_id = '')
+    AND old.status <> 'superseded' AND old.status <> 'undone'
 """,
 )
 
@@ -229,6 +256,9 @@ def classify(cursor: CursorWrapper, scope: Scope) -> Verdicts | None:
     cursor.execute(LOOK_AROUND, scope)
     cursor.execute("ANALYZE near")
     cursor.execute(CLASSIFY, scope)
+    cursor.execute(HAS_BOTH)
+    if cursor.fetchone() == (True,):
+        cursor.execute(CLAIM_WITHIN)
     cursor.execute(COUNT)
     counts = {outcome: (rows, written, split) for outcome, rows, written, split in cursor.fetchall()}
     return Verdicts(

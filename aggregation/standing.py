@@ -1,7 +1,7 @@
 """What people decided stands, whatever is booked or taken back later.
 
 Edits, parts and pairs point at a row. When that row is replaced or taken back they go on to its heir: the row that now
-has the same identity, or else the one of another source with the same content and number. Then the rows are made to
+has the same identity, or else another teller's with the same content and number. Then the rows are made to
 say again what was decided. All of it touches only the few rows of an account that people have ever decided about.
 """
 
@@ -22,12 +22,13 @@ _SAME_SOURCE = """
         AND row.source = old.source AND row.external_id = '' AND old.external_id = '' AND row.id <> old.id
         AND row.status <> 'superseded' AND row.status <> 'undone'
 """
-_OTHER_SOURCE = """
+_OTHER_TELLER = """
     SELECT id, content_key, 2 FROM aggregation_transaction AS row
     WHERE row.account_id = old.account_id AND row.content_key = old.content_key AND row.occurrence = old.occurrence
-        AND row.source <> old.source AND row.status NOT IN ('superseded', 'undone', 'duplicate')
+        AND (row.source <> old.source OR (row.external_id = '') <> (old.external_id = ''))
+        AND row.status NOT IN ('superseded', 'undone', 'duplicate')
 """
-_HEIR = f"LATERAL (SELECT * FROM ({_SAME_SOURCE} UNION ALL {_OTHER_SOURCE}) AS found ORDER BY rank LIMIT 1) AS heir"
+_HEIR = f"LATERAL (SELECT * FROM ({_SAME_SOURCE} UNION ALL {_OTHER_TELLER}) AS found ORDER BY rank LIMIT 1) AS heir"
 _NEXT_VERSION = f"LATERAL (SELECT * FROM ({_SAME_SOURCE}) AS found LIMIT 1) AS heir"
 
 MOVE_PARTS = f"""

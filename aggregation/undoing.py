@@ -14,6 +14,7 @@ from django.utils import timezone
 from aggregation import standing
 from aggregation.ledger import hold
 from aggregation.models import Delivery, Transaction, UserEdit
+from aggregation.staging import RANK
 from brokerhub.kernel.errors import NotAllowed
 from connections.models import Account
 
@@ -72,17 +73,21 @@ FROM (
 WHERE row.account_id = %(account)s AND row.source = ranked.source AND row.content_key = ranked.content_key
     AND row.external_id = ranked.external_id AND row.status <> 'undone' AND row.occurrence <> ranked.number
 """
-CLAIM = """
-WITH claim AS (
-    SELECT DISTINCT ON (content_key, occurrence) content_key, occurrence, id
-    FROM aggregation_transaction JOIN contents USING (content_key)
-    WHERE account_id = %(account)s AND source = 'api' AND status <> 'undone'
-    ORDER BY content_key, occurrence, status = 'superseded', id DESC
+CLAIM = f"""
+WITH told AS (
+    SELECT row.*, {RANK.format(row="row")} AS rank FROM aggregation_transaction AS row JOIN contents USING (content_key)
+    WHERE account_id = %(account)s AND status <> 'undone' AND source <> 'manual'
+), claim AS (
+    SELECT DISTINCT ON (content_key, occurrence, rank) content_key, occurrence, rank, id FROM told
+    WHERE rank > 1 ORDER BY content_key, occurrence, rank, status = 'superseded', id DESC
 ), verdict AS (
-    SELECT row.id, claim.id AS claimed_by FROM aggregation_transaction AS row JOIN contents USING (content_key)
-    LEFT JOIN claim ON claim.content_key = row.content_key AND claim.occurrence = row.occurrence
-    WHERE row.account_id = %(account)s AND row.source = 'csv' AND row.status <> 'superseded'
-        AND row.status <> 'undone' AND (claim.id IS NOT NULL OR row.status = 'duplicate')
+    SELECT row.id, coalesce(broker.id, file.id) AS claimed_by FROM told AS row
+    LEFT JOIN claim AS broker ON broker.content_key = row.content_key AND broker.occurrence = row.occurrence
+        AND broker.rank = 3
+    LEFT JOIN claim AS file ON file.content_key = row.content_key AND file.occurrence = row.occurrence
+        AND file.rank = 2 AND row.rank = 1
+    WHERE row.rank < 3 AND row.status <> 'superseded'
+        AND (broker.id IS NOT NULL OR file.id IS NOT NULL OR row.status = 'duplicate')
 )
 UPDATE aggregation_transaction AS row SET superseded_by_id = claimed_by,
     status = CASE WHEN claimed_by IS NULL THEN row.stated ELSE 'duplicate' END

@@ -2,8 +2,9 @@
 
 Who is who (DESIGN section 6). Within an account and a source a row is known by the source's own id; without one, by
 its content and by being the n-th row with that content **of its batch**. Rows without ids must therefore come whole:
-all of one file in one call. Across sources the n-th row of a content in a file and the n-th from the broker are the
-same, whichever comes first: the broker's version counts, the file's is kept beside it as proof.
+all of one file in one call. The n-th row of a content from the broker, the n-th in files with an id and the n-th in
+files without are the same, whichever comes first: the broker's version counts, or else the one with an id; the others
+are kept beside it as proof.
 
 What a record becomes:
 
@@ -72,8 +73,10 @@ def book(*, account: Account, records: Sequence[TransactionRecord], source: Sour
         verdicts = staging.classify(cursor, scope)
         staging.write(cursor, scope, verdicts)
         if verdicts is None:
+            near_matches.answer(cursor, scope, staging.NO_NEWS)
             return Booked(fetched=len(records), matched=len(records))
         standing.uphold(cursor, account.pk)
+        near_matches.answer(cursor, scope, staging.NEWS)
         near_matches.find(cursor, scope)
     return Booked(
         fetched=len(records),

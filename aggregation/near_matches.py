@@ -1,19 +1,43 @@
-"""Rows that two sources may have told of the same event in other words. Found here, decided by a person.
+"""Rows that two tellers may have told of the same event in other words. Found here, decided by a person.
 
-Asked only about rows that are still alone: neither told in the same words by the other source, nor replaced. A source
-is trusted in itself: a broker's two ids are two events, and so are equal rows of one file. Set-based and limited to
-the days of the batch; where an account has one source only, nothing is looked for.
+A teller is the broker, or one file. Each is trusted in itself: **two rows are two when one teller told both**, whether
+in these words or by a row known to be the same. All others that are alike are asked about. Set-based and limited to
+the days of the batch; where an account has one teller only, nothing is looked for.
 """
 
 from django.db.backends.utils import CursorWrapper
 
+from aggregation import sums
 from aggregation.staging import Scope
+from aggregation.tellers import TELLERS, TOLD_BY_ONE
 
+# The batch's own delivery is the account's newest.
 HAS_OTHERS = """
 SELECT EXISTS (
     SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL
-        AND (source <> %(source)s OR source = 'csv' AND run_id IS DISTINCT FROM %(run)s)
+        AND (source <> %(source)s OR source = 'csv'
+            AND id < (SELECT max(id) FROM aggregation_delivery WHERE account_id = %(account)s))
 ) AND EXISTS (SELECT FROM booking WHERE outcome <> 'matched' AND book_status IN ('posted', 'pending'))
+"""
+HAS_TELLERS = """
+SELECT EXISTS (SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL AND source = 'csv')
+    AND (SELECT count(*) > 1 FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL)
+"""
+# The batch's rows, and those it knows to be the same: questions between them have answered themselves.
+ANSWERED = """
+DELETE FROM aggregation_possibleduplicate WHERE account_id = %(account)s AND coalesce(leader_id, id) IN (
+    WITH told AS (
+        SELECT DISTINCT CASE WHEN row.status = 'duplicate' THEN row.superseded_by_id ELSE row.id END AS id
+        FROM (
+            SELECT prior_id AS id FROM keyed WHERE is_known UNION ALL {news}
+        ) AS each JOIN aggregation_transaction AS row USING (id)
+    )
+    SELECT coalesce(pair.leader_id, pair.id) FROM aggregation_possibleduplicate AS pair
+    JOIN told AS one ON one.id = pair.first_id JOIN told AS other ON other.id = pair.second_id
+    WHERE pair.account_id = %(account)s AND pair.decision = 'open')
+"""
+HAS_QUESTIONS = """
+SELECT EXISTS (SELECT FROM aggregation_possibleduplicate WHERE account_id = %(account)s AND decision = 'open')
 """
 
 _FACTS = """
@@ -28,27 +52,41 @@ _FACTS = """
         ELSE row.kind
     END AS family
 """
-_NO_TWIN = """
-    NOT EXISTS (SELECT FROM aggregation_transaction AS twin
-        WHERE twin.superseded_by_id = row.id AND twin.status = 'duplicate')
-"""
+_LIVES = "row.status IN ('posted', 'pending') AND row.part_of_id IS NULL"
 FRESH = f"""
 CREATE TEMP TABLE fresh ON COMMIT DROP AS
 SELECT {_FACTS} FROM booking JOIN aggregation_transaction AS row ON row.id = booking.new_id
-WHERE booking.outcome <> 'matched' AND row.status IN ('posted', 'pending') AND {_NO_TWIN}
+WHERE booking.outcome <> 'matched' AND {_LIVES}
 """
-# What the batch itself tells is no candidate: it would be the source's own second row.
+FRESH_AGAIN = f"""
+CREATE TEMP TABLE fresh ON COMMIT DROP AS
+SELECT {_FACTS} FROM contents JOIN aggregation_transaction AS row USING (content_key)
+WHERE row.account_id = %(account)s AND {_LIVES}
+"""
 ALONE = f"""
 CREATE TEMP TABLE alone ON COMMIT DROP AS
 SELECT {_FACTS} FROM aggregation_transaction AS row
-WHERE row.account_id = %(account)s AND row.status IN ('posted', 'pending') AND row.part_of_id IS NULL
-    AND (row.source <> %(source)s OR row.source = 'csv' AND row.run_id IS DISTINCT FROM %(run)s)
+WHERE row.account_id = %(account)s AND {_LIVES}
+    AND (row.source <> 'api' OR EXISTS (SELECT FROM fresh WHERE source <> 'api'))
     AND row.traded_on BETWEEN (SELECT min(traded_on) - 5 FROM fresh) AND (SELECT max(traded_on) + 5 FROM fresh)
-    AND NOT EXISTS (SELECT FROM keyed WHERE keyed.prior_id = row.id)
-    AND NOT EXISTS (SELECT FROM booking WHERE booking.prior_id = row.id) AND {_NO_TWIN}
 """
-# Three ways to be alike, each an equality the planner can hash: the same units of the same thing; the same units and
-# money of a thing spelled differently; the same money without units (or all but a rounding of it, for the same thing).
+NOT_OF_THE_BATCH = """
+    AND NOT EXISTS (SELECT FROM keyed WHERE keyed.prior_id = row.id)
+    AND NOT EXISTS (SELECT FROM booking WHERE booking.prior_id = row.id OR booking.new_id = row.id)
+"""
+# The same broker's id is asked about however far the days are apart.
+BY_ID = f"""
+INSERT INTO alone SELECT {_FACTS} FROM fresh CROSS JOIN LATERAL (
+    SELECT * FROM aggregation_transaction AS found
+    WHERE found.account_id = %(account)s AND found.external_id = fresh.external_id AND found.external_id <> ''
+        AND found.source = CASE fresh.source WHEN 'api' THEN 'csv' ELSE 'api' END
+        AND found.status <> 'superseded' AND found.status <> 'undone' OFFSET 0
+) AS row
+WHERE {_LIVES} AND NOT EXISTS (SELECT FROM alone WHERE alone.id = row.id)
+"""
+# Four ways to be alike, each an equality the planner can hash: the same units of the same thing; the same units and
+# money of a thing spelled differently; the same money without units (or all but a rounding of it, for the same thing);
+# the same id of the broker.
 _UNITS = "nullif(fresh.quantity, 0) = nullif(alone.quantity, 0)"
 _NO_UNITS = "nullif(fresh.quantity, 0) IS NULL AND nullif(alone.quantity, 0) IS NULL"
 _BOTH = "fresh.family = alone.family AND fresh.currency = alone.currency"
@@ -57,56 +95,115 @@ _APART = "abs(fresh.net_amount - alone.net_amount)"
 _SAME_MONEY = f"""(
     {_APART} <= 0.05 OR abs({_APART} - fresh.costs) <= 0.05 OR abs({_APART} - alone.costs) <= 0.05
     OR abs(fresh.gross_amount - alone.net_amount) <= 0.05 OR abs(fresh.net_amount - alone.gross_amount) <= 0.05)"""
+_SAME_DAYS = """(
+    fresh.traded_on = alone.traded_on OR alone.settled_on = fresh.traded_on OR fresh.settled_on = alone.traded_on
+    OR abs(fresh.traded_on - alone.traded_on) <= CASE WHEN fresh.family = 'trade' THEN 1 ELSE 5 END)"""
+_SAME_ID = "fresh.external_id = alone.external_id AND fresh.external_id <> '' AND fresh.source <> alone.source"
+_TWO = "fresh.id <> alone.id AND NOT (fresh.source = 'api' AND alone.source = 'api')"
+ALIKE = f"""
+CREATE TEMP TABLE alike ON COMMIT DROP AS
+SELECT fresh.id AS fresh_id, alone.id AS alone_id FROM fresh JOIN alone
+    ON {_BOTH} AND {_UNITS} AND fresh.instrument_id = alone.instrument_id
+WHERE {_SAME_MONEY} AND {_SAME_DAYS} AND {_TWO}
+UNION
+SELECT fresh.id, alone.id FROM fresh JOIN alone
+    ON {_BOTH} AND {_UNITS} AND fresh.net_amount = alone.net_amount WHERE {_SAME_DAYS} AND {_TWO}
+UNION
+SELECT fresh.id, alone.id FROM fresh JOIN alone
+    ON {_BOTH} AND fresh.net_amount = alone.net_amount WHERE {_NO_UNITS} AND {_SAME_DAYS} AND {_TWO}
+UNION
+SELECT fresh.id, alone.id FROM fresh JOIN alone
+    ON {_BOTH} AND fresh.instrument_id = alone.instrument_id AND fresh.traded_on = alone.traded_on
+WHERE {_NO_UNITS} AND {_SAME_MONEY} AND {_TWO}
+UNION
+SELECT fresh.id, alone.id FROM fresh JOIN alone ON {_SAME_ID} WHERE fresh.content_key <> alone.content_key
+"""
+# The open questions a run leaves behind are looked at again together with what it brings.
+STILL_OPEN = """
+SELECT pair.first_id, pair.second_id FROM aggregation_possibleduplicate AS pair
+WHERE pair.account_id = %(account)s AND pair.decision = 'open'
+    AND (pair.first_id IN (SELECT id FROM fresh) OR pair.second_id IN (SELECT id FROM fresh))
+"""
+NO_QUESTION = "SELECT NULL::bigint, NULL::bigint WHERE false"
+_OF_ALIKE = """
+    SELECT fresh_id FROM alike UNION SELECT alone_id FROM alike
+    UNION SELECT unnest(ARRAY[first_id, second_id]) FROM ({open}) AS pair (first_id, second_id)
+"""
 PAIR = f"""
 INSERT INTO aggregation_possibleduplicate (account_id, first_id, second_id, reasons, decision, created_at)
-WITH alike AS (
-    SELECT fresh.id AS fresh_id, alone.id AS alone_id FROM fresh JOIN alone
-        ON {_BOTH} AND {_UNITS} AND fresh.instrument_id = alone.instrument_id WHERE {_SAME_MONEY}
-    UNION
-    SELECT fresh.id, alone.id FROM fresh JOIN alone
-        ON {_BOTH} AND {_UNITS} AND fresh.net_amount = alone.net_amount
-    UNION
-    SELECT fresh.id, alone.id FROM fresh JOIN alone
-        ON {_BOTH} AND fresh.net_amount = alone.net_amount WHERE {_NO_UNITS}
-    UNION
-    SELECT fresh.id, alone.id FROM fresh JOIN alone
-        ON {_BOTH} AND fresh.instrument_id = alone.instrument_id AND fresh.traded_on = alone.traded_on
-    WHERE {_NO_UNITS} AND {_SAME_MONEY}
-), judged AS (
+WITH judged AS (
     SELECT fresh.id AS fresh_id, alone.id AS alone_id, fresh.content_key AS fresh_key, alone.content_key AS alone_key,
         array_remove(ARRAY[
+            CASE WHEN {_SAME_ID} THEN 'id' END,
             CASE WHEN fresh.content_key = alone.content_key THEN 'same' END,
             CASE WHEN fresh.traded_on <> alone.traded_on THEN
                 CASE WHEN alone.settled_on = fresh.traded_on OR fresh.settled_on = alone.traded_on
                     THEN 'settlement' ELSE 'date' END END,
-            CASE WHEN {_APART} > 0.05 THEN 'fees' WHEN {_APART} > 0 THEN 'rounding' END,
+            CASE WHEN NOT {_SAME_MONEY} THEN 'amount' WHEN {_APART} > 0.05 THEN 'fees'
+                WHEN {_APART} > 0 THEN 'rounding' END,
+            CASE WHEN {_SAME_ID} AND fresh.quantity <> alone.quantity THEN 'units' END,
             CASE WHEN fresh.instrument_id IS DISTINCT FROM alone.instrument_id THEN 'symbol' END,
             CASE WHEN fresh.kind <> alone.kind THEN 'kind' END
         ], NULL) AS reasons
     FROM alike JOIN fresh ON fresh.id = fresh_id JOIN alone ON alone.id = alone_id
-    WHERE fresh.traded_on = alone.traded_on OR alone.settled_on = fresh.traded_on OR fresh.settled_on = alone.traded_on
-        OR abs(fresh.traded_on - alone.traded_on) <= CASE WHEN fresh.family = 'trade' THEN 1 ELSE 5 END
+    WHERE NOT {TOLD_BY_ONE.format(one="fresh.id", other="alone.id")}
 ), numbered AS (  -- equal rows pair one to one: the first with the first
     SELECT judged.*,
         dense_rank() OVER (PARTITION BY fresh_key, alone_key ORDER BY fresh_id) AS fresh_number,
         dense_rank() OVER (PARTITION BY fresh_key, alone_key ORDER BY alone_id) AS alone_number
     FROM judged
 )
-SELECT %(account)s, least(fresh_id, alone_id), greatest(fresh_id, alone_id), reasons, 'open', now()
-FROM numbered WHERE fresh_number = alone_number
+SELECT DISTINCT ON (least(fresh_id, alone_id), greatest(fresh_id, alone_id))
+    %(account)s, least(fresh_id, alone_id), greatest(fresh_id, alone_id), reasons, 'open', now()
+FROM numbered WHERE fresh_number = alone_number OR 'id' = ANY (reasons)
 ON CONFLICT (first_id, second_id) DO NOTHING
+"""
+ANSWERED_AGAIN = f"""
+DELETE FROM aggregation_possibleduplicate AS question WHERE account_id = %(account)s AND coalesce(leader_id, id) IN (
+    SELECT coalesce(leader_id, id) FROM aggregation_possibleduplicate AS pair
+    WHERE pair.account_id = %(account)s AND pair.decision = 'open'
+        AND {TOLD_BY_ONE.format(one="pair.first_id", other="pair.second_id")})
 """
 
 
-def find(cursor: CursorWrapper, scope: Scope) -> int:
-    """Ask about what the batch just booked; how many questions it made. Reads the temporary tables of the booking."""
+def answer(cursor: CursorWrapper, scope: Scope, news: str) -> None:
+    """Drop the open questions that the batch has answered by telling both rows. Reads the tables of the booking."""
+    cursor.execute(HAS_QUESTIONS, scope)
+    if cursor.fetchone() == (True,):
+        cursor.execute(ANSWERED.replace("{news}", news), scope)
+
+
+def find(cursor: CursorWrapper, scope: Scope) -> None:
+    """Ask about what the batch just booked. Reads the temporary tables of the booking."""
     cursor.execute(HAS_OTHERS, scope)
-    if cursor.fetchone() != (True,):
-        return 0
-    cursor.execute("DROP TABLE IF EXISTS fresh, alone")
-    cursor.execute(FRESH)
-    cursor.execute(ALONE, scope)
+    if cursor.fetchone() == (True,):
+        cursor.execute("DROP TABLE IF EXISTS fresh, alone, alike, tellers")
+        cursor.execute(FRESH)
+        cursor.execute(ALONE + NOT_OF_THE_BATCH, scope)
+        _ask(cursor, scope, NO_QUESTION)
+
+
+def find_again(cursor: CursorWrapper, account_id: int) -> None:
+    """Ask about what counts of the contents a run had told, now that it is taken back or applied again. Reads the
+    temporary table `contents` of `undoing`; questions that have answered themselves are dropped."""
+    scope: Scope = {"account": account_id}
+    cursor.execute(HAS_TELLERS, scope)
+    if cursor.fetchone() == (True,):
+        cursor.execute("DROP TABLE IF EXISTS fresh, alone, alike, tellers")
+        cursor.execute(FRESH_AGAIN, scope)
+        cursor.execute(ALONE, scope)
+        _ask(cursor, scope, STILL_OPEN)
+
+
+def _ask(cursor: CursorWrapper, scope: Scope, still_open: str) -> None:
+    cursor.execute(BY_ID, scope)
     cursor.execute("ANALYZE fresh")
     cursor.execute("ANALYZE alone")
-    cursor.execute(PAIR, scope)
-    return int(cursor.rowcount)
+    cursor.execute(ALIKE)
+    cursor.execute(f"SELECT EXISTS (SELECT FROM alike) OR EXISTS ({still_open})", scope)
+    if cursor.fetchone() == (True,):
+        cursor.execute(TELLERS.format(rows=_OF_ALIKE.format(open=still_open)), scope)
+        if still_open != NO_QUESTION:
+            cursor.execute(ANSWERED_AGAIN, scope)
+        cursor.execute(PAIR, scope)
+    sums.find(cursor, scope)

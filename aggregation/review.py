@@ -1,9 +1,12 @@
 """A person decides about two rows that may be one event. A decision holds for later syncs, and can be undone."""
 
+from dataclasses import dataclass
+from decimal import Decimal
+
 from django.db import connection, transaction
 from django.utils import timezone
 
-from aggregation import standing
+from aggregation import legs, standing
 from aggregation.ledger import hold
 from aggregation.models import BookStatus, PossibleDuplicate, Source, Transaction
 from aggregation.review_models import Decision
@@ -12,11 +15,15 @@ from brokerhub.kernel.models import User
 from connections.moves import note
 
 REASONS = {
+    "id": "Both carry the same id of the broker, but do not say the same",
     "same": "Everything is the same, told in two files",
+    "sum": "One may be the sum of the others: an order and its executions",
     "settlement": "The date of one is the settlement date of the other",
     "date": "The dates are some days apart",
     "fees": "The amounts differ by fees or taxes",
     "rounding": "The amounts differ by a rounding",
+    "amount": "The amounts differ",
+    "units": "The units differ",
     "symbol": "The symbol is spelled differently",
     "kind": "They are called by different kinds",
     "rule": "Your rule gave its word another meaning",
@@ -43,54 +50,104 @@ def differing(pair: PossibleDuplicate) -> frozenset[str]:
     return frozenset(name for name in COMPARED if getattr(pair.first, name) != getattr(pair.second, name))
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The several rows of a question added up, and how far their amount is from the one's, not negative."""
+
+    quantity: Decimal
+    costs: Decimal
+    net_amount: Decimal
+    apart: Decimal
+
+
+def together(pair: PossibleDuplicate) -> Together | None:
+    """None for a question about two rows."""
+    if pair.one is None:
+        return None
+    rows = pair.several
+    net = sum((row.net_amount for row in rows), Decimal(0))
+    return Together(
+        quantity=sum((row.quantity or Decimal(0) for row in rows), Decimal(0)),
+        costs=sum((row.fees + row.taxes for row in rows), Decimal(0)),
+        net_amount=net,
+        apart=abs(pair.one.net_amount - net),
+    )
+
+
 @transaction.atomic
 def merge(pair: PossibleDuplicate, *, user: User, keep: Transaction | None = None) -> None:
-    """Count the two as one: `keep`, or else the broker's row, or else the older. The other is kept and points at it.
+    """Count the event once: by `keep`, or else by the broker's rows, or else the older. The others point at them.
 
-    Raises NotAllowed when one of them does not count any more.
+    Where one row is the sum of several, `keep` is that one, or any of the several for all of them. A leg of an event is
+    merged together with its other legs. Raises NotAllowed when a row does not count any more, or a leg has no partner.
     """
-    locked = _locked(pair)
-    if {locked.first.status, locked.second.status} - {BookStatus.POSTED, BookStatus.PENDING}:
-        raise NotAllowed("One of the two rows does not count any more, so there is nothing to merge.")
-    chosen = keep or preferred(locked)
-    if chosen.pk not in (locked.first_id, locked.second_id):
-        raise NotAllowed("The row to keep is none of the two.")
-    _decide(locked, Decision.MERGED, user, kept=chosen)
+    question = _locked(pair)
+    if {row.status for row in question.rows} - {BookStatus.POSTED, BookStatus.PENDING}:
+        raise NotAllowed("One of the rows does not count any more, so there is nothing to merge.")
+    chosen = keep or preferred(question)
+    if chosen not in question.rows:
+        raise NotAllowed("The row to keep is none of these.")
+    others = [] if question.whole_id else legs.waiting_beside(question)
+    _decide(question, Decision.MERGED, user, kept=chosen)
+    for other in others:
+        _decide(other, Decision.MERGED, user, kept=legs.beside(chosen, other) or preferred(other))
+    _uphold(question)
 
 
 @transaction.atomic
 def keep_both(pair: PossibleDuplicate, *, user: User) -> None:
-    """They are two events; nobody is asked again about them."""
-    _decide(_locked(pair), Decision.KEPT, user, kept=None)
+    """They are different events; nobody is asked again about them."""
+    question = _locked(pair)
+    _decide(question, Decision.KEPT, user, kept=None)
+    _uphold(question)
 
 
 @transaction.atomic
 def reopen(pair: PossibleDuplicate, *, user: User) -> None:
-    """Take a decision back: both rows count, and the question waits again. Raises NotAllowed."""
-    locked = _locked(pair)
-    if locked.decision == Decision.OPEN:
+    """Take a decision back: every row counts, and the question waits again, for each leg. Raises NotAllowed."""
+    question = _locked(pair)
+    if question.decision == Decision.OPEN:
         raise NotAllowed("Nothing was decided about these rows yet.")
-    _decide(locked, Decision.OPEN, user, kept=locked.kept)
-    PossibleDuplicate.objects.filter(pk=pair.pk).update(kept=None, decided_by=None, decided_at=None)
+    others = legs.merged_beside(question) if question.decision == Decision.MERGED and not question.whole_id else []
+    for each in (question, *others):
+        _decide(each, Decision.OPEN, user, kept=each.kept)
+    _uphold(question)
+    undecided = [member.pk for each in (question, *others) for member in each.pairs]
+    PossibleDuplicate.objects.filter(pk__in=undecided).update(kept=None, decided_by=None, decided_at=None)
 
 
 def _locked(pair: PossibleDuplicate) -> PossibleDuplicate:
-    """As it is now, with the account's only writer being us."""
+    """The question as it is now, with the account's only writer being us."""
     hold(pair.account)
-    return PossibleDuplicate.objects.select_related("first", "second", "kept", "account").get(pk=pair.pk)
+    return PossibleDuplicate.objects.for_list().get(pk=pair.leader_id or pair.pk)
 
 
 def preferred(pair: PossibleDuplicate) -> Transaction:
-    """The row that is kept unless the person says otherwise: the broker's, or else the older."""
-    return min((pair.first, pair.second), key=lambda row: (row.source != Source.API, row.pk))
+    """The row that is kept unless the person says otherwise: the broker's, the finer ones of a sum, or the older."""
+    return min(pair.rows, key=lambda row: (row.source != Source.API, row.pk == pair.whole_id, row.pk))
 
 
-def _decide(pair: PossibleDuplicate, decision: Decision, user: User, *, kept: Transaction | None) -> None:
-    if pair.decision == decision or (pair.decision != Decision.OPEN and decision != Decision.OPEN):
+def _decide(question: PossibleDuplicate, decision: Decision, user: User, *, kept: Transaction | None) -> None:
+    if question.decision == decision or (question.decision != Decision.OPEN and decision != Decision.OPEN):
         raise NotAllowed("This was decided before. Undo the decision first.")
-    pair.decision, pair.kept, pair.decided_by, pair.decided_at = decision, kept, user, timezone.now()
-    pair.save()
-    words = f"Rows {pair.first_id} and {pair.second_id}: {decision.label.lower()}"
-    note(pair.account.connection, "duplicate_decided", actor=user, detail=words)
+    for pair in question.pairs:
+        if decision == Decision.MERGED:
+            pair.kept = _kept_of(pair, kept)
+        elif decision == Decision.KEPT:
+            pair.kept = None
+        pair.decision, pair.decided_by, pair.decided_at = decision, user, timezone.now()
+        pair.save()
+    named = ", ".join(str(row.pk) for row in question.rows)
+    note(question.account.connection, "duplicate_decided", actor=user, detail=f"Rows {named}: {decision.label.lower()}")
+
+
+def _kept_of(pair: PossibleDuplicate, chosen: Transaction | None) -> Transaction | None:
+    """The row of `pair` that counts when `chosen` does: of a sum the one, or else the one's other side."""
+    if pair.whole_id is None or chosen is None or chosen.pk == pair.whole_id:
+        return chosen
+    return pair.second if pair.first_id == pair.whole_id else pair.first
+
+
+def _uphold(pair: PossibleDuplicate) -> None:
     with connection.cursor() as cursor:
         standing.uphold(cursor, pair.account_id)

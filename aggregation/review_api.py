@@ -22,7 +22,7 @@ from brokerhub.kernel.models import Scope, User
 
 
 class PairSerializer(serializers.Serializer[PossibleDuplicate]):
-    """Two transactions that may be one. Both count until it is decided."""
+    """Two transactions that may be one, or one that may be the sum of several. All count until it is decided."""
 
     id = serializers.IntegerField()
     first = TransactionSerializer()
@@ -30,12 +30,21 @@ class PairSerializer(serializers.Serializer[PossibleDuplicate]):
     reasons = serializers.ListField(child=serializers.ChoiceField(list(review.REASONS.items())))
     decision = serializers.ChoiceField(Decision.choices)
     kept = serializers.IntegerField(source="kept_id", allow_null=True, help_text="When merged: the row that counts.")
+    whole = serializers.IntegerField(
+        source="whole_id", allow_null=True, help_text="The id of the row that `several` may add up to; else null."
+    )
+    several = TransactionSerializer(
+        many=True, help_text="The rows beside the `whole`, one of them `first` or `second`."
+    )
     decided_at = serializers.DateTimeField(allow_null=True)
 
 
 class PairFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     account = filters.ModelChoiceFilter(queryset=own_accounts)
-    decision = filters.ChoiceFilter(choices=Decision.choices)
+    decision = filters.ChoiceFilter(choices=Decision.choices, method="decided")
+
+    def decided(self, pairs: PossibleDuplicateQuerySet, name: str, value: str) -> PossibleDuplicateQuerySet:
+        return pairs.waiting() if value == Decision.OPEN else pairs.filter(decision=value)
 
 
 @extend_schema(tags=["portfolio"])
@@ -53,13 +62,15 @@ class PairList(ListAPIView[PossibleDuplicate]):
 
 
 def _own_pairs(request: Request) -> PossibleDuplicateQuerySet:
-    pairs = PossibleDuplicate.objects.for_user(cast("User", request.user)).for_list()
-    return pairs.select_related("first__account__connection", "second__account__connection")
+    return PossibleDuplicate.objects.for_user(cast("User", request.user)).questions().for_list()
 
 
 class MergeSerializer(serializers.Serializer[Any]):
     keep = serializers.IntegerField(
-        required=False, allow_null=True, help_text="The row that counts; without it the broker's, or else the older."
+        required=False,
+        allow_null=True,
+        help_text="The row that counts, or one of the `several` for all of them; without it the broker's, or else the "
+        "finer or older ones.",
     )
 
 
@@ -73,22 +84,23 @@ class _Decide(APIView):
 @extend_schema(tags=["portfolio"], request=MergeSerializer, responses=PairSerializer)
 class PairMerge(_Decide):
     def post(self, request: Request, pair_id: int) -> Response:
-        """The two are the same: count them once. 409 when one does not count any more, or it was decided before."""
+        """They are the same: count them once. The other legs of the event, the units bought for a dividend, are merged
+        as well. 409 when a row does not count any more, a leg has no counterpart, or it was decided before."""
         wish = MergeSerializer(data=request.data)
         wish.is_valid(raise_exception=True)
         pair = get_object_or_404(_own_pairs(request), pk=pair_id)
         keep = wish.validated_data.get("keep")
-        rows = {None: None, pair.first_id: pair.first, pair.second_id: pair.second}
-        if keep not in rows:
-            raise serializers.ValidationError({"keep": ["keep is the id of one of the two rows."]}, code="invalid")
-        review.merge(pair, user=cast("User", request.user), keep=rows[keep])
+        rows = {row.pk: row for row in pair.rows}
+        if keep is not None and keep not in rows:
+            raise serializers.ValidationError({"keep": ["keep is the id of one of the rows."]}, code="invalid")
+        review.merge(pair, user=cast("User", request.user), keep=rows.get(keep))
         return self.decided(request, pair_id)
 
 
 @extend_schema(tags=["portfolio"], request=None, responses=PairSerializer)
 class PairKeep(_Decide):
     def post(self, request: Request, pair_id: int) -> Response:
-        """They are two: both count, and the question is closed."""
+        """They are different: all count, and the question is closed."""
         pair = get_object_or_404(_own_pairs(request), pk=pair_id)
         review.keep_both(pair, user=cast("User", request.user))
         return self.decided(request, pair_id)
@@ -97,7 +109,7 @@ class PairKeep(_Decide):
 @extend_schema(tags=["portfolio"], request=None, responses=PairSerializer)
 class PairReopen(_Decide):
     def post(self, request: Request, pair_id: int) -> Response:
-        """Undo the decision: both rows count, and the question waits again."""
+        """Undo the decision: all rows count, and the question waits again."""
         pair = get_object_or_404(_own_pairs(request), pk=pair_id)
         review.reopen(pair, user=cast("User", request.user))
         return self.decided(request, pair_id)

@@ -5,13 +5,15 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Prefetch, Q
 
 from brokerhub.kernel.models import User
 from connections.models import Account
 
 if TYPE_CHECKING:
     from aggregation.models import Transaction
+
+LIVING = ("posted", "pending")
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -72,26 +74,39 @@ class PossibleDuplicateQuerySet(models.QuerySet["PossibleDuplicate"]):
     def for_user(self, user: User) -> Self:
         return self.filter(account__connection__user=user)
 
+    def questions(self) -> Self:
+        """One row for each question: the pairs that follow another one are asked about, and decided, with it."""
+        return self.filter(leader=None)
+
     def waiting(self) -> Self:
-        """Questions to answer now: both rows count. Those of a run taken back wait aside for its return."""
-        living = ("posted", "pending")
-        return self.filter(decision=Decision.OPEN, first__status__in=living, second__status__in=living)
+        """Questions to answer now: every row counts. Those of a run taken back wait aside for its return."""
+        both_live = Q(first__status__in=LIVING, second__status__in=LIVING)
+        aside = PossibleDuplicate.objects.filter(~both_live, leader=OuterRef("pk"))
+        return self.questions().filter(both_live, ~Exists(aside), decision=Decision.OPEN)
 
     def decided(self) -> Self:
-        return self.exclude(decision=Decision.OPEN)
+        return self.questions().exclude(decision=Decision.OPEN)
 
     def decided_by(self, user: User) -> Self:
         """What the person decided, the last decision first."""
         return self.decided().filter(decided_by=user).order_by("-decided_at", "-pk")
 
     def for_list(self) -> Self:
-        return self.select_related(
-            "account__connection", "first__instrument", "second__instrument", "kept", "decided_by"
-        ).order_by("-pk")
+        rows = ("first__instrument", "second__instrument", "first__account__connection", "second__account__connection")
+        followers = PossibleDuplicate.objects.select_related(*rows).order_by("pk")
+        return (
+            self.select_related("account__connection", "kept", "decided_by", *rows)
+            .prefetch_related(Prefetch("followers", queryset=followers))
+            .order_by("-pk")
+        )
 
 
 class PossibleDuplicate(models.Model):
-    """Two rows that may be one event. Nothing happens to them until a person decides; each decision can be undone."""
+    """Two rows that may be one event. Nothing happens to them until a person decides; each decision can be undone.
+
+    Where one row, the `whole`, may be the sum of several, each of these has its pair with it; they are one question,
+    the first pair leads and the others follow.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="possible_duplicates")
     first = models.ForeignKey("aggregation.Transaction", on_delete=models.CASCADE, related_name="+")
@@ -106,6 +121,15 @@ class PossibleDuplicate(models.Model):
         related_name="+",
         help_text="When merged: the row that counts.",
     )
+    whole = models.ForeignKey(
+        "aggregation.Transaction",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="The one row that several others may add up to.",
+    )
+    leader = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="followers")
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     decided_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -121,3 +145,25 @@ class PossibleDuplicate(models.Model):
 
     def __str__(self) -> str:
         return f"{self.first_id} and {self.second_id}: {self.get_decision_display()}"
+
+    @property
+    def pairs(self) -> "list[PossibleDuplicate]":
+        """All that is decided with this question, itself first."""
+        return [self, *self.followers.all()] if self.whole_id else [self]
+
+    @property
+    def several(self) -> "list[Transaction]":
+        """The rows that may add up to the `whole`, in the order they were asked about; empty for two rows."""
+        if not self.whole_id:
+            return []
+        return [pair.second if pair.first_id == self.whole_id else pair.first for pair in self.pairs]
+
+    @property
+    def one(self) -> "Transaction | None":
+        """The `whole` itself, without a query of its own."""
+        return {self.first_id: self.first, self.second_id: self.second}.get(self.whole_id or 0)
+
+    @property
+    def rows(self) -> "list[Transaction]":
+        """Every row of the question."""
+        return [self.one, *self.several] if self.one else [self.first, self.second]

@@ -65,6 +65,7 @@ def _in_words(pair: PossibleDuplicate) -> dict[str, Any]:
         "reasons": review.in_words(pair),
         "different": {label for label, name in FACTS.items() if name in different},
         "preferred": review.preferred(pair).pk,
+        "together": review.together(pair),
     }
 
 
@@ -76,17 +77,17 @@ def _is_said(row: Transaction, name: str) -> bool:
 @login_required
 @require_POST
 def decide(request: HtmxRequest, pair_id: int) -> HttpResponse:
-    own = PossibleDuplicate.objects.for_user(request.user).for_list()
+    own = PossibleDuplicate.objects.for_user(request.user).questions().for_list()
     pair = get_object_or_404(own, pk=pair_id)
     wish = request.POST.get("do", "")
-    keep = {str(row.pk): row for row in (pair.first, pair.second)}.get(request.POST.get("keep", ""))
+    keep = {str(row.pk): row for row in pair.rows}.get(request.POST.get("keep", ""))
     try:
         if wish == "merge":
             review.merge(pair, user=request.user, keep=keep)
-            messages.success(request, "The two count as one from now on.")
+            messages.success(request, "The event counts once from now on.")
         elif wish == "keep":
             review.keep_both(pair, user=request.user)
-            messages.success(request, "Both count. You will not be asked about them again.")
+            messages.success(request, "All of them count. You will not be asked about them again.")
         else:
             review.reopen(pair, user=request.user)
             messages.success(request, "The decision is undone. The question waits again.")

@@ -13,24 +13,22 @@ SELECT EXISTS (SELECT FROM aggregation_useredit WHERE account_id = %(account)s)
 """
 
 _SAME_SOURCE = """
-    SELECT id, content_key, 1 AS rank FROM aggregation_transaction AS row
+    SELECT id, content_key, source, 1 AS rank FROM aggregation_transaction AS row
     WHERE row.account_id = old.account_id AND row.source = old.source AND row.external_id = old.external_id
         AND row.external_id <> '' AND row.status <> 'superseded' AND row.status <> 'undone' AND row.id <> old.id
     UNION ALL
-    SELECT id, content_key, 1 FROM aggregation_transaction AS row
+    SELECT id, content_key, source, 1 FROM aggregation_transaction AS row
     WHERE row.account_id = old.account_id AND row.content_key = old.content_key AND row.occurrence = old.occurrence
         AND row.source = old.source AND row.external_id = '' AND old.external_id = '' AND row.id <> old.id
         AND row.status <> 'superseded' AND row.status <> 'undone'
 """
 _OTHER_TELLER = """
-    SELECT id, content_key, 2 FROM aggregation_transaction AS row
+    SELECT id, content_key, source, 2 FROM aggregation_transaction AS row
     WHERE row.account_id = old.account_id AND row.content_key = old.content_key AND row.occurrence = old.occurrence
         AND (row.source <> old.source OR (row.external_id = '') <> (old.external_id = ''))
         AND row.status NOT IN ('superseded', 'undone', 'duplicate')
 """
 _HEIR = f"LATERAL (SELECT * FROM ({_SAME_SOURCE} UNION ALL {_OTHER_TELLER}) AS found ORDER BY rank LIMIT 1) AS heir"
-_NEXT_VERSION = f"LATERAL (SELECT * FROM ({_SAME_SOURCE}) AS found LIMIT 1) AS heir"
-
 MOVE_PARTS = f"""
 UPDATE aggregation_transaction AS part SET part_of_id = moved.heir_id
 FROM (
@@ -51,16 +49,24 @@ FROM (
 WHERE edit.id = moved.id
     AND NOT EXISTS (SELECT FROM aggregation_useredit AS own WHERE own.transaction_id = moved.heir_id)
 """
+# Not to a row that the other one's own teller told: what a person said of one of them was not said of both.
 _MOVE_PAIRS = f"""
 UPDATE aggregation_possibleduplicate AS pair SET
     first_id = least(moved.heir_id, moved.other_id), second_id = greatest(moved.heir_id, moved.other_id),
-    kept_id = CASE WHEN pair.kept_id = moved.old_id THEN moved.heir_id ELSE pair.kept_id END
+    kept_id = CASE WHEN pair.kept_id = moved.old_id THEN moved.heir_id ELSE pair.kept_id END,
+    whole_id = CASE WHEN pair.whole_id = moved.old_id THEN moved.heir_id ELSE pair.whole_id END
 FROM (
     SELECT DISTINCT ON (heir.id, pair.{{other}})
         pair.id, old.id AS old_id, heir.id AS heir_id, pair.{{other}} AS other_id
     FROM aggregation_possibleduplicate AS pair
-    JOIN aggregation_transaction AS old ON old.id = pair.{{side}} CROSS JOIN {_NEXT_VERSION}
-    WHERE pair.account_id = %(account)s AND old.status IN ('superseded', 'undone') AND heir.id <> pair.{{other}}
+    JOIN aggregation_transaction AS old ON old.id = pair.{{side}}
+    JOIN aggregation_transaction AS other ON other.id = pair.{{other}} CROSS JOIN {_HEIR}
+    WHERE pair.account_id = %(account)s AND old.status IN ('superseded', 'undone', 'duplicate')
+        AND heir.id <> pair.{{other}} AND (heir.rank = 1 OR NOT (heir.source = 'api' AND other.source = 'api')
+            AND NOT EXISTS (
+                SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND source = 'csv'
+                    AND other.source = 'csv' AND heir.source = 'csv' AND undone_at IS NULL
+                    AND rows @> ARRAY[heir.id, other.id]))
     ORDER BY heir.id, pair.{{other}}, pair.id DESC
 ) AS moved
 WHERE pair.id = moved.id AND NOT EXISTS (
@@ -86,27 +92,37 @@ FROM aggregation_useredit AS edit JOIN aggregation_transaction AS row ON row.id 
 WHERE edit.account_id = %(account)s AND part.part_of_id = row.id AND part.status IN ('posted', 'undone')
     AND (part.status = 'posted') <> (row.status = 'split')
 """
-_LOSER = "CASE WHEN pair.kept_id = pair.first_id THEN pair.second_id ELSE pair.first_id END"
+# What was decided, pair by pair. Several rows count for the one they add up to while they are complete: when one of
+# them is gone, the one counts for those that are left.
+_VERDICTS = """(
+    SELECT id, first_id, second_id, decision, CASE
+        WHEN whole_id IS NULL OR kept_id = whole_id OR NOT EXISTS (
+            SELECT FROM aggregation_possibleduplicate AS part
+            JOIN aggregation_transaction AS gone ON gone.id = part.kept_id
+            WHERE part.account_id = pair.account_id AND gone.status IN ('superseded', 'undone')
+                AND coalesce(part.leader_id, part.id) = coalesce(pair.leader_id, pair.id))
+        THEN kept_id ELSE whole_id END AS kept_id
+    FROM aggregation_possibleduplicate AS pair WHERE account_id = %(account)s AND kept_id IS NOT NULL
+) AS verdict"""
 MERGE = f"""
-UPDATE aggregation_transaction AS row SET status = 'duplicate', superseded_by_id = pair.kept_id
-FROM aggregation_possibleduplicate AS pair JOIN aggregation_transaction AS kept ON kept.id = pair.kept_id
-WHERE pair.account_id = %(account)s AND pair.decision = 'merged' AND row.id = {_LOSER}
-    AND row.status IN ('posted', 'pending') AND kept.status NOT IN ('superseded', 'undone')
+UPDATE aggregation_transaction AS row SET status = 'duplicate', superseded_by_id = merged.kept_id
+FROM (
+    SELECT DISTINCT ON (loser_id) loser_id, kept_id FROM {_VERDICTS}
+    CROSS JOIN LATERAL (SELECT CASE WHEN kept_id = first_id THEN second_id ELSE first_id END AS loser_id) AS side
+    WHERE decision = 'merged' ORDER BY loser_id, verdict.id
+) AS merged JOIN aggregation_transaction AS kept ON kept.id = merged.kept_id
+WHERE row.id = merged.loser_id AND row.status IN ('posted', 'pending') AND kept.status NOT IN ('superseded', 'undone')
 """
+# Rows merged by a decision that holds no longer. What is a duplicate by its content and number stays so.
 PART_AGAIN = f"""
 UPDATE aggregation_transaction AS row SET status = row.stated, superseded_by_id = NULL
-FROM aggregation_possibleduplicate AS pair JOIN aggregation_transaction AS kept ON kept.id = pair.kept_id
-WHERE pair.account_id = %(account)s AND row.id = {_LOSER} AND row.status = 'duplicate'
-    AND row.superseded_by_id = kept.id AND (pair.decision <> 'merged' OR kept.status IN ('superseded', 'undone'))
-"""
-# A question is dropped when one of its rows counts no longer, or has found its exact partner; it is only put aside
-# while a run is taken back.
-SETTLED = """
-DELETE FROM aggregation_possibleduplicate AS pair USING aggregation_transaction AS row
-WHERE pair.account_id = %(account)s AND pair.decision = 'open' AND row.id IN (pair.first_id, pair.second_id)
-    AND (row.status NOT IN ('posted', 'pending', 'undone') OR EXISTS (
-        SELECT FROM aggregation_transaction AS twin WHERE twin.superseded_by_id = row.id AND twin.status = 'duplicate'
-            AND twin.content_key = row.content_key))
+FROM {_VERDICTS}
+CROSS JOIN LATERAL (VALUES (first_id, second_id), (second_id, first_id)) AS side (row_id, other_id),
+    aggregation_transaction AS counts
+WHERE row.id = side.row_id AND row.status = 'duplicate' AND counts.id = row.superseded_by_id
+    AND (counts.content_key <> row.content_key OR counts.occurrence <> row.occurrence)
+    AND (counts.status IN ('superseded', 'undone')
+        OR counts.id = side.other_id AND NOT (verdict.decision = 'merged' AND verdict.kept_id = counts.id))
 """
 STATEMENTS = (
     MOVE_PARTS,
@@ -118,7 +134,6 @@ STATEMENTS = (
     SPLIT,
     PARTS,
     MERGE,
-    SETTLED,
 )
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from django.db import connection, transaction
 from django.utils import timezone
 
-from aggregation import standing
+from aggregation import near_matches, standing
 from aggregation.ledger import hold
 from aggregation.models import Delivery, Transaction, UserEdit
 from aggregation.staging import RANK
@@ -167,6 +167,7 @@ def _settle(account_id: int, run_id: int) -> Effect:
         for statement in (VERSIONS, GO, COME, CONTENTS, NUMBER, CLAIM):
             cursor.execute(statement, scope)
         standing.uphold(cursor, account_id)
+        near_matches.find_again(cursor, account_id)
         after = _counting(account_id)
         cursor.execute("SELECT array_agg(id) FROM versions")
         versions = set((cursor.fetchone() or (None,))[0] or ())

@@ -28,7 +28,7 @@ def counting(account: Account) -> list[tuple[str, str]]:
     return sorted(account.transactions.in_books().values_list("source", "external_id"))
 
 
-@pytest.mark.parametrize("first, second", ORDERS)
+@pytest.mark.parametrize(("first", "second"), ORDERS)
 def test_the_row_with_an_id_counts_whichever_file_came_first(
     first: TransactionRecord, second: TransactionRecord
 ) -> None:
@@ -65,7 +65,7 @@ def test_equal_rows_of_one_file_with_and_without_an_id_stay_two() -> None:
 
 
 @pytest.mark.parametrize("undone", [0, 1])
-@pytest.mark.parametrize("first, second", ORDERS)
+@pytest.mark.parametrize(("first", "second"), ORDERS)
 def test_either_file_stands_alone_when_the_other_is_taken_back(
     first: TransactionRecord, second: TransactionRecord, undone: int
 ) -> None:
@@ -77,7 +77,7 @@ def test_either_file_stands_alone_when_the_other_is_taken_back(
     assert counting(account) == [("csv", "t1")]
 
 
-@pytest.mark.parametrize("first, second", ORDERS)
+@pytest.mark.parametrize(("first", "second"), ORDERS)
 def test_what_a_person_excluded_stays_out_and_comes_back_once(
     first: TransactionRecord, second: TransactionRecord
 ) -> None:

@@ -16,6 +16,7 @@ from tests.aggregation.factories import a_connection, a_record, an_account
 from tests.aggregation.test_booking import book_api, book_file
 from tests.aggregation.test_edits import HALVES
 from tests.aggregation.test_near_matches import a_pair
+from tests.aggregation.test_orders_and_executions import a_question
 from tests.aggregation.test_undoing import a_run
 
 pytestmark = pytest.mark.django_db
@@ -64,6 +65,41 @@ def test_the_queue_by_the_api(web: Client, account: Account) -> None:
     assert web.post(f"{place}/{pair.pk}/keep").status_code == 409
     assert web.post(f"{place}/{pair.pk}/undo").json()["decision"] == "open"
     assert web.post(f"{place}/{pair.pk}/keep").json()["decision"] == "kept"
+
+
+def test_an_order_stands_beside_its_executions_and_is_decided_with_one_answer(web: Client, account: Account) -> None:
+    question = a_question(account)
+    assert question.one is not None
+    text = " ".join(web.get("/portfolio/review/").content.decode().split())
+    assert "an order and its executions" in text
+    assert (text.count("<article"), text.count(">Together<")) == (1, 1)
+    decide = f"/portfolio/review/{question.pk}"
+    web.post(decide, {"do": "merge", "keep": question.several[1].pk})
+    assert counting(account) == 3
+    assert "The 3 rows count" in " ".join(web.get("/portfolio/review/?show=decided").content.decode().split())
+    web.post(decide, {"do": "undo"})
+    web.post(decide, {"do": "merge", "keep": question.one.pk})
+    assert account.transactions.in_books().get() == question.one
+    web.post(decide, {"do": "undo"})
+    web.post(decide, {"do": "keep"})
+    assert counting(account) == 4
+    assert "all counted" in web.get("/portfolio/review/?show=decided").content.decode()
+    assert web.post(f"/portfolio/review/{question.followers.first().pk}", {"do": "undo"}).status_code == 404
+
+
+def test_an_order_and_its_executions_by_the_api(web: Client, account: Account) -> None:
+    question, place = a_question(account), "/api/v1/brokerage/duplicates"
+    (told,) = web.get(f"{place}?decision=open").json()["results"]
+    assert (told["id"], told["whole"], told["reasons"]) == (question.pk, question.whole_id, ["sum"])
+    assert [row["id"] for row in told["several"]] == [row.pk for row in question.several]
+    assert web.post(f"{place}/{question.pk}/merge", {"keep": 0}, JSON).status_code == 400
+    assert web.post(f"{place}/{question.pk}/merge", {"keep": question.whole_id}, JSON).json()["decision"] == "merged"
+    assert (counting(account), web.get(f"{place}?decision=open").json()["results"]) == (1, [])
+    assert web.post(f"{place}/{question.pk}/undo").json()["decision"] == "open"
+    merged = web.post(f"{place}/{question.pk}/merge", {"keep": question.several[2].pk}, JSON).json()
+    assert (merged["decision"], counting(account)) == ("merged", 3)
+    web.post(f"{place}/{question.pk}/undo")
+    assert web.post(f"{place}/{question.pk}/keep").json()["decision"] == "kept"
 
 
 def test_the_queue_costs_the_same_for_many(web: Client, account: Account, django_assert_max_num_queries) -> None:

@@ -84,7 +84,8 @@ def test_an_order_stands_beside_its_executions_and_is_decided_with_one_answer(we
     web.post(decide, {"do": "keep"})
     assert counting(account) == 4
     assert "all counted" in web.get("/portfolio/review/?show=decided").content.decode()
-    assert web.post(f"/portfolio/review/{question.followers.first().pk}", {"do": "undo"}).status_code == 404
+    follower = question.pairs[1]
+    assert web.post(f"/portfolio/review/{follower.pk}", {"do": "undo"}).status_code == 404
 
 
 def test_an_order_and_its_executions_by_the_api(web: Client, account: Account) -> None:

@@ -60,10 +60,11 @@ def _asked(account: Account, new: dict[int, int]) -> list[tuple[int, Transaction
     if not new:
         return []
     waiting = PossibleDuplicate.objects.waiting().filter(account=account).order_by("pk")
-    newest = Q(first__gte=min(new)) | Q(second__gte=min(new))  # ids are drawn one after the other
+    newest = Q(second__gte=min(new)) | Q(followers__second__gte=min(new))  # ids are drawn one after the other
     found = []
-    for pair in waiting.filter(newest).select_related("first__instrument", "second__instrument"):
-        for mine, other in ((pair.first, pair.second), (pair.second, pair.first)):
-            if mine.pk in new and other.pk not in new:
-                found.append((mine.pk, other, tuple(pair.reasons)))
+    for question in waiting.filter(newest).distinct().for_list():
+        for pair in question.pairs:
+            for mine, other in ((pair.first, pair.second), (pair.second, pair.first)):
+                if mine.pk in new and other.pk not in new:
+                    found.append((mine.pk, other, tuple(pair.reasons)))
     return found

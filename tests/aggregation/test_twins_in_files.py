@@ -34,9 +34,8 @@ def test_the_row_with_an_id_counts_whichever_file_came_first(
 ) -> None:
     account = an_account()
     book_file(account, first)
-    assert foresee(account=account, records=[second], source=Source.CSV) == [
-        "superseded" if second is WITH_ID else "matched"
-    ]
+    (foreseen,) = foresee(account=account, records=[second], source=Source.CSV)
+    assert foreseen.outcome == ("superseded" if second is WITH_ID else "matched")
     book_file(account, second)
     assert counting(account) == [("csv", "t1")]
     assert account.transactions.get(status=BookStatus.DUPLICATE).superseded_by == account.transactions.in_books().get()

@@ -82,7 +82,9 @@ def one_order(fills: Sequence[Event]) -> Event:
     amount = sum((fill.amount for fill in fills), ZERO)
     notional = sum((fill.quantity * fill.price for fill in fills), ZERO)
     price = notional / quantity if quantity else ZERO
-    return replace(fills[0], quantity=quantity, amount=amount, price=price)
+    paid = [fill.paid for fill in fills if fill.paid is not None]
+    known = sum(paid, ZERO) if len(paid) == len(fills) else None
+    return replace(fills[0], quantity=quantity, amount=amount, price=price, paid=known)
 
 
 def orders(events: Iterable[Event]) -> list[Order]:
@@ -104,19 +106,23 @@ def orders(events: Iterable[Event]) -> list[Order]:
     return sorted(found, key=lambda order: order.event.on)
 
 
-def placed(found: Iterable[Order]) -> list[Placed]:
-    """Each order, in the order of dates, with what came before it in its month and quarter. The same for every plan."""
+def placed(found: Iterable[Order], trades: int = 0) -> list[Placed]:
+    """Each order, in the order of dates, with what came before it in its month and quarter. The same for every plan.
+
+    `trades`: how many of the first order's quarter came before, when a long history is placed month by month.
+    """
     month: tuple[int, int] | None = None
     quarter: tuple[int, int] | None = None
-    so_far, trades = Volume(), 0
+    so_far = Volume()
     happened: Counter[str] = Counter()
     result = []
     for order in found:
         event = order.event
         if (event.on.year, event.on.month) != month:
             month, so_far, happened = (event.on.year, event.on.month), Volume(), Counter()
-        if (event.on.year, (event.on.month - 1) // 3) != quarter:
-            quarter, trades = (event.on.year, (event.on.month - 1) // 3), 0
+        if quarter_of(event.on) != quarter:
+            trades = 0 if quarter is not None else trades
+            quarter = quarter_of(event.on)
         volume = replace(so_far, trades_in_quarter=trades, happened=happened[event.item]) if event.item else so_far
         result.append(Placed(order, replace(volume, trades_in_quarter=trades) if trades else volume))
         so_far = _more(so_far, event)
@@ -124,6 +130,10 @@ def placed(found: Iterable[Order]) -> list[Placed]:
         if event.item:
             happened[event.item] += 1
     return result
+
+
+def quarter_of(day: date) -> tuple[int, int]:
+    return day.year, (day.month - 1) // 3
 
 
 def _more(volume: Volume, event: Event) -> Volume:
@@ -160,9 +170,9 @@ def _either(line: CostLine, apart: list[CostLine], fills: int) -> CostLine:
     return line._replace(low=min(low, line.low), high=max(high, line.high), why=why)
 
 
-def replay(tariff: Tariff, history: Iterable[Placed]) -> PlanCost:
-    """The whole history at one plan."""
-    found = PlanCost(tariff.plan.ref)
+def replay(tariff: Tariff, history: Iterable[Placed], into: PlanCost | None = None) -> PlanCost:
+    """The history at one plan; added to `into` when it comes in parts (whole months: days are rounded as a whole)."""
+    found = PlanCost(tariff.plan.ref) if into is None else into
     days: dict[tuple[str, date, str], list[Decimal]] = {}
     rules: dict[tuple[str, date, str], Rule] = {}
     add = found.add

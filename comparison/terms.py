@@ -77,6 +77,7 @@ class Event:
     liquidity: str = ""  # add or remove; "" = not known
     account: str = ""
     order: str = ""
+    paid: Decimal | None = None  # what the broker really charged; None: not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,12 @@ from comparison.catalogue_models import (  # noqa: E402
     RegulatoryFee,
     RuleChange,
 )
+from comparison.quality_models import (  # noqa: E402
+    ExecutionReport,
+    ExecutionStat,
+    RoutingSection,
+    RoutingVenue,
+)
 
 __all__ = [
     "BenchmarkValue",
@@ -101,12 +107,16 @@ __all__ = [
     "ComparisonBroker",
     "ComparisonSource",
     "Confidence",
+    "ExecutionReport",
+    "ExecutionStat",
     "FactEdit",
     "FeatureDefinition",
     "FeeRule",
     "PlanFeature",
     "RegulatoryFee",
     "Role",
+    "RoutingSection",
+    "RoutingVenue",
     "RuleChange",
     "SourceKind",
     "Sourced",

@@ -96,6 +96,7 @@ from comparison.catalogue_models import (  # noqa: E402
 from comparison.quality_models import (  # noqa: E402
     ExecutionReport,
     ExecutionStat,
+    PublishedFigure,
     RoutingSection,
     RoutingVenue,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "FeatureDefinition",
     "FeeRule",
     "PlanFeature",
+    "PublishedFigure",
     "RegulatoryFee",
     "Role",
     "RoutingSection",

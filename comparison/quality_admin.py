@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from comparison.models import ExecutionReport, ExecutionStat, RoutingSection, RoutingVenue
+from comparison.models import ExecutionReport, ExecutionStat, PublishedFigure, RoutingSection, RoutingVenue
 
 
 class CurrentFilter(admin.SimpleListFilter):
@@ -61,3 +61,11 @@ class ExecutionStatAdmin(ReadOnlyAdmin):
     list_filter = ("is_sp500", "order", "size")
     search_fields = ("report__publisher",)
     list_select_related = ("report",)
+
+
+@admin.register(PublishedFigure)
+class PublishedFigureAdmin(ReadOnlyAdmin):
+    list_display = ("name", "metric", "value", "unit", "period", "published_by", "confidence")
+    list_filter = ("metric", "published_by", "confidence")
+    search_fields = ("name", "scope", "source__title")
+    list_select_related = ("source",)

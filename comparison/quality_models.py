@@ -1,12 +1,13 @@
 """Execution quality as publishers report it: each figure hangs on the file or document that says it."""
 
+from decimal import Decimal
 from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from comparison.models import ComparisonBroker
+from comparison.models import ComparisonBroker, Sourced
 from comparison.rule605 import OrderSize, StatOrder
 from comparison.rule606 import OrderKind, Section, weighted_rate
 
@@ -106,17 +107,18 @@ class RoutingSection(models.Model):
     def __str__(self) -> str:
         return f"{Section(self.section).label}, {self.month_on:%B %Y}"
 
-    def share_of(self, kind: OrderKind) -> Any:
+    def share_of(self, kind: OrderKind) -> Decimal | None:
         """Of the non-directed orders, in percent."""
-        return getattr(self, f"{kind}_pct")
+        found: Decimal | None = getattr(self, f"{kind}_pct")
+        return found
 
-    def paid_for(self, kind: OrderKind) -> Any:
+    def paid_for(self, kind: OrderKind) -> Decimal | None:
         """Net dollars of the month over all venues, received positive; None when no venue says."""
         amounts = [venue.usd_for(kind) for venue in self.venues.all()]
         known = [amount for amount in amounts if amount is not None]
-        return sum(known) if known else None
+        return sum(known, Decimal(0)) if known else None
 
-    def rate_for(self, kind: OrderKind) -> Any:
+    def rate_for(self, kind: OrderKind) -> Decimal | None:
         """Cents per 100 shares (options: per contract) over all venues."""
         return weighted_rate((venue.usd_for(kind), venue.cents_for(kind)) for venue in self.venues.all())
 
@@ -151,14 +153,17 @@ class RoutingVenue(models.Model):
     def __str__(self) -> str:
         return self.name or self.mic
 
-    def share_of(self, kind: OrderKind) -> Any:
-        return getattr(self, f"{kind}_pct")
+    def share_of(self, kind: OrderKind) -> Decimal | None:
+        found: Decimal | None = getattr(self, f"{kind}_pct")
+        return found
 
-    def usd_for(self, kind: OrderKind) -> Any:
-        return getattr(self, f"{kind}_usd")
+    def usd_for(self, kind: OrderKind) -> Decimal | None:
+        found: Decimal | None = getattr(self, f"{kind}_usd")
+        return found
 
-    def cents_for(self, kind: OrderKind) -> Any:
-        return getattr(self, f"{kind}_cents")
+    def cents_for(self, kind: OrderKind) -> Decimal | None:
+        found: Decimal | None = getattr(self, f"{kind}_cents")
+        return found
 
 
 class ExecutionStat(models.Model):
@@ -197,3 +202,57 @@ class ExecutionStat(models.Model):
 
     def __str__(self) -> str:
         return f"{StatOrder(self.order).label}, {OrderSize(self.size).label}"
+
+
+class PublishedBy(models.TextChoices):
+    ACADEMICS = "independent academics", "Independent study"
+    BROKER = "broker", "The broker itself"
+
+
+class FigureKind(models.TextChoices):
+    """What studies and brokers measure, each in its own way; only figures of one kind, author and period compare."""
+
+    EFFECTIVE_OVER_QUOTED = "effective_over_quoted", "Effective over quoted spread"
+    SPREAD_IMPROVEMENT = "price_improvement_pct_of_nbbo", "Price improvement, of the quoted spread"
+    OPTIONS_IMPROVEMENT = "options_price_improvement", "Price improvement on options, of the quoted spread"
+    NET_IMPROVEMENT = "net_price_improvement_per_100_shares", "Net price improvement on 100 shares"
+    IMPROVEMENT_1000 = "price_improvement_per_1000_share_order", "Price improvement on 1,000 shares"
+    IMPROVEMENT_TOTAL = "price_improvement_total", "Price improvement in all"
+    IMPROVED = "pct_shares_price_improved", "Shares at a better price than quoted"
+    AT_OR_BETTER = "pct_shares_at_or_better", "Shares at the quote or better"
+    ORDERS_AT_OR_BETTER = "pct_orders_at_or_better", "Orders at the quote or better"
+    EFFECTIVE_SPREAD = "average_effective_spread", "Effective spread"
+    SPEED = "average_execution_speed", "Time to execution"
+    SAVINGS = "average_savings_per_order", "Savings on an order"
+    PAYMENT_RATE = "pfof_max_market_sp500_cents_per_100_shares", "Highest rate a venue paid for market orders"
+    PAYMENT_TOTAL = "pfof_total_quarter", "Payment for order flow in a quarter"
+    PAYMENT_TERMS = "pfof_terms", "Terms of payment for order flow"
+
+    @property
+    def is_payment(self) -> bool:
+        return self.value.startswith("pfof")
+
+
+class PublishedFigure(Sourced):
+    """A figure out of a study or a broker's own page: no report by a rule, so each states its scope and its author."""
+
+    broker = models.ForeignKey(
+        ComparisonBroker, null=True, blank=True, on_delete=models.SET_NULL, related_name="published_figures"
+    )
+    name = models.CharField(max_length=80, help_text="Who it is about, as the document says.")
+    metric = models.CharField(max_length=60, choices=FigureKind.choices)
+    value = models.DecimalField(max_digits=28, decimal_places=10)
+    unit = models.CharField(max_length=120)
+    period = models.CharField(max_length=40)
+    scope = models.CharField(max_length=300)
+    published_by = models.CharField(max_length=24, choices=PublishedBy.choices)
+    note = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["metric", "period", "name"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["name", "metric", "period", "scope"], name="each_published_figure_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.get_metric_display()}, {self.period}"

@@ -4,6 +4,7 @@ import gzip
 import zipfile
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.django_db
 SUMMARY, DETAIL = FIXTURES / "rule605-summary.csv", FIXTURES / "rule605-detail.txt"
 
 
-def stored() -> list[list]:
+def stored() -> list[list[Any]]:
     return [list(model.objects.order_by("pk").values()) for model in (ExecutionReport, ExecutionStat)]
 
 

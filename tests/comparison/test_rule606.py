@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def harbour() -> ComparisonBroker:
     )
 
 
-def stored() -> list[tuple]:
+def stored() -> list[list[Any]]:
     return [list(model.objects.order_by("pk").values()) for model in (ExecutionReport, RoutingSection, RoutingVenue)]
 
 
@@ -74,7 +75,7 @@ def test_another_file_of_the_same_quarter_replaces_the_first_only_when_told_to(h
     assert "There is another file for Harbour Street Brokerage, LLC, Q2 2026" in refusal("import_rule606", corrected)
     assert stored() == before
     assert "in place of the earlier file" in run("import_rule606", corrected, replace=True)
-    assert ExecutionReport.objects.current().get().sections.first().venues.first().market_pct == 63
+    assert RoutingVenue.objects.get(section__report__replaced_at=None, mpid="LNTN").market_pct == 63
     assert ExecutionReport.objects.exclude(replaced_at=None).count() == 1, "the earlier one stays as history"
 
 

@@ -157,6 +157,7 @@ urlpatterns = [
     path("docs", Docs.as_view(), name="api-docs"),
     path("v1/", include("aggregation.api")),
     path("v1/", include("aggregation.review_api")),
+    path("v1/", include("comparison.quality_api")),
     path("v1/", include("connections.api")),
     path("v1/", include("health.api")),
     path("v1/", include("sync.api")),

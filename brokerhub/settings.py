@@ -349,6 +349,11 @@ SPECTACULAR_SETTINGS = {
         "ConnectionStateEnum": "connections.states.ConnectionState.choices",
         "TransactionStatusEnum": "aggregation.models.BookStatus.choices",
         "HealthStatusEnum": "health.verdicts.Status.choices",
+        "OrderSizeEnum": "comparison.rule605.OrderSize.choices",
+        "ExecutedOrderEnum": "comparison.rule605.StatOrder.choices",
+        "ReportFormEnum": "comparison.quality_models.ReportForm.choices",
+        "RoutedOrderEnum": "comparison.rule606.OrderKind.choices",
+        "RoutingSectionEnum": "comparison.rule606.Section.choices",
     },
 }
 

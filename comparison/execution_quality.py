@@ -14,6 +14,7 @@ from typing import Any
 
 from django.db.models import Prefetch
 
+from aggregation.serializers import plain
 from comparison.models import ComparisonBroker, ExecutionReport, ExecutionStat, RoutingSection, RoutingVenue
 from comparison.quality_figures import METRICS, SAMPLES, Metric, cents, dollars, percent
 from comparison.quality_models import ReportForm
@@ -310,11 +311,3 @@ def _routing_rows(report: ExecutionReport, section: RoutingSection) -> Iterator[
             yield of | {"figure": "share_of_kind", "value": plain(venue.share_of(kind)), "unit": "percent"}
             yield of | {"figure": "payment_rate", "value": plain(venue.cents_for(kind)), "unit": "cents per 100 shares"}
             yield of | {"figure": "payment_total", "value": plain(venue.usd_for(kind)), "unit": "USD"}
-
-
-def plain(value: Decimal | int | None) -> str | None:
-    """Exactly, without exponent and trailing zeros; None stays unknown."""
-    if value is None:
-        return None
-    text = f"{Decimal(value):f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -132,7 +132,7 @@ def _source(told: ComparisonSource) -> ComparisonSource:
 
 def _figures(path: Path) -> Iterator[PublishedFigure]:
     try:
-        rows = json.loads(path.read_text(), parse_float=str)["statistics"]
+        rows = json.loads(path.read_text(), parse_float=_Float)["statistics"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileRefused(f"{path.name} is no file of execution figures.") from error
     brokers = {broker.key: broker for broker in ComparisonBroker.objects.all()}
@@ -145,12 +145,17 @@ def _figures(path: Path) -> Iterator[PublishedFigure]:
                     raise ValueError("it is told twice")
                 found[_identity(figure)] = figure
         except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-            what = f"it lacks {error}" if isinstance(error, KeyError) else str(error) or "it cannot be read"
-            problems.append(Problem(number, "statistic", what))
+            problems.append(Problem(number, "statistic", _what_is_wrong(error)))
         except ValidationError as error:
             problems.append(Problem(number, "statistic", "; ".join(error.messages)))
     refuse(f"{path.name} was not loaded.", problems)
     yield from found.values()
+
+
+def _what_is_wrong(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    return "its value cannot be read" if isinstance(error, InvalidOperation) else str(error)
 
 
 def _of_row(row: Mapping[str, Any], brokers: Mapping[str, ComparisonBroker]) -> Iterator[PublishedFigure]:
@@ -164,8 +169,8 @@ def _of_row(row: Mapping[str, Any], brokers: Mapping[str, ComparisonBroker]) -> 
         else [(FigureKind(row["metric"]), row["value"], row["unit"])]
     )
     for kind, value, unit in values:
-        if isinstance(value, float):
-            raise ValueError("numbers are written as strings")
+        if not isinstance(value, str) or isinstance(value, _Float):
+            raise ValueError(f"{value} is a number: figures are written as strings")
         figure = PublishedFigure(
             broker=broker,
             name=NAMES.get(told) or (broker.name if broker else told),
@@ -189,10 +194,16 @@ def _told_source(row: Mapping[str, Any]) -> ComparisonSource:
     if not told.get("title"):
         raise ValueError("it has no source")
     digest = hashlib.sha256(f"{told['title']} {told.get('url')}".encode()).hexdigest()
-    return ComparisonSource(
+    source = ComparisonSource(
         key=f"execution-{digest[:16]}",
         title=told["title"],
         url=told.get("url") or "",
         kind=told["kind"],
         as_of=str(row["period"]).rpartition("..")[2],
     )
+    source.clean_fields()
+    return source
+
+
+class _Float(str):
+    """A number of the file that was not written as a string; told apart so that it can be refused."""

@@ -53,6 +53,8 @@ class Scope(models.TextChoices):
     PORTFOLIO_READ = "portfolio:read", "See accounts, positions, balances and transactions"
     SYNC_WRITE = "sync:write", "Start syncs and import files"
     HEALTH_READ = "health:read", "See how the brokers' APIs are doing"
+    COMPARISON_READ = "comparison:read", "Compare brokers: prices, execution quality, ratings"
+    COMPARISON_WRITE = "comparison:write", "Rate brokers, and keep comparisons"
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no type hints

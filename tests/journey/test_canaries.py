@@ -16,6 +16,7 @@ from connections.brokers.records import AuthMethod, Broker
 from tests.journey.books import sync
 
 PAGES = ["/", "/connections/", "/portfolio/", "/portfolio/transactions/", "/sync/", "/health/", "/settings/"]
+PAGES += ["/compare/execution-quality/"]
 ENDPOINTS = [
     "brokerage/connections",
     "brokerage/sync/status",
@@ -24,6 +25,7 @@ ENDPOINTS = [
     "brokers/positions",
     "brokers/balances",
     "broker/health",
+    "brokerage/execution-quality",
 ]
 
 

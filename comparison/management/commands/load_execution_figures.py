@@ -20,4 +20,5 @@ class Command(BaseCommand):
             loaded = published.load(options["file"])
         except FileRefused as refusal:
             raise CommandError("\n".join([str(refusal), *map(str, refusal.problems)])) from refusal
-        self.stdout.write(f"{loaded.added} figures added, {loaded.changed} changed, {loaded.removed} removed.")
+        if options["verbosity"]:
+            self.stdout.write(f"{loaded.added} figures added, {loaded.changed} changed, {loaded.removed} removed.")

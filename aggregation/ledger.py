@@ -27,6 +27,7 @@ from django.db import connection, transaction
 from aggregation import near_matches, staging, standing
 from aggregation.instruments import resolve
 from aggregation.models import Balance, BalancePoint, PointBasis, Position, Source
+from aggregation.staging import Batch
 from aggregation.valuation import merged_positions
 from connections.brokers.records import Broker, Holdings, TransactionRecord
 from connections.models import Account
@@ -57,32 +58,39 @@ class Booked:
 
 
 @transaction.atomic
-def book(*, account: Account, records: Sequence[TransactionRecord], source: Source, run_id: int | None) -> Booked:
+def book(
+    *, account: Account, records: Sequence[TransactionRecord] | Batch, source: Source, run_id: int | None
+) -> Booked:
     """Book `records`; the same records again change nothing. Two calls for one account wait for each other.
 
+    More records than one wants in memory are handed over as a `Batch`, filled piece by piece.
     Raises ValueError for an amount that is not a finite number and django.db.DataError for one that does not fit its
     column; then nothing of the call is booked.
     """
     if not records:
         return Booked()
     hold(account)
-    ids = resolve(record.instrument for record in records if record.instrument is not None)
-    scope: dict[str, int | str | None] = {"account": account.pk, "source": str(source), "run": run_id}
+    batch = records if isinstance(records, Batch) else Batch.of(records)
+    ids = resolve(batch.instruments)
+    scope = {"account": account.pk, "source": str(source), "run": run_id}
+    scope["instruments"] = [ids[instrument] for instrument in batch.instruments]
     with connection.cursor() as cursor:
-        staging.stage(cursor, records, ids)
         verdicts = staging.classify(cursor, scope)
         staging.write(cursor, scope, verdicts)
         if verdicts is None:
             near_matches.answer(cursor, scope, staging.NO_NEWS)
-            return Booked(fetched=len(records), matched=len(records))
-        standing.uphold(cursor, account.pk)
-        near_matches.answer(cursor, scope, staging.NEWS)
-        near_matches.find(cursor, scope)
+        else:
+            standing.uphold(cursor, account.pk)
+            near_matches.answer(cursor, scope, staging.NEWS)
+            near_matches.find(cursor, scope)
+    batch.drop()
+    if verdicts is None:
+        return Booked(fetched=len(batch), matched=len(batch))
     return Booked(
-        fetched=len(records),
+        fetched=len(batch),
         inserted=verdicts.inserted,
         superseded=verdicts.superseded,
-        matched=len(records) - verdicts.inserted - verdicts.superseded,  # copies of a page sent twice included
+        matched=len(batch) - verdicts.inserted - verdicts.superseded,  # copies of a page sent twice included
     )
 
 

@@ -5,9 +5,9 @@ missing; then it is known by its content and by being the n-th of its kind.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
@@ -15,23 +15,27 @@ from django.db.backends.utils import CursorWrapper
 
 from connections.brokers.records import InstrumentRecord, TransactionRecord
 
-Scope = Mapping[str, int | str | None]  # account, source and run of a batch
+Scope = Mapping[str, Any]  # account, source, run and instruments of a batch
 
 # As `_row` gives them.
 COLUMNS = """
-    line external_id kind subtype traded_on settled_on occurred_at instrument_id quantity price gross_amount
+    line external_id kind subtype traded_on settled_on occurred_at instrument quantity price gross_amount
     fees taxes net_amount currency description group_id status raw
 """.split()  # noqa: SIM905 (one name a line says no more)
+
+AMOUNTS = ("net_amount", "quantity", "price", "gross_amount", "fees", "taxes")
 
 CREATE = """
 CREATE TEMP TABLE staged (
     line integer, external_id text, kind text, subtype text, traded_on date, settled_on date,
-    occurred_at timestamptz, instrument_id bigint,
+    occurred_at timestamptz, instrument integer,
     quantity numeric(38, 18), price numeric(28, 10), gross_amount numeric(28, 10),
     fees numeric(28, 10), taxes numeric(28, 10), net_amount numeric(28, 10),
     currency text, description text, group_id text, status text, raw text
-) ON COMMIT DROP
+)
 """
+# Instruments are numbered as they come, from 1, and looked up in the array of their ids when the batch is whole.
+_INSTRUMENT = "(%(instruments)s::bigint[])[instrument]"
 
 # Texts are joined by the unit separator, numbers written without trailing zeros, days and times as numbers: the same
 # row gives the same digest whatever the session's settings. No units and zero units are the same content.
@@ -60,7 +64,8 @@ FROM (
         row_number() OVER (
             PARTITION BY external_id COLLATE "C", CASE WHEN external_id = '' THEN line END ORDER BY line DESC) AS copy
     FROM (
-        SELECT *, sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key FROM staged OFFSET 0
+        SELECT *, sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key
+        FROM (SELECT *, {_INSTRUMENT} AS instrument_id FROM staged) AS known OFFSET 0
     ) AS named
 ) AS row
 LEFT JOIN LATERAL (
@@ -191,11 +196,12 @@ FROM booking WHERE booking.has_rival AND booking.new_id IS NOT NULL AND booking.
 """,
 )
 
-_BOOKED = [column for column in COLUMNS if column not in {"line", "status"}]
+_BOOKED = [column for column in COLUMNS if column not in {"line", "status", "instrument"}]
 INSERT = f"""
 INSERT INTO aggregation_transaction ({", ".join(_BOOKED)},
-    stated, id, status, superseded_by_id, content_key, fingerprint, occurrence, account_id, source, run_id, booked_at)
-SELECT {", ".join("staged." + column for column in _BOOKED)}::jsonb, staged.status,
+    instrument_id, stated, id, status, superseded_by_id, content_key, fingerprint, occurrence, account_id, source,
+    run_id, booked_at)
+SELECT {", ".join("staged." + column for column in _BOOKED)}::jsonb, {_INSTRUMENT}, staged.status,
     new_id, book_status, claimed_by, content_key, fingerprint, occurrence, %(account)s, %(source)s, %(run)s, now()
 FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL ORDER BY line
 """
@@ -223,17 +229,69 @@ NEWS = "SELECT coalesce(new_id, prior_id) FROM booking"
 NO_NEWS = "SELECT NULL::bigint WHERE false"
 
 
-def stage(cursor: CursorWrapper, records: Sequence[TransactionRecord], ids: Mapping[InstrumentRecord, int]) -> None:
-    """Copy `records` into a fresh table `staged`, dropped with the transaction. Call inside one.
-
-    Raises ValueError for an amount that is not a finite number, django.db.DataError for one that does not fit.
+class Batch:
+    """Records on their way into the books: in the temporary table `staged`, to which they are copied in as many pieces
+    as one likes. Inside a transaction or before one; there is one batch at a time, and each begins with a fresh table.
     """
-    cursor.execute("DROP TABLE IF EXISTS staged, keyed, near, booking")
-    cursor.execute(CREATE)
-    statement = f"COPY staged ({', '.join(COLUMNS)}) FROM STDIN"
-    with connection.wrap_database_errors, cursor.copy(statement) as copy:
-        for line, record in enumerate(records):
-            copy.write_row(_row(line, record, ids))
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.instruments: dict[InstrumentRecord, int] = {}  # each with its number, from 1
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS staged, keyed, near, booking")
+            cursor.execute(CREATE)
+
+    @classmethod
+    def of(cls, records: Iterable[TransactionRecord]) -> Self:
+        batch = cls()
+        batch.add(records)
+        return batch
+
+    def __len__(self) -> int:
+        return self.rows
+
+    def add(self, records: Iterable[TransactionRecord]) -> None:
+        """Raises ValueError for an amount that is not a finite number, django.db.DataError for one that does not fit.
+
+        Nothing else may be asked of the database while `records` is gone through.
+        """
+        statement = f"COPY staged ({', '.join(COLUMNS)}) FROM STDIN"
+        with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
+            for record in records:
+                copy.write_row(self._row(record))
+                self.rows += 1
+
+    def drop(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS staged")
+
+    def _row(self, record: TransactionRecord) -> tuple[Any, ...]:
+        for name in AMOUNTS:
+            number = getattr(record, name)
+            if number is not None and not number.is_finite():  # NUMERIC would take NaN
+                raise ValueError(f"row {self.rows + 1} of the batch has an amount that is not a finite number")
+        instrument = record.instrument
+        return (
+            self.rows,
+            record.external_id,
+            record.kind,
+            _text(record.subtype, 40),
+            record.traded_on,
+            record.settled_on,
+            record.occurred_at,
+            None if instrument is None else self.instruments.setdefault(instrument, len(self.instruments) + 1),
+            record.quantity,
+            record.price,
+            record.gross_amount,
+            record.fees,
+            record.taxes,
+            record.net_amount,
+            record.currency,
+            _text(record.description, 300),
+            _text(record.group_id, 80),
+            record.status,
+            json_text(record.raw),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,33 +340,6 @@ def write(cursor: CursorWrapper, scope: Scope, verdicts: Verdicts | None) -> Non
     if verdicts.split:
         cursor.execute(PARTS)
     cursor.execute(DELIVER.replace("{news}", NEWS), scope)
-
-
-def _row(line: int, record: TransactionRecord, ids: Mapping[InstrumentRecord, int]) -> tuple[Any, ...]:
-    numbers = (record.net_amount, record.quantity, record.price, record.gross_amount, record.fees, record.taxes)
-    if not all(number is None or number.is_finite() for number in numbers):
-        raise ValueError(f"row {line + 1} of the batch has an amount that is not a finite number")  # NUMERIC takes NaN
-    return (
-        line,
-        record.external_id,
-        record.kind,
-        _text(record.subtype, 40),
-        record.traded_on,
-        record.settled_on,
-        record.occurred_at,
-        None if record.instrument is None else ids[record.instrument],
-        record.quantity,
-        record.price,
-        record.gross_amount,
-        record.fees,
-        record.taxes,
-        record.net_amount,
-        record.currency,
-        _text(record.description, 300),
-        _text(record.group_id, 80),
-        record.status,
-        json_text(record.raw),
-    )
 
 
 def _text(text: str, length: int) -> str:

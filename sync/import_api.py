@@ -117,7 +117,7 @@ def _tried(user: User, wanted: ImportSerializer, page: dict[str, Any]) -> Any:
     if values["accounts"] is not None:
         refuse_forgotten_accounts(read_file.parsed, values["accounts"])
     elif values["account"] is not None or values["account_name"]:
-        refuse_wrong_accounts(read_file.parsed, None)
+        refuse_wrong_accounts(read_file.parsed.accounts, None)
     house = house_of(read_file.format)
     places = {hint: known_account(user, place, house) for hint, place in _places(wanted, read_file).items()}
     rows = check_rows(read_file.parsed, places)

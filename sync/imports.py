@@ -3,30 +3,33 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any, TypedDict
 
 from django.db import transaction
-from django.utils import timezone
 
 from aggregation import ledger, replacing
 from aggregation.models import Source
+from aggregation.staging import Batch
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections import connection_manager
-from connections.brokers.records import Broker
+from connections.brokers.records import Broker, ParkedRecord, TransactionRecord
 from connections.models import Account, AccountQuerySet, Connection
 from sync.holds import Counts, Hold, PartState
 from sync.import_models import UploadedFile
-from sync.importers.base import AS_PRINTED, Choices, FileNotRead, FileRow, Format, ParsedFile
-from sync.models import ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger, WordRule
-from sync.parking import park, resolve, split
-from sync.reading import MAPPED, FileRead, format_of, read, recognise
+from sync.importers.base import AS_PRINTED, Ambiguity, Choices, FileNotRead, FileRow, Format, ParsedFile
+from sync.models import ImportFile, Mode, RunState, SyncRun, Trigger, WordRule
+from sync.parking import Waiting, park
+from sync.reading import MAPPED, find, format_of, recognise
 from sync.sending import nudge
+from sync.stored import open_stored
 
 FILE = "file"
+READ_AT_ONCE = 5_000  # rows; after each the run says how far it is, or learns that it was cancelled
 
 
 class Place(TypedDict, total=False):
@@ -189,37 +192,40 @@ def already_imported(account: Account, digest: str) -> list[str]:
 def run_import(hold: Hold) -> None:
     """Book the run's file: all of it in one database transaction, so a crash leaves nothing and the next try is whole.
 
-    All rows go to the ledger in one call, because equal rows are told apart by counting them within their file.
+    Its rows are read some thousand at a time, and go to the ledger in one batch, because equal rows are told apart by
+    counting them within their file.
     """
     if hold.is_done(FILE):
         return
-    file = ImportFile.objects.select_related("account__connection__user").get(run=hold.run)
+    file = ImportFile.objects.select_related("account__connection__user").defer("content").get(run=hold.run)
     hold.write(step=f"Reading {file.name}")
     user = file.account.connection.user
-    read_file = read(file, user)
-    refuse_what_needs_an_answer(read_file.parsed, file.hints)
-    rows, left_out = _wanted(read_file.parsed, file)
-    records, parked = split(record for row in rows for record in row.records)
-    total = len(records) + len(parked) + left_out
-    hold.write(step=f"Booking {total} rows of {file.name}", total=total)
+    found = find(file, user, lambda: open_stored(file))
+    passage = found.open()
+    refuse_open_questions(passage.questions)
+    batch, sieve, rows = Batch(), Sieve(file, found.numbers), iter(passage)
+    while piece := list(islice(rows, READ_AT_ONCE)):
+        batch.add(sieve.wanted(piece))
+        hold.write(step=f"Reading {file.name}, row {sieve.total}")
+    refuse_wrong_accounts(sieve.accounts, file.hints)
+    hold.write(step=f"Booking {sieve.total} rows of {file.name}", total=sieve.total)
     with transaction.atomic():
         hold.write()
-        booked = ledger.book(account=file.account, records=records, source=Source.CSV, run_id=hold.run.pk)
-        retold = replacing.replace(account=file.account, told=[pair for row in rows for pair in row.retold], user=user)
-        park(run=hold.run, account=file.account, parked=parked)
-        resolve(file.account, records, run=hold.run)
-        _resolve_mended(hold.run, file.account, rows, read_file)
+        booked = ledger.book(account=file.account, records=batch, source=Source.CSV, run_id=hold.run.pk)
+        retold = replacing.replace(account=file.account, told=sieve.retold, user=user)
+        park(run=hold.run, account=file.account, parked=sieve.parked)
+        sieve.waiting.resolve(*sieve.mended, run=hold.run)
         counts = Counts(
-            fetched=booked.fetched + len(parked) + left_out,
+            fetched=booked.fetched + len(sieve.parked) + sieve.left_out,
             inserted=booked.inserted,
             matched=booked.matched,
             superseded=booked.superseded,
-            parked=len(parked),
-            rejected=left_out,
+            parked=len(sieve.parked),
+            rejected=sieve.left_out,
         )
-        hold.add(counts, done=total)
-        hold.part(FILE, PartState.DONE, read_file.format.label)
-        hold.warn(*read_file.parsed.warnings, *_said_anew(retold))
+        hold.add(counts, done=sieve.total)
+        hold.part(FILE, PartState.DONE, found.format.label)
+        hold.warn(*passage.warnings, *_said_anew(retold))
 
 
 def _said_anew(retold: int) -> list[str]:
@@ -229,34 +235,61 @@ def _said_anew(retold: int) -> list[str]:
     return [f"By your own rules {rows} kept as “other” before got another kind; taken back, this run puts them back."]
 
 
-def _wanted(parsed: ParsedFile, file: ImportFile) -> tuple[list[FileRow], int]:
-    """The rows to book, and how many records the person left out."""
-    unwanted = set(file.left_out)
-    rows = [row for row in parsed.rows if file.hints is None or row.account_hint in file.hints]
-    kept = [row for row in rows if row.line not in unwanted]
-    return kept, sum(len(row.records) for row in rows if row.line in unwanted)
+class Sieve:
+    """The rows of a file on their way to the ledger: some are of other accounts, left out, or not understood."""
 
+    def __init__(self, file: ImportFile, numbers: Mapping[int, int]) -> None:
+        """`numbers`: parked rows that were handed back, by line; those understood now wait no longer."""
+        self.hints, self.unwanted, self.numbers = file.hints, frozenset(file.left_out), numbers
+        self.waiting = Waiting(file.account)
+        self.accounts: set[str] = set()  # as the file names them
+        self.parked: list[ParkedRecord] = []
+        self.mended: list[int] = []
+        self.retold: list[tuple[TransactionRecord, TransactionRecord]] = []  # before and by the person's own rule
+        self.left_out = self.total = 0  # records
 
-def _resolve_mended(run: SyncRun, account: Account, rows: Sequence[FileRow], read_file: FileRead) -> None:
-    """Rows that were parked, handed back, mended and are understood now wait no longer."""
-    numbers = [read_file.numbers[row.line] for row in rows if row.line in read_file.numbers and not row.is_parked]
-    waiting = ParkedRow.objects.filter(account=account, pk__in=numbers, resolved_at=None)
-    waiting.update(resolved_at=timezone.now(), resolved_by=run)
+    def wanted(self, rows: Iterable[FileRow]) -> list[TransactionRecord]:
+        """The records to book."""
+        found: list[TransactionRecord] = []
+        for row in rows:
+            self.accounts.add(row.account_hint)
+            if self.hints is not None and row.account_hint not in self.hints:
+                continue
+            self.total += len(row.records)
+            if row.line in self.unwanted:
+                self.left_out += len(row.records)
+                continue
+            for record in row.records:
+                if isinstance(record, ParkedRecord):
+                    self.parked.append(record)
+                else:
+                    found.append(record)
+            if row.before:
+                self.retold += row.retold
+            if row.line in self.numbers and not row.is_parked:
+                self.mended.append(self.numbers[row.line])
+        self.waiting.note(found)
+        return found
 
 
 def refuse_what_needs_an_answer(parsed: ParsedFile, hints: Sequence[str] | None = None) -> None:
     """Raises FileNotRead for a file that could be read in two ways, or whose rows belong to several accounts."""
-    if parsed.questions:
-        first = parsed.questions[0]
+    refuse_open_questions(parsed.questions)
+    refuse_wrong_accounts(parsed.accounts, hints)
+
+
+def refuse_open_questions(questions: Sequence[Ambiguity]) -> None:
+    """Raises FileNotRead for a file that could be read in two ways."""
+    if questions:
+        first = questions[0]
         raise FileNotRead(f"{first.question} It cannot be told from {', '.join(first.examples)}. Say {first.about}.")
-    refuse_wrong_accounts(parsed, hints)
 
 
-def refuse_wrong_accounts(parsed: ParsedFile, hints: Sequence[str] | None) -> None:
+def refuse_wrong_accounts(accounts: Collection[str], hints: Sequence[str] | None) -> None:
     """Raises FileNotRead when the file has rows of several accounts and nobody said whose they are."""
-    if hints is None and len(parsed.accounts) > 1:
+    if hints is None and len(accounts) > 1:
         raise FileNotRead(
-            f"The file has rows of {len(parsed.accounts)} accounts. Say which account each belongs to, "
+            f"The file has rows of {len(accounts)} accounts. Say which account each belongs to, "
             "or export each account by itself."
         )
 

@@ -52,21 +52,42 @@ def park(*, run: SyncRun, account: Account, parked: Sequence[ParkedRecord]) -> N
     )
 
 
-def resolve(account: Account, booked: Sequence[TransactionRecord], *, run: SyncRun | None = None) -> None:
-    """Rows that waited and are understood by now, in `run`, wait no longer; nor will those of a run taken back.
+class Waiting:
+    """The rows of an account that wait, and what has been booked since: which of them are understood by now?
 
     A row with an id is known by it; its legs, booked one by one, carry it before a colon. One without is known by its
     content.
     """
-    unresolved = ParkedRow.objects.filter(account=account, resolved_at=None)
-    waiting = list(unresolved.values_list("pk", "external_id", "digest"))
-    if not waiting:
-        return
-    names = {record.external_id for record in booked if record.external_id}
-    names |= {name.partition(":")[0] for name in names}
-    contents = set(digests(record.raw for record in booked if not record.external_id))
-    understood = [pk for pk, name, digest in waiting if (name in names if name else digest in contents)]
-    ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now(), resolved_by=run)
+
+    def __init__(self, account: Account) -> None:
+        unresolved = ParkedRow.objects.filter(account=account, resolved_at=None)
+        self.rows = list(unresolved.values_list("pk", "external_id", "digest"))
+        self.names: set[str] = set()
+        self.contents: set[str] = set()
+        self.twins: Counter[str] = Counter()
+
+    def note(self, booked: Iterable[TransactionRecord]) -> None:
+        """Records of one page or file, in one go or in several."""
+        if not self.rows:
+            return
+        for record in booked:
+            if record.external_id:
+                self.names |= {record.external_id, record.external_id.partition(":")[0]}
+            else:
+                self.contents.update(digests([record.raw], self.twins))
+
+    def resolve(self, *mended: int, run: SyncRun | None = None) -> None:
+        """Those that are understood in `run`, and the `mended`, wait no longer; nor will those of a run taken back."""
+        understood = {pk for pk, name, digest in self.rows if (name in self.names if name else digest in self.contents)}
+        understood |= {pk for pk, *_ in self.rows if pk in mended}
+        ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now(), resolved_by=run)
+
+
+def resolve(account: Account, booked: Sequence[TransactionRecord], *, run: SyncRun | None = None) -> None:
+    """Rows that waited and are understood by now, in `run`, wait no longer."""
+    waiting = Waiting(account)
+    waiting.note(booked)
+    waiting.resolve(run=run)
 
 
 def settle(run: SyncRun) -> int:
@@ -101,9 +122,9 @@ def _is_booked(row: ParkedRow) -> bool:
     return booked.filter(Q(external_id=row.external_id) | Q(external_id__startswith=f"{row.external_id}:")).exists()
 
 
-def digests(raws: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """SHA-256 of each row; equal ones are told apart by counting them."""
-    twins: Counter[str] = Counter()
+def digests(raws: Iterable[Mapping[str, Any]], twins: Counter[str] | None = None) -> Iterator[str]:
+    """SHA-256 of each row; equal ones are told apart by counting them, with those that `twins` has counted before."""
+    twins = Counter() if twins is None else twins
     for raw in raws:
         text = json.dumps(raw, sort_keys=True, cls=DjangoJSONEncoder)
         twins[text] += 1

@@ -1,14 +1,15 @@
 """An uploaded file with what a person said about it, into rows. The one way for preview, import and hand-back."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, BinaryIO
 
 from brokerhub.kernel.models import User
 from sync import file_words, importers
 from sync.import_models import UploadedFile
 from sync.importers import reader
-from sync.importers.base import FileNotRead, Format, Match, ParsedFile
+from sync.importers.base import Choices, FileNotRead, Format, Match, ParsedFile, Passage
 from sync.importers.mapped import MappedFormat
 from sync.importers.mapping import ColumnMapping
 from sync.importers.reader import Source
@@ -18,15 +19,26 @@ MAPPED = MappedFormat.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileRead:
-    """A file as it was understood."""
+class FileFound:
+    """A file and how it is to be understood, before its rows are read."""
 
     format: Format
     match: Match
     source: Source  # mended
-    parsed: ParsedFile
+    said: Choices
     delimiter: str  # "" for markup
     numbers: dict[int, int] = field(default_factory=dict)  # of parked rows handed back, by line
+
+    def open(self) -> Passage:
+        """Its rows one by one. Raises FileNotRead or FileUnreadable, here or on the way."""
+        return self.format.open(self.source, self.said)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRead(FileFound):
+    """A file as it was understood."""
+
+    parsed: ParsedFile
 
 
 def choose(source: Source, key: str, mapping: Mapping[str, Any] | None) -> tuple[Format, Match]:
@@ -61,13 +73,23 @@ def recognise(
     return choose(source, format or (MAPPED if mapping else ""), mapping)
 
 
-def read(file: UploadedFile, user: User) -> FileRead:
-    """The rows of a file of `user`, whose own words for things count. Raises FileNotRead, FileUnreadable or
-    MappingRefused."""
-    source, numbers = without_remarks(reader.read(bytes(file.content), file.name))
+def find(file: UploadedFile, user: User, open: Callable[[], BinaryIO] | None = None) -> FileFound:
+    """A file of `user`, whose own words for things count. `open` gives its bytes where they are not to be loaded whole.
+
+    Raises FileNotRead, FileUnreadable or MappingRefused.
+    """
+    told = reader.read_from(open or (lambda: io.BytesIO(bytes(file.content))), file.name)
+    source, numbers = without_remarks(told)
     format, match = choose(source, file.format, file.mapping)
     delimiter = "" if source.is_markup else delimiter_of(format, source, file.said)
     if file.fixes and delimiter:
         source = mended(source, file.mended, delimiter)
-    parsed = format.parse(source, replace(file.said, words=file_words.known_to(user, format)))
-    return FileRead(format=format, match=match, source=source, parsed=parsed, delimiter=delimiter, numbers=numbers)
+    said = replace(file.said, words=file_words.known_to(user, format))
+    return FileFound(format=format, match=match, source=source, said=said, delimiter=delimiter, numbers=numbers)
+
+
+def read(file: UploadedFile, user: User) -> FileRead:
+    """As `find`, with all its rows."""
+    found = find(file, user)
+    parsed = found.format.parse(found.source, found.said)
+    return FileRead(**{part.name: getattr(found, part.name) for part in fields(found)}, parsed=parsed)

@@ -69,7 +69,8 @@ class Row:
 
     def number(self, field: str) -> Decimal | None:
         """Raises ValueError."""
-        return numbers.parse_number(self.text(field), self.layout.decimal)
+        text = self.text(field)
+        return numbers.parse_number(text, self.layout.decimal) if text else None
 
     def quantity(self) -> Decimal | None:
         """Raises ValueError."""
@@ -79,7 +80,8 @@ class Row:
         """All columns of a field added up; an empty one adds nothing. Raises ValueError."""
         total = ZERO
         for name in self.layout.places[field]:
-            total += numbers.parse_number(self.cells[name], self.layout.decimal) or ZERO
+            if cell := self.cells[name]:
+                total += numbers.parse_number(cell, self.layout.decimal) or ZERO
         return total
 
     def date(self, field: str) -> date | None:

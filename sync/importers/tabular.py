@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
@@ -25,10 +26,22 @@ from sync.importers.words import fold
 
 __all__ = ["ZERO", "Columns", "Layout", "Names", "Reading", "Row", "TabularFormat"]
 
+# Said once here: Python takes longer to find a member of an enum than to read a cell.
+IN, OUT, MONEY_ONLY = Sign.IN, Sign.OUT, Sign.NONE
+TRADES = (K.BUY, K.SELL)
 AHEAD = "The row is dated in the future."
 HELD_BACK = 1000  # rows that are read before the next of them are handed on
 MAX_WORD = 200  # characters; a longer one is no word to make a rule of
 MOST_WORDS = 20  # unknown words named one by one; a damaged file may have as many as it has rows
+
+
+@lru_cache(maxsize=256)
+def checked_currency(text: str) -> str:
+    """Its code in capitals. Raises ValueError for what is none."""
+    code = text.upper()
+    if not (len(code) == 3 and code.isascii() and code.isalpha()):
+        raise ValueError(f"“{code[:20]}” is no currency" if code else "The row has no currency")
+    return code
 
 
 class TabularFormat:
@@ -95,18 +108,16 @@ class TabularFormat:
 
     def row_currency(self, row: Row) -> str:
         """Raises ValueError."""
-        code = row.text("currency").upper() or row.layout.currency
-        if not (len(code) == 3 and code.isascii() and code.isalpha()):
-            raise ValueError(f"“{code[:20]}” is no currency" if code else "The row has no currency")
-        return code
+        return checked_currency(row.text("currency") or row.layout.currency)
 
     def quantity(self, row: Row, rule: Rule, word: str) -> Decimal | None:
         """Signed. Raises ValueError, also when a trade has none."""
-        printed = None if rule.sign is Sign.NONE else row.quantity()
-        if rule.sign in (Sign.IN, Sign.OUT):
+        sign = rule.sign
+        printed = None if sign is MONEY_ONLY else row.quantity()
+        if sign is IN or sign is OUT:
             if not printed:
                 raise ValueError(f"A row “{word}” needs a quantity")
-            return abs(printed) if rule.sign is Sign.IN else -abs(printed)
+            return abs(printed) if sign is IN else -abs(printed)
         return printed or None  # some print 0 where a row has no units
 
     def amount(self, row: Row, rule: Rule) -> Decimal | None:
@@ -150,8 +161,7 @@ class TabularFormat:
 
     def notes(self, row: Row, record: TransactionRecord) -> tuple[str, ...]:
         """What makes a row worth a look, though it is booked."""
-        units = record.quantity or ZERO
-        if record.kind in (K.BUY, K.SELL) and units * record.net_amount > 0:
+        if record.quantity and record.kind in TRADES and record.quantity * record.net_amount > 0:
             return ("Units and money go the same way. Is the sign of the amount right?",)
         return ()
 
@@ -175,7 +185,7 @@ class TabularFormat:
         amount = self.amount(row, rule) if rule.cash else ZERO
         fees, taxes = self.charges(row, currency) if rule.cash else (ZERO, ZERO)
         quantity = self.quantity(row, rule, word)
-        if rule.needs_amount and amount is None:
+        if amount is None and rule.needs_amount:
             raise ValueError(f"A row “{word}” needs an amount")
         net = amount or ZERO
         direction = quantity or net  # units that are moved say where to; money does where none are

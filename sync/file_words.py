@@ -12,8 +12,8 @@ from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, TransactionKind
 from sync import word_rules
 from sync.importers.base import Format
+from sync.importers.reading import MAX_WORD
 from sync.importers.rules import MEANT_KINDS
-from sync.importers.tabular import MAX_WORD
 from sync.importers.words import fold
 from sync.models import WordRule
 from sync.word_rules import Applied

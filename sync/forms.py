@@ -16,7 +16,7 @@ from sync.import_models import ImportDraft
 from sync.importers.dates import DAY_FIRST, MONTH_FIRST, YEAR_FIRST
 from sync.importers.mapping import ColumnMapping, MappingRefused
 from sync.importers.numbers import COMMA, POINT
-from sync.importers.tabular import MAX_WORD
+from sync.importers.reading import MAX_WORD
 from sync.importers.words import fold
 from sync.imports import importable_accounts
 from sync.reading import MAPPED

@@ -15,7 +15,7 @@ from brokerhub.kernel.models import Scope
 from connections.brokers.records import TransactionKind
 from sync import file_words, rereading, word_rules
 from sync.importers import FORMATS
-from sync.importers.tabular import MAX_WORD
+from sync.importers.reading import MAX_WORD
 from sync.models import ParkedRow, WordRule
 from sync.serializers import StartedSerializer
 

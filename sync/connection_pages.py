@@ -9,7 +9,6 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
-from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods
 
@@ -18,19 +17,19 @@ from brokerhub.kernel.htmx import HtmxRequest
 from connections.models import Account, Connection
 from sync import scheduling, sync_service
 from sync.models import Mode, Rhythm, Schedule, Trigger
-from sync.schedule_models import LATE
 
 DAY = {"type": "date"}
+FIRST = "The first day. Empty, for comparing: as far back as the broker goes."
 
 
 class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable at run time
     class Meta:
         model = Schedule
         fields = ("rhythm", "every_hours", "daily_at")
-        labels = {"rhythm": "Sync by itself", "every_hours": "Hours between", "daily_at": "Time of day"}
+        labels = {"rhythm": "How often", "every_hours": "Hours between", "daily_at": "Time of day"}
         help_texts = {
-            "every_hours": "For every few hours: 1 to 168.",
-            "daily_at": "For once a day, on your own clock.",
+            "every_hours": "1 to 168, which is a week.",
+            "daily_at": "On your own clock.",
         }
         widgets = {"daily_at": forms.TimeInput({"type": "time"}, format="%H:%M")}
 
@@ -39,7 +38,7 @@ class WishForm(forms.Form):
     """What to read now."""
 
     mode = forms.ChoiceField(
-        label="What",
+        label="Read",
         choices=[
             ("", "What is new"),
             (Mode.RANGE, "Chosen days"),
@@ -49,7 +48,7 @@ class WishForm(forms.Form):
         required=False,
     )
     account = forms.ModelChoiceField(Account.objects.none(), required=False, empty_label="All accounts")
-    from_on = forms.DateField(label="From", required=False, widget=forms.DateInput(DAY))
+    from_on = forms.DateField(label="From", required=False, widget=forms.DateInput(DAY), help_text=FIRST)
     to_on = forms.DateField(label="To", required=False, widget=forms.DateInput(DAY), help_text="Empty: today.")
 
     def __init__(self, *args: Any, connection: Connection, **options: Any) -> None:
@@ -129,9 +128,7 @@ def _page(
 
 
 def _schedule_context(connection: Connection) -> dict[str, Any]:
-    held = scheduling.schedule_of(connection)
-    overdue = held.next_at is not None and timezone.now() - held.next_at > LATE
-    return {"connection": connection, "schedule": held, "overdue": overdue}
+    return {"connection": connection, "schedule": scheduling.schedule_of(connection)}
 
 
 def _own(request: HtmxRequest, connection_id: UUID) -> Connection:

@@ -19,7 +19,7 @@ from django.db import DatabaseError, connection
 from django.db.models import F
 from django.utils import timezone
 
-from connections.models import EPOCH
+from connections.models import EPOCH, Account
 from sync.models import RunEntry, RunState, SyncRun
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,14 @@ class Counts:
     def __post_init__(self) -> None:
         if self.fetched != self.inserted + self.matched + self.superseded + self.parked + self.rejected:
             raise ValueError(f"rows vanished: {self}")
+
+
+PART_NAMES = {
+    "accounts": "List of accounts",
+    "holdings": "Positions and balances",
+    "transactions": "Transactions",
+    "file": "File",
+}
 
 
 class PartState:
@@ -123,7 +131,7 @@ class Hold:
             self.advanced()
         result = {"state": state, "detail": detail[:300], "at": timezone.now().isoformat(timespec="seconds")}
         self.write(parts={**self.run.parts, part: result})
-        self.note(f"{part}: {state}. {detail}".strip())
+        self.note(f"{_in_words(part)}: {state}. {detail}".strip())
 
     def warn(self, *warnings: str) -> None:
         new = [warning for warning in warnings if warning not in self.run.warnings]
@@ -153,3 +161,10 @@ class Hold:
 def lease() -> timedelta:
     """How long a silent worker keeps a run. Renewed before each call to a broker and with each page."""
     return timedelta(seconds=settings.SYNC_LEASE_SECONDS)
+
+
+def _in_words(part: str) -> str:
+    """`Transactions of Individual ...345`, as in the run's log."""
+    name, _, account_id = part.partition(":")
+    account = Account.objects.filter(pk=account_id).first() if account_id else None
+    return f"{PART_NAMES.get(name, name)} of {account}" if account else PART_NAMES.get(name, name)

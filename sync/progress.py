@@ -8,21 +8,30 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from connections.models import Account
-from sync.holds import PartState
+from sync.holds import PART_NAMES, PartState
 from sync.models import RunState, SyncRun
 from sync.scheduling import is_late
 from sync.scope import days_in_words
 
-PART_NAMES = {
-    "accounts": "List of accounts",
-    "holdings": "Positions and balances",
-    "transactions": "Transactions",
-    "file": "File",
-}
 PART_WORDS = {
     PartState.DONE: ("good", "Done"),
     PartState.FAILED: ("bad", "Failed"),
     PartState.WAITING: ("wait", "Waiting"),
+}
+AGAIN = "You need not do anything: the next sync tries again, and nothing of it is lost."
+WHAT_TO_DO = {  # by error code; what is not here says it in its own words
+    "needs_reauth": "Sign in again. What is missing is fetched then.",
+    "parts_failing": "What worked is up to date; the rest is as it was. The next sync tries it again by itself.",
+    "unexpected_reply": "The hub has to learn this form; what it could not read stays as it was, and is tried again.",
+    "broker_unavailable": AGAIN,
+    "broker_rate_limited": AGAIN,
+    "broker_maintenance": AGAIN,
+    "broker_refused": "See whether the broker wants you to accept something on its own pages, then sync again.",
+    "keys_refused": "Check the developer keys of this connection, then sync again.",
+    "app_credentials_refused": "Check the developer keys of this connection, then sync again.",
+    "file_not_read": "Export the file again as your broker offers it, or name its columns yourself.",
+    "file_unreadable": "Export the file again as your broker offers it, and do not save it in a spreadsheet first.",
+    "internal_error": "Nothing was half done. Try it again.",
 }
 
 
@@ -100,7 +109,7 @@ class RunWords:
             (run.rejected, f"{run.rejected:,} rejected"),
         )
         said = ", ".join(words for number, words in named if number)
-        return said or ("Nothing new" if run.state == RunState.SUCCEEDED else "")
+        return said or ("Nothing new" if run.state in (RunState.SUCCEEDED, RunState.CANCELLED) else "")
 
     @property
     def equation(self) -> str:
@@ -110,6 +119,11 @@ class RunWords:
             f"{_count(run.fetched, 'row')} read = {run.inserted:,} new + {run.matched:,} already known + "
             f"{run.superseded:,} corrected + {run.parked:,} parked + {run.rejected:,} rejected"
         )
+
+    @property
+    def what_to_do(self) -> str:
+        """About the run's error; "" where the error says it itself, and without one."""
+        return WHAT_TO_DO.get(self.run.error_code, "")
 
     @property
     def left(self) -> str:

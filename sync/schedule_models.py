@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, TransactionKind
@@ -52,6 +53,11 @@ class Schedule(models.Model):
         if self.rhythm == Rhythm.DAILY:
             return f"Every day at {self.daily_at:%H:%M}"
         return Rhythm(self.rhythm).label
+
+    @property
+    def is_overdue(self) -> bool:
+        """Its turn has come and gone, and nobody has taken it up."""
+        return self.next_at is not None and timezone.now() - self.next_at > LATE
 
     def turn_after(self, moment: datetime) -> datetime | None:
         """The first turn later than `moment`, in UTC; None when there is none."""

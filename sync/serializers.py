@@ -52,6 +52,10 @@ class WaitSerializer(serializers.Serializer[SyncRun]):
 class RunErrorSerializer(serializers.Serializer[SyncRun]):
     code = serializers.CharField(source="error_code")
     text = serializers.CharField(source="error")
+    what_to_do = serializers.SerializerMethodField(help_text="For people; empty when `text` says it itself.")
+
+    def get_what_to_do(self, run: SyncRun) -> str:
+        return in_words(run).what_to_do
 
 
 class PartSerializer(serializers.Serializer[PartResult]):

@@ -15,6 +15,7 @@ from django_htmx.http import trigger_client_event
 
 from aggregation.handover import handover
 from aggregation.models import Transaction
+from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.models import User
 from connections.models import Account, Connection
@@ -50,6 +51,13 @@ def run_list(request: HtmxRequest) -> HttpResponse:
         return TemplateResponse(request, "sync/_run_rows.html", context)
     context |= _progress_of(request.user, None)
     context["parked"] = ParkedRow.objects.for_user(request.user).waiting().count()
+    context["connections"] = (
+        Connection.objects.for_user(request.user)
+        .by_api()
+        .open()
+        .select_related("schedule")
+        .order_by("label", "created_at")
+    )
     context["keep_form"] = KeepForm.of(request.user)
     return TemplateResponse(request, "sync/run_list.html", context)
 
@@ -117,8 +125,11 @@ def run_detail(request: HtmxRequest, run_id: int) -> HttpResponse:
 @login_required
 @require_POST
 def cancel(request: HtmxRequest, run_id: int) -> HttpResponse:
-    sync_service.cancel(_own_run(request, run_id))
-    messages.success(request, "The run is cancelled. What it had fetched until then is kept.")
+    try:
+        sync_service.cancel(_own_run(request, run_id))
+        messages.success(request, "The run is cancelled. What it had fetched until then is kept.")
+    except NotAllowed as error:  # it came to its end while the person reached for the button
+        messages.warning(request, str(error))
     return redirect("sync:run", run_id=run_id)
 
 

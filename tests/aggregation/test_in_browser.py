@@ -12,6 +12,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from aggregation import edits
 from aggregation.ledger import book, record_holdings
 from aggregation.models import BalancePoint, PointBasis, Source
 from connections.models import Account
@@ -127,12 +128,19 @@ def test_the_pages_are_accessible_and_fit_the_screen(
     screenshot: Callable[..., Path],
     inaccessible: Callable[[Page], list[str]],
 ):
-    transaction = account.transactions.latest("pk")
+    transaction, excluded, tagged = account.transactions.order_by("-pk")[:3]
+    edits.exclude(excluded, user=account.connection.user)
+    edits.annotate(tagged, user=account.connection.user, note="for the house", tags=["house", "gift"])
     urls = {
         "portfolio": "/portfolio/?group=class",
         "account": f"/portfolio/accounts/{account.pk}/",
         "transactions": f"/portfolio/transactions/?since={timezone.localdate() - timedelta(days=9)}",
         "transaction": f"/portfolio/transactions/{transaction.pk}/",
+        "split": f"/portfolio/transactions/{transaction.pk}/split",
+        "tagged": "/portfolio/transactions/?tag=house",
+        "edited": f"/portfolio/transactions/{tagged.pk}/",
+        "excluded": "/portfolio/transactions/excluded/",
+        "left-out": f"/portfolio/transactions/{excluded.pk}/",
     }
     page = signed_in(theme, viewport={"width": width, "height": 844})
     for name, url in urls.items():

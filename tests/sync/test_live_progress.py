@@ -110,6 +110,8 @@ def test_the_pages_are_accessible_and_fit_the_screen(
         "/sync/",
         f"/sync/runs/{waiting.pk}/",
         f"/sync/runs/{imported.pk}/",
+        f"/sync/runs/{imported.pk}/undo",
+        "/sync/?undone=false",
         "/sync/import/",
         "/sync/parked/",
         f"/sync/parked/{odd.pk}/",

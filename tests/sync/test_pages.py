@@ -1,7 +1,7 @@
 """The sync pages as a person meets them."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -9,13 +9,14 @@ from django.db import connection as database
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from brokerhub.kernel.models import User
 from connections.brokers.records import ParkedRecord
 from connections.models import Account, Connection
 from connections.states import ConnectionState
-from sync import sync_service
-from sync.models import ParkedRow, RunState, SyncRun, Trigger
+from sync import scheduling, sync_service
+from sync.models import ParkedRow, Rhythm, RunState, Schedule, SyncRun, Trigger
 from sync.parking import park
 from tests.aggregation.factories import a_connection, an_account
 from tests.journey.books import sync
@@ -136,7 +137,7 @@ def test_a_finished_run_shows_where_every_row_went(
     run = sync(connection)
     text = web.get(f"/sync/runs/{run.pk}/").content.decode()
     assert f"{run.fetched:,} rows read = {run.inserted:,} new + 0 already known + 0 corrected + 0 parked" in text
-    assert text.count("Positions and balances") == 2
+    assert text.count(">Positions and balances</th>") == 2
     assert f'href="/portfolio/transactions/?run={run.pk}"' in text
     again = sync(connection)
     assert "Nothing matches" not in web.get(f"/portfolio/transactions/?run={run.pk}").content.decode()
@@ -168,6 +169,39 @@ def test_a_run_is_cancelled_from_its_page(web: Client, person: User) -> None:
     assert "The run is cancelled" in answer.content.decode()
     run.refresh_from_db()
     assert run.state == RunState.CANCELLED
+    late = web.post(f"/sync/runs/{run.pk}/cancel", follow=True)
+    assert (late.status_code, late.redirect_chain) == (200, [(f"/sync/runs/{run.pk}/", 302)])
+    assert "This run is over already" in late.content.decode()
+
+
+def test_the_page_leads_to_what_can_be_read_from_each_connection(web: Client, person: User) -> None:
+    connection = a_connection(person)
+    late, signed_out = a_connection(person), a_connection(person)
+    Connection.objects.filter(pk=late.pk).update(label="Late one")
+    Connection.objects.filter(pk=signed_out.pk).update(label="Signed out", state=ConnectionState.NEEDS_REAUTH)
+    scheduling.set_schedule(connection, rhythm=Rhythm.DAILY, daily_at=time(7, 30))
+    for one in (late, signed_out):
+        scheduling.schedule_of(one)
+        Schedule.objects.filter(connection=one).update(next_at=timezone.now() - timedelta(hours=1))
+    text = " ".join(strip_tags(web.get("/sync/").content.decode()).split())
+    assert "Every day at 07:30" in text
+    assert text.count("Late was due") == 1
+    assert "Once you have signed in" in text
+    page = web.get("/sync/").content.decode()
+    assert f'href="/sync/connections/{connection.pk}/"' in page
+    assert page.count("Sync now</button>") == 2
+    web.post("/sync/start", {"connection": connection.pk})
+    assert SyncRun.objects.get().connection == connection
+
+
+def test_an_error_says_what_to_do(web: Client, person: User) -> None:
+    run = ask(a_connection(person))
+    SyncRun.objects.filter(pk=run.pk).update(
+        state=RunState.FAILED, error_code="broker_unavailable", error="Charles Schwab does not answer."
+    )
+    assert "the next sync tries again" in web.get(f"/sync/runs/{run.pk}/").content.decode()
+    told = web.get(f"/api/v1/brokerage/sync/runs/{run.pk}").json()["error"]
+    assert told["what_to_do"].startswith("You need not do anything")
 
 
 def test_parked_rows_are_shown_without_account_numbers(web: Client, person: User) -> None:

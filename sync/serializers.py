@@ -8,9 +8,10 @@ from rest_framework import serializers
 
 from connections.models import Account
 from connections.states import ConnectionState
+from sync.holds import PART_NAMES
 from sync.models import ImportFile, Mode, ParkedRow, Schedule, SyncRun
 from sync.parking import shown
-from sync.progress import PART_NAMES, PART_WORDS, PartResult, in_words, parts_of, seconds_left, waiting_words
+from sync.progress import PART_WORDS, PartResult, in_words, parts_of, seconds_left, waiting_words
 from sync.scheduling import is_late
 
 

@@ -115,6 +115,8 @@ KINDS = {
 class Status(StrEnum):
     POSTED = "posted"
     INVALID = "invalid"  # taken back by the broker: shown, but without effect
+    PENDING = "pending"  # announced: shown, but without effect yet
+    CORRECTED = "corrected"  # another row, which names it, counts in its place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +142,19 @@ class Event:
     fee_currency: str = ""  # of fees that `cash` does not hold because they are taken in another currency
     other_cash: tuple[tuple[str, Decimal], ...] = ()  # what the event moves in other currencies, signed
     note: str = ""  # detail for the broker's wording: counter account, period, ...
+    of: int | None = None  # the event that this one takes back or corrects
+    placed_at: datetime | None = None  # aware UTC; when an order was given, if not just before it was executed
+    changed_at: datetime | None = None  # aware UTC; when the broker changed the row, if it ever did
     status: Status = Status.POSTED
 
     @property
     def fee_total(self) -> Decimal:
         return sum((amount for _, amount in self.fees), ZERO)
+
+    @property
+    def updated_at(self) -> datetime:
+        """When the broker last touched the row."""
+        return self.changed_at or self.posted_at
 
     @property
     def moves_shares(self) -> bool:
@@ -228,9 +238,13 @@ class Account:
     def change(self, event: Event, **changes: Any) -> Event:
         """Put a corrected event in the place of `event`; it keeps its id."""
         corrected = replace(event, **changes)
-        self.events[self.events.index(event)] = corrected
-        self._forget()
+        self.remove(event)
+        self.enter(corrected)
         return corrected
+
+    def remove(self, event: Event) -> None:
+        self.events.remove(event)
+        self._forget()
 
     def find(self, event_id: int) -> Event | None:
         return next((event for event in self.events if event.id == event_id), None)

@@ -162,7 +162,10 @@ def callbacks(method: str, body: Body) -> Any:
 
 @lever("POST")
 def corrections(method: str, body: Body) -> Any:
-    """Change a row (`activity_id`, `change`, `value`) or add one that is `backdated`. The row as it is now."""
+    """Change a row (`activity_id`, `change`, `value`) or add one that is `backdated`; `corrections.py` says how.
+
+    Answers with the row as it is now; with the newer of two, where the broker puts another in its place.
+    """
     with WORLD.lock:
         person = _person(str(body["login"]))
         account = _account(person, str(body["account"]))
@@ -173,7 +176,7 @@ def corrections(method: str, body: Body) -> Any:
             raise NotFound(f"There is no transaction {body['activity_id']}.")
         value = body.get("value")
         value = None if value is None else str(value)
-        return truth.transaction(correct(account, event, change=str(body["change"]), value=value))
+        return truth.transaction(correct(person, account, event, change=str(body["change"]), value=value))
 
 
 @lever("POST")

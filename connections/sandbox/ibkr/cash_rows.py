@@ -45,7 +45,7 @@ def transactions(sheet: Sheet) -> list[Row]:
 def _cash(sheet: Sheet, event: Event) -> Row:
     instrument = sheet.instrument_of(event)
     entered = f"{day(event.traded_on)};{DAILY_ENTRY}" if event.nature in INCOME else day(event.traded_on)
-    is_reversal = event.nature is Nature.DIVIDEND and event.cash < 0
+    is_reversal = event.of is not None or (event.nature is Nature.DIVIDEND and event.cash < 0)
     row = sheet.common(event.currency, event.traded_on) | contract(instrument)
     return row | {
         "description": _description(sheet, event),

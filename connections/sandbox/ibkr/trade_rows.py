@@ -70,7 +70,17 @@ def _trade(sheet: Sheet, event: Event) -> Row:
     }
     if not is_order:
         row |= {"ibExecID": "", "ibOrderID": ""}
-    return row
+    return row | _correction(event) if event.of is not None else row
+
+
+def _correction(event: Event) -> Row:
+    """It names the trade whose place it takes, which stays in the statement. The shape is unverified."""
+    return {
+        "transactionType": "TradeCorrect",
+        "origTradeID": str((event.of or 0) % 10_000_000_000),
+        "origTransactionID": str(event.of),
+        "notes": "Co",
+    }
 
 
 def _effect(result: Result | None) -> str:

@@ -33,7 +33,7 @@ def _events(request: HttpRequest, *natures: Nature) -> Iterator[tuple[Account, E
     start = since(request, "updated_at", "created_at")
     for account in selected(request):
         for event in reversed(account.events):
-            if event.nature in natures and (start is None or event.posted_at >= start):
+            if event.nature in natures and event.of is None and (start is None or event.updated_at >= start):
                 yield account, event
 
 
@@ -81,7 +81,7 @@ def _dividend(
     """`amount` is what was credited: the gross amount less what was withheld."""
     assert event.symbol is not None
     withheld = -tax.cash if tax else ZERO
-    row = {
+    row: dict[str, Any] = {
         "id": dividend_id(account, event), "url": api(request, f"/dividends/{dividend_id(account, event)}/"),
         "account": account_url(request, account), "instrument": share_url(request, event.symbol),
         "amount": number(event.cash - withheld, 2), "gross_amount": number(event.cash, 2),
@@ -89,7 +89,8 @@ def _dividend(
         "withholding": number(withheld, 2), "nra_withholding": "0.00", "fee": "0.00",
         "record_date": day(event.traded_on - timedelta(days=12)),
         "ex_dividend_date": day(event.traded_on - timedelta(days=12)), "payable_date": day(event.traded_on),
-        "paid_at": instant(event.at), "state": _dividend_state(event, drip), "drip_enabled": drip is not None,
+        "paid_at": None if event.status is Status.PENDING else instant(event.at),
+        "state": _dividend_state(event, drip), "drip_enabled": drip is not None,
         "cash_dividend_id": uid("cash dividend", event.symbol, event.traded_on), "is_early_dividend": False,
         "days_early": None, "related_adjustments": [], "is_primary_account": True, "active_instrument_id": None,
         "fx_order_id": None,
@@ -104,7 +105,7 @@ def _dividend(
 
 def _dividend_state(event: Event, drip: Event | None) -> str:
     if not _is_posted(event):
-        return "voided"
+        return "pending" if event.status is Status.PENDING else "voided"
     return "reinvested" if drip else "paid"
 
 
@@ -134,9 +135,16 @@ def _simple_transfer(request: HttpRequest, account: Account, event: Event) -> di
     return {
         "id": _transfer_id(account, event), "account": account_url(request, account),
         "amount": number(abs(event.cash), 2), "direction": _direction(event),
-        "state": "completed" if _is_posted(event) else "failed", "created_at": instant(event.at),
-        "updated_at": instant(event.posted_at),
+        "state": _transfer_state(account, event), "created_at": instant(event.at),
+        "updated_at": instant(event.updated_at),
     }  # fmt: skip
+
+
+def _transfer_state(account: Account, event: Event) -> str:
+    """One that was reversed has counted, until a row of the book took it back."""
+    if not _is_posted(event):
+        return "pending" if event.status is Status.PENDING else "failed"
+    return "reversed" if any(other.of == event.id for other in account.events) else "completed"
 
 
 def _direction(event: Event) -> str:
@@ -153,7 +161,7 @@ def _ach(request: HttpRequest, account: Account, event: Event) -> dict[str, Any]
     return row | {
         "ref_id": uid("ref", row["id"]), "url": api(request, f"/ach/transfers/{row['id']}/"), "cancel": None,
         "ach_relationship": api(request, f"/ach/relationships/{_bank(account)}/"), "rhs_state": "submitted",
-        "fees": "0.00", "status_description": "" if _is_posted(event) else "Returned by the bank",
+        "fees": "0.00", "status_description": "Returned by the bank" if event.status is Status.INVALID else "",
         "scheduled": False, "expected_landing_date": day(event.settled_on), "early_access_amount": early,
         "investment_schedule_id": None,
     }  # fmt: skip
@@ -186,13 +194,13 @@ def _unified(request: HttpRequest, account: Account, event: Event) -> dict[str, 
     return {
         "id": _transfer_id(account, event), "ref_id": uid("ref", _transfer_id(account, event)), "transfer_type": kind,
         "amount": amount, "net_amount": amount, "currency": "usd", "direction": "pull" if event.cash > 0 else "push",
-        "state": "completed" if _is_posted(event) else "failed", "service_fee": "0.00",
+        "state": _transfer_state(account, event), "service_fee": "0.00",
         "originating_account_id": sender[0], "originating_account_type": sender[1],
         "receiving_account_id": receiver[0], "receiving_account_type": receiver[1],
         "details": {"direction": _direction(event), "enoki_amount": None, "purpose": None}, "description": "",
         "originating_transfer_account_info": {"account_name_title": sender[1], "account_name_inline": sender[1]},
         "receiving_transfer_account_info": {"account_name_title": receiver[1], "account_name_inline": receiver[1]},
-        "record_date": day(event.traded_on), "created_at": instant(event.at), "updated_at": instant(event.posted_at),
+        "record_date": day(event.traded_on), "created_at": instant(event.at), "updated_at": instant(event.updated_at),
         "completed_at": instant(event.posted_at) if _is_posted(event) else None,
     }  # fmt: skip
 
@@ -260,7 +268,7 @@ def _stock_loan(request: HttpRequest, account: Account, event: Event) -> dict[st
         "id": uid(account.number, "stock loan", event.id), "account_number": account.number,
         "amount": money(event.cash), "description": "Stock lending", "instrument_id": share_id(event.symbol or ""),
         "symbol": event.symbol, "record_date": day(event.traded_on), "created_at": instant(event.at),
-        "updated_at": instant(event.posted_at),
+        "updated_at": instant(event.updated_at),
     }  # fmt: skip
 
 
@@ -327,7 +335,7 @@ def _split(account: Account, event: Event, held: Decimal) -> dict[str, Any]:
         "id": uid(account.number, "split", event.id), "account_number": account.number,
         "old_shares": number(held, 8), "new_shares": number(after, 8), "fractional_remainder": "0.00",
         "paid_at": instant(event.at), "state": "paid" if _is_posted(event) else "voided", "is_primary_account": True,
-        "updated_at": instant(event.posted_at),
+        "updated_at": instant(event.updated_at),
         "split": {
             "id": uid("split", event.symbol, event.traded_on), "direction": "forward",
             "multiplier": number(after / held, 8), "divisor": "1.00000000", "effective_date": day(event.traded_on),

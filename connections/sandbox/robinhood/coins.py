@@ -10,14 +10,25 @@ from connections.sandbox.gate import Exchange, operation
 from connections.sandbox.market import COINS, AssetClass
 from connections.sandbox.robinhood.holdings import opened_at, positions_of, selected
 from connections.sandbox.robinhood.listing import is_coin, pair_id
-from connections.sandbox.robinhood.orders import Order, execution_id, fee, notional, order_id, orders_of, state_of
+from connections.sandbox.robinhood.orders import (
+    Order,
+    execution_id,
+    fee,
+    notional,
+    order_id,
+    orders_of,
+    placed_at,
+    state_of,
+    updated_at,
+)
 from connections.sandbox.robinhood.side import ROBINHOOD, caller
 from connections.sandbox.robinhood.wire import DOLLAR_ID, asked_for, eastern, number, page, since, uid
 from connections.sandbox.valuation import Valued, total
 
 PLACES = 18
 INCREMENT = "0.000000010000000000"
-STATES = {"voided": "canceled", "cancelled": "canceled"}
+STATES = {"cancelled": "canceled", "confirmed": "open"}
+GROUPS = {"open": "open"}
 
 
 def crypto_account_id(account: Account) -> str:
@@ -117,7 +128,7 @@ def orders(request: HttpRequest, exchange: Exchange) -> Any:
         _order(account, order)
         for account in selected(request)
         for order in orders_of(account, is_coin)
-        if start is None or order[-1].posted_at >= start
+        if start is None or updated_at(order) >= start
     ]
     return page(request, [row for row in rows if groups is None or row["state_group"] in groups])
 
@@ -140,16 +151,17 @@ def _order(account: Account, order: Order) -> dict[str, Any]:
             "fee_ratio": ratio, "liquidity_role": "taker", "timestamp": eastern(event.at),
         }
         for event in order
+        if event.quantity
     ]  # fmt: skip
     return {
         "id": identity, "ref_id": uid("ref", identity), "account_id": crypto_account_id(account),
         "currency_pair_id": pair_id(first.symbol), "currency_code": first.symbol,
         "side": "sell" if first.nature is Nature.ORDER_SELL else "buy", "type": "market", "time_in_force": "gtc",
-        "state": state, "state_group": "closed", "derived_state": state, "price": price, "entered_price": price,
-        "limit_price": None, "stop_price": None, "quantity": number(size, PLACES),
+        "state": state, "state_group": GROUPS.get(state, "closed"), "derived_state": state, "price": price,
+        "entered_price": price, "limit_price": None, "stop_price": None, "quantity": number(size, PLACES),
         "cumulative_quantity": number(size, PLACES), "average_price": number(first.price or ZERO, PLACES),
         "rounded_executed_notional": number(moved, 2), "total_executed_notional": number(moved, 2),
         "fees": [fee_row] if paid else [], "executions": executions, "cancel_url": None,
         "canceled_at": eastern(first.posted_at) if state == "canceled" else None, "initiator_type": None,
-        "created_at": eastern(first.at), "updated_at": eastern(order[-1].posted_at),
+        "created_at": eastern(placed_at(order)), "updated_at": eastern(updated_at(order)),
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """Orders of shares and of options, and what became of options."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -63,7 +64,17 @@ def fee(order: Order, *names: str) -> Decimal:
 def state_of(order: Order) -> str:
     if any(event.status is Status.INVALID for event in order):
         return "voided"
-    return "cancelled" if order[0].nature is Nature.MEMORANDUM else "filled"
+    if order[0].nature is Nature.MEMORANDUM:
+        return "confirmed" if order[0].status is Status.PENDING else "cancelled"
+    return "filled"
+
+
+def placed_at(order: Order) -> datetime:
+    return order[0].placed_at or order[0].at
+
+
+def updated_at(order: Order) -> datetime:
+    return max(event.updated_at for event in order)
 
 
 # Shares
@@ -92,7 +103,7 @@ def _chosen(
     start, states = since(request, "updated_at", "created_at"), asked_for(request, "state", "states")
     for account in selected(request):
         for order in orders_of(account, belongs):
-            if start and order[-1].posted_at < start:
+            if start and updated_at(order) < start:
                 continue
             if states is None or state_of(order) in states:
                 yield write(request, account, order)
@@ -105,7 +116,7 @@ def share_order(request: HttpRequest, account: Account, order: Order) -> dict[st
     is_sale, moved = first.quantity < 0, sum((notional(event) for event in order), ZERO)
     dividend = dividend_before(account, first)
     by_dollars = first.note in ("dollars", "recurring")
-    is_limit = state == "cancelled"
+    is_limit = not size
     asked_size = first.memo if is_limit else size
     return {
         "id": identity, "ref_id": uid("ref", identity), "url": api(request, f"/orders/{identity}/"),
@@ -128,8 +139,8 @@ def share_order(request: HttpRequest, account: Account, order: Order) -> dict[st
         "drip_dividend_id": dividend_id(account, dividend) if dividend else None,
         "investment_schedule_id": uid(account.number, "schedule") if first.note == "recurring" else None,
         "is_ipo_access_order": False, "tax_lot_selection_type": "fifo", "trailing_peg": None, "reject_reason": None,
-        "last_transaction_at": instant(order[-1].at), "created_at": instant(first.at),
-        "updated_at": instant(order[-1].posted_at),
+        "last_transaction_at": instant(order[-1].at), "created_at": instant(placed_at(order)),
+        "updated_at": instant(updated_at(order)),
     }  # fmt: skip
 
 
@@ -199,7 +210,7 @@ def option_order(request: HttpRequest, account: Account, order: Order) -> dict[s
         "trade_value_multiplier": "100.0000", "form_source": "option_chain", "placed_agent": "user",
         "cancel_url": None, "stop_price": None,
         "legs": [_leg(request, account, event, size) for event in order],
-        "created_at": instant(first.at), "updated_at": instant(order[-1].posted_at),
+        "created_at": instant(placed_at(order)), "updated_at": instant(updated_at(order)),
     }  # fmt: skip
 
 
@@ -236,7 +247,7 @@ def option_events(request: HttpRequest, exchange: Exchange) -> Any:
         _option_event(request, account, event)
         for account in selected(request)
         for event in reversed(account.events)
-        if event.nature in ENDINGS and (start is None or event.posted_at >= start)
+        if event.nature in ENDINGS and (start is None or event.updated_at >= start)
     ]
     return page(request, rows)
 
@@ -257,7 +268,7 @@ def _option_event(request: HttpRequest, account: Account, event: Event) -> dict[
         "position": api(request, f"/options/positions/{uid(account.number, 'option position', event.symbol)}/"),
         "chain_id": chain_id(terms.underlying), "cash_component": None, "source_ref_id": None,
         "equity_components": [_component(request, account, delivery)] if delivery else [],
-        "created_at": instant(event.at), "updated_at": instant(event.posted_at),
+        "created_at": instant(event.at), "updated_at": instant(event.updated_at),
     }  # fmt: skip
 
 

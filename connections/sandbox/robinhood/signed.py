@@ -13,7 +13,7 @@ from connections.sandbox.market import COINS
 from connections.sandbox.robinhood.coins import held_coins
 from connections.sandbox.robinhood.keys import BadSignature
 from connections.sandbox.robinhood.listing import is_coin
-from connections.sandbox.robinhood.orders import Order, fee, order_id, orders_of, state_of
+from connections.sandbox.robinhood.orders import Order, fee, order_id, orders_of, placed_at, state_of, updated_at
 from connections.sandbox.robinhood.side import CRYPTO_API, ROBINHOOD, accounts_of, crypto_errors
 from connections.sandbox.robinhood.wire import instant, number, page, place
 from connections.sandbox.world import WORLD
@@ -21,7 +21,7 @@ from connections.sandbox.world import WORLD
 PLACES = 18
 SPREAD = Decimal("0.0085")
 FEE_RATIO = Decimal("0.006")
-STATES = {"voided": "canceled", "cancelled": "canceled"}
+STATES = {"cancelled": "canceled", "confirmed": "open"}
 Answer: TypeAlias = Callable[..., Any]
 NOT_ALLOWED = "This key may only read."
 
@@ -206,8 +206,9 @@ def _order(account: Account, order: Order, version: str) -> dict[str, Any]:
                 "timestamp": instant(event.at),
             }
             for event in order
+            if event.quantity
         ],
-        "created_at": instant(first.at), "updated_at": instant(order[-1].posted_at),
+        "created_at": instant(placed_at(order)), "updated_at": instant(updated_at(order)),
         "market_order_config": {"asset_quantity": size},
     }  # fmt: skip
     if version == "2":

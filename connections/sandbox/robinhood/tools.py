@@ -7,8 +7,8 @@ from typing import Any
 
 from connections.sandbox.book import ZERO, Account
 from connections.sandbox.market import AssetClass
+from connections.sandbox.robinhood.coins import GROUPS, crypto_account_id, held_coins
 from connections.sandbox.robinhood.coins import STATES as COIN_STATES
-from connections.sandbox.robinhood.coins import crypto_account_id, held_coins
 from connections.sandbox.robinhood.holdings import OPTION, positions_of
 from connections.sandbox.robinhood.listing import (
     SHARES,
@@ -28,7 +28,9 @@ from connections.sandbox.robinhood.orders import (
     notional,
     order_id,
     orders_of,
+    placed_at,
     state_of,
+    updated_at,
 )
 from connections.sandbox.robinhood.prices import (
     get_crypto_quotes,
@@ -160,7 +162,7 @@ def _orders(
     rows = [
         write(account, order)
         for order in orders_of(account, belongs)
-        if (start is None or order[0].at >= start)
+        if (start is None or placed_at(order) >= start)
         and arguments.get("state") in (None, state_of(order))
         and arguments.get("symbol") in (None, order[0].symbol)
     ]
@@ -199,7 +201,7 @@ def _common(account: Account, order: Order, places: int) -> dict[str, Any]:
         "type": "market" if size else "limit", "state": state_of(order),
         "quantity": number(size or first.memo, places), "cumulative_quantity": number(size, places),
         "average_price": number(first.price or ZERO, 8) if size else None, "fees": number(fee(order), 2),
-        "created_at": instant(first.at), "last_transaction_at": instant(order[-1].at),
+        "created_at": instant(placed_at(order)), "last_transaction_at": instant(order[-1].at),
         "executions": [
             {
                 "id": execution_id(account, event), "price": number(event.price or ZERO, 8),
@@ -228,11 +230,11 @@ def _crypto_order(account: Account, order: Order) -> dict[str, Any]:
         "id": identity, "ref_id": uid("ref", identity), "account_id": crypto_account_id(account),
         "currency_pair_id": pair_id(first.symbol or ""), "currency_code": first.symbol,
         "side": "sell" if first.quantity < 0 else "buy", "type": "market", "state": state, "derived_state": state,
-        "state_group": "closed", "time_in_force": "gtc", "quantity": size, "cumulative_quantity": size,
-        "average_price": number(first.price or ZERO, 8), "limit_price": None, "stop_price": None,
-        "rounded_executed_notional": number(moved, 2),
+        "state_group": GROUPS.get(state, "closed"), "time_in_force": "gtc", "quantity": size,
+        "cumulative_quantity": size, "average_price": number(first.price or ZERO, 8),
+        "limit_price": None, "stop_price": None, "rounded_executed_notional": number(moved, 2),
         "net_rounded_executed_notional": number(abs(sum((event.cash for event in order), ZERO)), 2),
-        "created_at": instant(first.at), "updated_at": instant(order[-1].posted_at), "canceled_at": None,
+        "created_at": instant(placed_at(order)), "updated_at": instant(updated_at(order)), "canceled_at": None,
     }  # fmt: skip
     return row | ({"fee": number(paid, 2), "fee_rate": "0.60%"} if paid else {})
 
@@ -249,7 +251,7 @@ def _option_order(account: Account, order: Order) -> dict[str, Any]:
         "processed_premium": number(abs(premium), 2), "processed_premium_direction": _side(premium),
         "net_amount": number(abs(net), 2), "net_amount_direction": _side(net),
         "regulatory_fees": number(fee(order), 2), "contract_fees": "0.00", "placed_agent": "user",
-        "created_at": instant(first.at), "updated_at": instant(order[-1].posted_at),
+        "created_at": instant(placed_at(order)), "updated_at": instant(updated_at(order)),
         "legs": [_leg(account, order, place) for place in range(len(order))],
     }  # fmt: skip
 

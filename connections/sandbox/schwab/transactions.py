@@ -49,6 +49,7 @@ FIXED_TEXTS = {
     Nature.CHECK_IN: "Check Received",
     Nature.ELECTRONIC_IN: "ACH Credit Received",
 }
+STATUSES = {Status.POSTED: "VALID", Status.PENDING: "PENDING", Status.INVALID: "INVALID"}
 REMOVALS = {
     Nature.EXPIRATION: "Expiration",
     Nature.ASSIGNMENT: "Assignment",
@@ -82,7 +83,7 @@ def row(event: Event, account: Account, market: Market) -> dict[str, Any]:
     facts |= {
         "accountNumber": account.number,
         "type": type_of(event),
-        "status": "VALID" if event.status is Status.POSTED else "INVALID",
+        "status": STATUSES[event.status],
         "subAccount": _sub_account(event, account),
         "tradeDate": instant(event.at) if is_order else midnight(event.traded_on),
     }

@@ -383,10 +383,24 @@ def test_statements_are_spoilt_on_order(flex: Flex) -> None:
         flex.statements()
 
 
-def test_a_corrected_row_keeps_its_id(flex: Flex) -> None:
+def test_a_corrected_trade_stays_and_another_one_names_it(flex: Flex) -> None:
     told = rows(flex.statements(), "Trade")
     trade = next(row for row in told if row["transactionType"] == "ExchTrade" and row["assetCategory"] == "STK")
     changed = flex.sandbox.correct(MAIN, trade["transactionID"], "price", "12.34")
-    again = next(row for row in rows(flex.statements(), "Trade") if row["transactionID"] == trade["transactionID"])
-    assert again["tradePrice"] == changed["price"] == "12.34"
-    assert Decimal(again["netCash"]) == Decimal(changed["net_amount"])
+    again = {row["transactionID"]: row for row in rows(flex.statements(), "Trade")}
+    corrected = again[changed["activity_id"]]
+    kept = again[trade["transactionID"]]
+    assert all(kept[name] == trade[name] for name in ("transactionType", "tradeID", "tradePrice", "netCash"))
+    assert (corrected["transactionType"], corrected["notes"]) == ("TradeCorrect", "Co")
+    assert (corrected["origTransactionID"], corrected["origTradeID"]) == (trade["transactionID"], trade["tradeID"])
+    assert corrected["tradePrice"] == changed["price"] == "12.34"
+    assert Decimal(corrected["netCash"]) == Decimal(changed["net_amount"])
+
+
+def test_a_corrected_cash_row_is_reversed_and_booked_anew(flex: Flex) -> None:
+    told = rows(flex.statements(), "CashTransaction")
+    fee = next(row for row in told if row["type"] == "Other Fees" and row["accountId"] == MAIN)
+    changed = flex.sandbox.correct(MAIN, fee["transactionID"], "amount", "-3.21")
+    fresh = [row for row in rows(flex.statements(), "CashTransaction") if row not in told]
+    assert {(row["amount"], row["code"]) for row in fresh} == {(str(-Decimal(fee["amount"])), "Re"), ("-3.21", "")}
+    assert changed["activity_id"] in {row["transactionID"] for row in fresh}

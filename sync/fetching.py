@@ -251,7 +251,7 @@ def _transactions_of(hold: Hold, connector: Connector, account: Account, left: i
         hold.write(step=f"Transactions of {account}")
         told = connector.transactions(account.external_id, since=since, until=until)
         pages = refuse_empty_transactions(account, told, since=since, until=until)
-        comparison = Comparison(Scope.of(hold.run), account, since, until)
+        comparison = Comparison(Scope.of(hold.run), account, connector, since, until)
         done_before = hold.run.done
         for page in pages:
             total = done_before + page.window_count * left

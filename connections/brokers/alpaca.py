@@ -244,6 +244,7 @@ class Alpaca:
     broker: ClassVar = Broker.ALPACA
     look_back: ClassVar = timedelta(days=30)  # fees and withholding are entered later than they are dated
     history: ClassVar = timedelta(days=10 * 365)  # Alpaca's first customers came in 2018
+    drops_rows: ClassVar = True
 
     def identity(self) -> records.Identity:
         with understood(Broker.ALPACA, "account"):

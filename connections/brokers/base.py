@@ -219,6 +219,7 @@ class Connector(Protocol):
     broker: ClassVar[Broker]
     look_back: ClassVar[timedelta]  # how far back rows may still change; each sync reads this window again
     history: ClassVar[timedelta]  # how far back the broker goes
+    drops_rows: ClassVar[bool]  # whether a row that is not told again within `look_back` was taken back
 
     def identity(self) -> Identity: ...
 

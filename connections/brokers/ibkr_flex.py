@@ -214,6 +214,7 @@ class IbkrFlex:
     broker: ClassVar = Broker.IBKR
     look_back: ClassVar = timedelta(days=30)  # corrections and late postings come within about a month
     history: ClassVar = timedelta(days=5 * 365)
+    drops_rows: ClassVar = False
     _service: FlexService | None = field(default=None, init=False, repr=False)
     _fetched: dict[tuple[date, date] | None, Report | BrokerError] = field(default_factory=dict, init=False, repr=False)
 

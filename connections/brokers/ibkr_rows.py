@@ -186,8 +186,8 @@ def _trades(rows: list[Row], ids: _Ids) -> Iterator[tuple[Row, Record]]:
             continue
         is_void = key in void or (word in CANCELS and bool(original))
         yield from ((row, replace(leg, status=RecordStatus.VOID) if is_void else leg) for leg in legs)
-        if word in CANCELS and original and original not in keys:  # it stands in an earlier statement
-            yield from ((row, _undone(leg, key, original)) for leg in legs)
+        if original and original not in keys:  # it stands in an earlier statement
+            yield from ((row, _undone(leg, key, original, turned=word in CANCELS)) for leg in legs)
 
 
 def _cancelled_by(row: Row, rows: list[Row], keys: list[str]) -> str:
@@ -203,11 +203,14 @@ def _cancelled_by(row: Row, rows: list[Row], keys: list[str]) -> str:
     )
 
 
-def _undone(leg: TransactionRecord, key: str, original: str) -> TransactionRecord:
-    """What the cancelled trade was, by its cancellation."""
+def _undone(leg: TransactionRecord, key: str, original: str, *, turned: bool) -> TransactionRecord:
+    """The trade that counts no more, as told by its cancellation, which is `turned`, or by its correction."""
+    name = leg.external_id.replace(key, original, 1)
+    if not turned:
+        return replace(leg, external_id=name, status=RecordStatus.VOID)
     return replace(
         leg,
-        external_id=leg.external_id.replace(key, original, 1),
+        external_id=name,
         quantity=None if leg.quantity is None else -leg.quantity,
         gross_amount=None if leg.gross_amount is None else -leg.gross_amount,
         fees=-leg.fees,

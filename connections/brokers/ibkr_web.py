@@ -64,6 +64,7 @@ class IbkrWeb:
     broker: ClassVar = Broker.IBKR
     look_back: ClassVar = IbkrFlex.look_back
     history: ClassVar = IbkrFlex.history
+    drops_rows: ClassVar = False
     _listed: list[Row] = field(default_factory=list, init=False, repr=False)
     _listed_in: str = field(default="", init=False, repr=False)  # the live session token it was asked with
     _flex: IbkrFlex | None = field(default=None, init=False, repr=False)

@@ -77,6 +77,7 @@ class Robinhood:
     broker: ClassVar = Broker.ROBINHOOD
     look_back: ClassVar = timedelta(days=7)
     history: ClassVar = timedelta(days=12 * 365)  # Robinhood's first customers came in 2014
+    drops_rows: ClassVar = False
     _listed: list[Row] = field(default_factory=list)  # the accounts: asked for once, a connector lives for one run
 
     def identity(self) -> Identity:

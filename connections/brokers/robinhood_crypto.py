@@ -224,6 +224,7 @@ class RobinhoodCrypto:
     broker: ClassVar = Broker.ROBINHOOD
     look_back: ClassVar = timedelta(days=7)
     history: ClassVar = timedelta(days=9 * 365)  # Robinhood began with coins in 2018
+    drops_rows: ClassVar = False
     _listed: list[Row] = field(default_factory=list)  # the accounts: asked for once, a connector lives for one run
 
     def identity(self) -> Identity:

@@ -54,6 +54,7 @@ class RobinhoodPrivate:
     broker: ClassVar = Broker.ROBINHOOD
     look_back: ClassVar = timedelta(days=7)
     history: ClassVar = timedelta(days=12 * 365)  # Robinhood's first customers came in 2014
+    drops_rows: ClassVar = False
     listing: Listing = field(init=False)
     _listed: list[Row] = field(default_factory=list, init=False, repr=False)
     _coins_at: list[Row] | None = field(default=None, init=False, repr=False)

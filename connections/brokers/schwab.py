@@ -190,6 +190,7 @@ class Schwab:
     broker: ClassVar = Broker.SCHWAB
     look_back: ClassVar = timedelta(days=30)  # corrections and late postings come within about a month
     history: ClassVar = timedelta(days=6 * 365)
+    drops_rows: ClassVar = True
     _names: schwab_rows.Names = field(default_factory=dict, repr=False)  # instruments met so far, by their names
 
     def identity(self) -> Identity:

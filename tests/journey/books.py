@@ -12,9 +12,9 @@ MOST_TRIES = 12
 Books = dict[str, dict[str, Any]]
 
 
-def sync(connection: Connection) -> SyncRun:
+def sync(connection: Connection, **what: Any) -> SyncRun:
     """One sync to its end by the service the worker calls; waits are cut short, not slept through."""
-    run = sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.MANUAL)
+    run = sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.MANUAL, **what)
     for _ in range(MOST_TRIES):
         sync_service.run_one(run.pk)
         run.refresh_from_db()

@@ -19,12 +19,14 @@ def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
         robinhood_app,
         robinhood_crypto,
         robinhood_oauth,
+        schwab,
     )
 
-    for broker in ("alpaca", "ibkr", "robinhood"):
+    for broker in ("alpaca", "ibkr", "robinhood", "schwab"):
         sandbox.limit(None, broker=broker)
     sandbox.control("ibkr/switches", flex_delay=0)
     monkeypatch.setattr(alpaca, "CALLS_PER_MINUTE", 100_000)
+    monkeypatch.setattr(schwab, "CALLS_PER_MINUTE", 100_000)
     monkeypatch.setattr(robinhood_oauth, "CALLS", 100_000)
     monkeypatch.setattr(robinhood_app, "CALLS", 100_000)
     monkeypatch.setattr(robinhood_crypto, "CALLS", 100_000)

@@ -57,6 +57,10 @@ class Part:
 class PartsAway(BrokerUnavailable):
     """One kind of question goes unanswered for now; the others were answered in the same run."""
 
+    def __init__(self, first: BrokerUnavailable) -> None:
+        super().__init__(str(first), retry_at=first.retry_at)
+        self.first = first
+
 
 @dataclass(slots=True)
 class _Troubles:
@@ -123,7 +127,7 @@ def _fetch(hold: Hold, connector: Connector, troubles: _Troubles) -> None:
         accounts = _wanted(hold, added)
     if troubles.away:
         first = next(iter(troubles.away.values()))
-        raise PartsAway(str(first), retry_at=first.retry_at) from first
+        raise PartsAway(first) from first
 
 
 def _wanted(hold: Hold, accounts: list[Account]) -> list[Account]:

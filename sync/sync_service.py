@@ -225,6 +225,8 @@ def _why(error: BrokerUnavailable) -> str:
         return "rate limit"
     if isinstance(error, UnderMaintenance):
         return "maintenance"
+    if isinstance(error, fetching.PartsAway):
+        return _why(error.first)
     return "several answers in a row failed" if isinstance(error, CircuitOpen) else "no answer"
 
 

@@ -1,6 +1,7 @@
 """Celery's way in: thin shells, ids in, each may run twice."""
 
 from celery import shared_task
+from django.db import InterfaceError, OperationalError
 
 from sync import drafts, history, sync_service
 
@@ -26,7 +27,8 @@ def import_file(run_id: int) -> None:
     sync_service.run_one(run_id)
 
 
-@shared_task(name="sync.check_draft")
+# A run goes on after its lease; nothing would look at a draft for minutes whose check lost the database.
+@shared_task(name="sync.check_draft", autoretry_for=(OperationalError, InterfaceError), retry_backoff=2, max_retries=8)
 def check_draft(draft_id: str) -> None:
     drafts.check(draft_id)
 

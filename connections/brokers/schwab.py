@@ -42,6 +42,7 @@ CALLS_PER_MINUTE = 60  # no official figure for reads; half of the 120 that clie
 AUTHORIZATION_LIFETIME = timedelta(days=7)  # from the login; refreshing does not extend it
 WINDOW = timedelta(days=363)  # a span of 365 days plus the end of the day is refused
 MAX_ROWS = 3000  # of one answer, there is no paging: a full one may be cut
+KINDS = {"CASH": AccountKind.CASH, "MARGIN": AccountKind.MARGIN}  # another word stays in the raw balance
 DEAD_REFRESH_TOKEN = (
     "refresh_token_authentication_error",
     "Refresh token is invalid",
@@ -208,7 +209,7 @@ class Schwab:
         with schwab_rows.understood("accounts"):
             numbers = self._get("/trader/v1/accounts/accountNumbers", Operation.ACCOUNTS)
             kinds = {
-                account["accountNumber"]: AccountKind(account["type"].lower())
+                account["accountNumber"]: KINDS.get(account["type"], AccountKind.UNKNOWN)
                 for item in self._get("/trader/v1/accounts", Operation.ACCOUNTS)
                 for account in [item["securitiesAccount"]]
             }

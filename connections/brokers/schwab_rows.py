@@ -4,6 +4,7 @@ Signs: `netAmount` is the cash effect; an asset item's `amount` the signed quant
 fees; a currency item with a cost is a fee line. `positionEffect` is not to be trusted for the side.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -61,12 +62,11 @@ CASH_KINDS = {
 }
 MOVES = {"TRADE", "RECEIVE_AND_DELIVER"}
 CASHLESS = {"MEMORANDUM", "MARGIN_CALL", "SMA_ADJUSTMENT"}  # the special memorandum account is not cash
-INTEREST_STARTS = (
-    "BANK INT ", "SCHWAB1 INT ", "MARGIN INTEREST ", "INTEREST ", "CREDIT INTEREST ", "BOND INTEREST ",
-)  # fmt: skip
+INTEREST_STARTS = ("BANK INT ", "SCHWAB1 INT ", "MARGIN INTEREST ", "INTEREST ", "CREDIT INTEREST ", "BOND INTEREST ")
 INTEREST_WORDS = ("FREE BALANCE INTEREST", "UST NOTE", "UST BOND")
 Names = dict[str, InstrumentRecord]  # by upper-case name
 ENDS_AT_NOTHING = {Kind.OPTION_EXPIRATION, Kind.OPTION_ASSIGNMENT, Kind.OPTION_EXERCISE}
+TAX_WORDS, FEE_WORDS = re.compile(r"\bTAX(ES)?\b|\bWITHH"), re.compile(r"\bFEES?\b")
 CORPORATE_WORDS = ("MERGER", "SPIN-OFF", "SPINOFF", "NAME CHANGE")
 
 
@@ -383,9 +383,9 @@ def _journal(
     upper = text.upper()
     if item is not None:
         return (Kind.TRANSFER_IN if _number(item["amount"]) > 0 else Kind.TRANSFER_OUT), "in_kind", None
-    if "TAX" in upper or "WITHH" in upper:
+    if TAX_WORDS.search(upper):
         return Kind.TAX, "withholding" if "WITHH" in upper else "", mentioned
-    if "FEE" in upper or (net < 0 and mentioned is not None and "~" not in text):
+    if FEE_WORDS.search(upper) or (net < 0 and mentioned is not None and "~" not in text):
         return Kind.FEE, "", mentioned  # native Schwab accounts print only the security's name for an ADR fee
     return (Kind.TRANSFER_IN if net > 0 else Kind.TRANSFER_OUT), "", None
 

@@ -27,7 +27,7 @@ class FaultKind(StrEnum):
     EMPTY_PAGE = "empty_page"
     DUPLICATE_PAGE = "duplicate_page"
     REORDERED = "reordered"
-    SCHEMA_DRIFT = "schema_drift"  # params: change (rename, add, type), field, to
+    SCHEMA_DRIFT = "schema_drift"  # params: change (rename, add, type, word), field, to
     EXPIRED_TOKEN = "expired_token"
     REVOKED_TOKEN = "revoked_token"
     ROTATE_REFRESH_TOKEN = "rotate_refresh_token"  # params: grace, for which the replaced one stays good
@@ -136,7 +136,7 @@ def _reordered(payload: Any, params: Mapping[str, Any]) -> Any:
 
 
 def _schema_drift(payload: Any, params: Mapping[str, Any]) -> Any:
-    """`rename` a field wherever it stands, `add` an unknown one to every row, or change its `type` to text."""
+    """`rename` a field wherever it stands, `add` one to every row, change its `type` or the `word` it says."""
     change, name = params.get("change", "rename"), params.get("field", "netAmount")
     new_name = params.get("to", f"{name}V2")
 
@@ -152,6 +152,8 @@ def _schema_drift(payload: Any, params: Mapping[str, Any]) -> Any:
             drifted = {new_name if key == name else key: value for key, value in drifted.items()}
         elif name in drifted and change == "type":
             drifted[name] = {"value": f"{drifted[name]}"}
+        elif name in drifted and change == "word":
+            drifted[name] = new_name
         return drifted
 
     return drift(copy.copy(payload))

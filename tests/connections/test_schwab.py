@@ -22,6 +22,7 @@ from connections.brokers.records import Broker
 from connections.brokers.transport import BrokerSession, Reply
 from connections.tokens import FreshGrant
 from tests.connections.conftest import some_grant, whole
+from tests.journey.books import sync
 
 JSON = b"Content-Type: application/json\r\n"
 WRAPPED = '{"error":"unsupported_token_type","error_description":"400 Bad Request: \\"{%s}\\""}'
@@ -91,6 +92,14 @@ def test_a_login_without_a_name_is_nobodys(answering, key):
     )
     with pytest.raises(UnexpectedReply, match="whose login"):
         schwab.Schwab(session).identity()
+
+
+def test_an_account_of_an_unknown_type_is_read_and_its_own_word_kept(connect, person, sandbox):
+    sandbox.fault("schema_drift", "accounts", change="word", field="type", to="PLEDGED")
+    connection = connect(person, "james")
+    assert sync(connection).state == "succeeded"
+    account = connection.accounts.get()
+    assert (account.kind, account.balances.get().raw["type"]) == ("unknown", "PLEDGED")
 
 
 def test_rows_are_asked_for_by_all_their_types(connect, person, sandbox):

@@ -90,6 +90,8 @@ def test_a_sale_keeps_its_signs_and_collects_its_fee_lines():
         ([cash("DIVIDEND_OR_INTEREST", "-3.10", "MARGIN INTEREST 05/01-05/30")], "interest", "margin"),
         ([cash("JOURNAL", "-1.31", "W-8 Withholding~BND")], "tax", "withholding"),
         ([cash("JOURNAL", "-0.47", "ADR FEE~NOK")], "fee", ""),
+        ([cash("JOURNAL", "-30", "JOURNAL TO TAXI AND COFFEE LLC")], "transfer_out", ""),
+        ([cash("JOURNAL", "-30", "FOREIGN TAXES PAID")], "tax", ""),
         ([cash("JOURNAL", "500", "JOURNAL FRM ...678")], "transfer_in", ""),
         ([cash("JOURNAL", "-500", "JOURNAL TO ...678")], "transfer_out", ""),
         ([row("JOURNAL", "0", item(KO, "10", "0"))], "transfer_in", "in_kind"),

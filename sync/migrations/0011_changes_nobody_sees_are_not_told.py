@@ -40,5 +40,5 @@ DROP FUNCTION sync_note_modified();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sync", "0009_words_of_files"), ("aggregation", "0003_who_told_what")]
+    dependencies = [("sync", "0010_files_read_by_ranges"), ("aggregation", "0003_who_told_what")]
     operations = [migrations.RunSQL(FORWARD, BACK)]

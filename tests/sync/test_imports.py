@@ -20,7 +20,7 @@ from sync.models import ImportFile, ParkedRow, RunState, SyncRun, Trigger
 from tests.aggregation.factories import a_connection, an_account
 from tests.journey.books import sync
 from tests.plugins.sandbox_server import Sandbox
-from tests.sync.importers.test_samples import EXPECTED, NOT_YET, read
+from tests.sync.importers.test_samples import EXPECTED, read
 from tests.sync.samples import fixture, real_export
 
 K = TransactionKind
@@ -39,7 +39,7 @@ def import_into(account: Account, content: bytes, name: str = "export.csv", **sa
 
 
 # --- Booking ----------------------------------------------------------------------------------------------------------
-IN_ONE_CURRENCY = [name for name, sample in EXPECTED.items() if name not in NOT_YET and ";" not in sample.cash]
+IN_ONE_CURRENCY = [name for name, sample in EXPECTED.items() if ";" not in sample.cash]
 
 
 @pytest.mark.parametrize("name", IN_ONE_CURRENCY)

@@ -8,10 +8,10 @@ from brokerhub.kernel.models import User
 from connections.brokers.records import TransactionRecord
 from sync.parking import split
 from tests.aggregation.factories import a_connection, an_account
-from tests.sync.importers.test_samples import NOT_YET, SAMPLES, Sample, read
+from tests.sync.importers.test_samples import SAMPLES, Sample, read
 
 
-@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.name not in NOT_YET], ids=str)
+@pytest.mark.parametrize("sample", SAMPLES, ids=str)
 def test_a_file_booked_again_adds_nothing(person: User, sample: Sample) -> None:
     records: list[TransactionRecord]
     records, parked = split(read(sample).records)

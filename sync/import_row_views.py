@@ -112,7 +112,7 @@ def say_word(request: HtmxRequest, draft_id: UUID, line: int) -> HttpResponse:
 
 
 def _said(rule: WordRule, applied: Applied) -> str:
-    text = f"“{rule.word}” is always {TransactionKind(rule.kind).label.lower()} from now on."
+    text = f"“{rule.word}” is always treated as “{TransactionKind(rule.kind).label}” from now on."
     waited = f" {applied.booked} row{'' if applied.booked == 1 else 's'} of the broker that waited for it booked."
     return text + waited if applied.booked else text
 
@@ -199,7 +199,8 @@ def choose_rows(request: HtmxRequest, draft_id: UUID) -> HttpResponse:
     count = drafts.leave_out(draft, wanted, is_left_out=is_left_out)
     done = "left out" if is_left_out else "taken in"
     messages.success(request, f"{count} row{'' if count == 1 else 's'} {done}.")
-    return redirect(f"{reverse('sync:rows', args=[draft.pk])}?state={state}")
+    shown = state if draft.rows.filter(_with_state(state)).exists() else ""
+    return redirect(f"{reverse('sync:rows', args=[draft.pk])}?state={shown}")
 
 
 def _account_names(draft: ImportDraft) -> list[tuple[str, str]]:

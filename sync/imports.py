@@ -97,7 +97,8 @@ def request_import(
         raise NotAllowed("This account takes no files: its connection was removed, or it is not yours.")
     chosen, match = recognise(content, name, format=format, mapping=mapping)
     digest = hashlib.sha256(content).hexdigest()
-    warnings = [match.reason, *already_imported(account, digest)]
+    again = [f"Read again for your rule: “{rule.word}” is treated as “{rule.get_kind_display()}”."] if rule else []
+    warnings = [match.reason, *(again or already_imported(account, digest))]
     run = SyncRun.objects.create(
         connection=account.connection,
         trigger=Trigger.IMPORT,

@@ -29,13 +29,19 @@ def _reads(text: str, order: str) -> bool:
 
 def ask_decimal(examples: tuple[str, ...]) -> Ambiguity:
     marks = (numbers.POINT, numbers.COMMA)
-    options = tuple((mark, f"{examples[0]} is {numbers.parse_number(examples[0], mark):,}") for mark in marks)
+    options = tuple((mark, f"{examples[0]} is {_unmistakable(examples[0], mark)}") for mark in marks)
     return Ambiguity(
         about="decimal",
         question="Does a point or a comma stand before the decimals in this file?",
         options=options,
         examples=examples,
     )
+
+
+def _unmistakable(text: str, decimal: str) -> str:
+    """The number as it would be read, thousands apart by a narrow space and without zeros at the end."""
+    read = f"{numbers.parse_number(text, decimal):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    return read.rstrip("0").rstrip(".") if "." in read else read
 
 
 def ask_currency(codes: tuple[str, ...], amounts: Sequence[str]) -> Ambiguity:

@@ -52,7 +52,7 @@ def test_a_word_said_at_its_row_counts_for_the_file_at_once_and_for_the_next_one
     reply = web.post(f"/sync/import/{draft.pk}/rows/2/word?state=warning", {"kind": "fee"})
     assert reply.headers["Location"].endswith("rows/?state=warning#line-2")
     page = text_of(web, f"/sync/import/{draft.pk}/rows/")
-    assert "“ADR Adj” is always fee from now on." in page
+    assert "“ADR Adj” is always treated as “Fee” from now on." in page
     assert "Always treat" not in page
     assert states(draft) == {2: "valid", 3: "valid"}
     import_now(web, draft)

@@ -56,15 +56,15 @@ def foresee(*, account: Account, records: Sequence[TransactionRecord], source: S
 
 
 def _asked(account: Account, new: dict[int, int]) -> list[tuple[int, Transaction, tuple[str, ...]]]:
-    """The questions that wait about rows just booked: the row, the one that was there before, the reasons."""
+    """The questions that wait about rows just booked: the row, one that was there before, the reasons."""
     if not new:
         return []
-    waiting = PossibleDuplicate.objects.waiting().filter(account=account).order_by("pk")
-    newest = Q(second__gte=min(new)) | Q(followers__second__gte=min(new))  # ids are drawn one after the other
+    waiting = PossibleDuplicate.objects.waiting().filter(account=account).for_list()
+    newest = Q(first__gte=min(new)) | Q(second__gte=min(new)) | Q(followers__second__gte=min(new))
     found = []
-    for question in waiting.filter(newest).distinct().for_list():
+    for question in waiting.filter(newest).distinct():  # ids of rows are drawn one after the other
         for pair in question.pairs:
             for mine, other in ((pair.first, pair.second), (pair.second, pair.first)):
                 if mine.pk in new and other.pk not in new:
-                    found.append((mine.pk, other, tuple(pair.reasons)))
+                    found.append((mine.pk, other, tuple(question.reasons)))
     return found

@@ -24,6 +24,7 @@ from rest_framework.views import APIView
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.idempotency import Answered
 from brokerhub.middleware import request_id_of
+from brokerhub.uploads import TOO_LARGE
 
 NOT_FOUND = "There is nothing at this address, or it belongs to somebody else."
 SERVER_ERROR = "Something went wrong on our side. It has been logged; name the request_id when you ask for help."
@@ -85,7 +86,7 @@ def known(error: Exception) -> Exception:
         case ModelValidationError():
             return exceptions.ValidationError(get_error_detail(error))
         case RequestDataTooBig():
-            return api_exception(status=413, code="too_large", detail="The request is too large.")
+            return api_exception(status=413, code="too_large", detail=TOO_LARGE)
         case SuspiciousOperation() | UnreadablePostError():
             return exceptions.ParseError("The request cannot be read.")
         case OperationalError() | RedisError() | StorageError():

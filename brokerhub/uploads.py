@@ -6,6 +6,8 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import FileUploadHandler
 
+MOST = settings.UPLOAD_MAX_BYTES // 1024 // 1024
+TOO_LARGE = f"This is too large. A file may have up to {MOST} MB: export a shorter period, and import it in parts."
 FORM_ALLOWANCE = 64 * 1024  # bytes of the other fields and of the multipart frame
 
 
@@ -31,4 +33,4 @@ class LimitedUpload(FileUploadHandler):
 
     @staticmethod
     def _refuse() -> None:
-        raise RequestDataTooBig(f"A file may have up to {settings.UPLOAD_MAX_BYTES // 1024 // 1024} MB.")
+        raise RequestDataTooBig(TOO_LARGE)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from django.core.cache import cache
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
@@ -15,6 +16,7 @@ from redis.exceptions import RedisError
 from brokerhub.api import NOT_FOUND, SERVER_ERROR, error_answer
 from brokerhub.kernel.tasks import HEARTBEAT_KEY
 from brokerhub.middleware import error_message, error_page, request_id_of, takes_message
+from brokerhub.uploads import TOO_LARGE
 
 logger = structlog.get_logger(__name__)
 HEARTBEAT_MAX_AGE = timedelta(seconds=60)
@@ -80,6 +82,8 @@ def _failure(request: HttpRequest, status: int, code: str, sentence: str) -> Htt
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    if isinstance(exception, RequestDataTooBig):
+        return _failure(request, 413, "too_large", TOO_LARGE)
     return _failure(request, 400, "invalid_request", "We could not read this request. Go back and try again.")
 
 

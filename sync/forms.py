@@ -24,18 +24,27 @@ from sync.reading import MAPPED
 MOST_ACCOUNTS = 50  # of one file
 
 
+TOO_LARGE = "The file is larger than 20 MB. Export a shorter period, import it in parts."
+
+
 class UploadForm(forms.Form):
     file = forms.FileField(
         label="File",
         help_text="As your broker exported it: CSV, OFX, QFX or Flex XML, up to 20 MB. Do not save it again in a "
         "spreadsheet first.",
-        widget=forms.ClearableFileInput(attrs={"accept": ".csv,.txt,.ofx,.qfx,.xml,text/csv"}),
+        widget=forms.ClearableFileInput(
+            attrs={
+                "accept": ".csv,.txt,.ofx,.qfx,.xml,text/csv",
+                "data-most": settings.UPLOAD_MAX_BYTES,
+                "data-too-large": TOO_LARGE,
+            }
+        ),
     )
 
     def clean_file(self) -> "UploadedFile[bytes]":
         file: UploadedFile[bytes] = self.cleaned_data["file"]
         if (file.size or 0) > settings.UPLOAD_MAX_BYTES:
-            raise forms.ValidationError("The file is larger than 20 MB. Export a shorter period, import it in parts.")
+            raise forms.ValidationError(TOO_LARGE)
         return file
 
 

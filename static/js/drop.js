@@ -18,5 +18,13 @@ for (const frame of document.querySelectorAll("[data-drop]")) {
     const one = new DataTransfer();
     one.items.add(event.dataTransfer.files[0]);
     input.files = one.files;
+    input.dispatchEvent(new Event("change"));
+  });
+
+  // Said before it is sent: a server that refuses the bytes may not be heard while they still come.
+  input.addEventListener("change", () => {
+    const isTooLarge = input.files[0]?.size > Number(input.dataset.most);
+    input.setCustomValidity(isTooLarge ? input.dataset.tooLarge : "");
+    input.reportValidity();
   });
 }

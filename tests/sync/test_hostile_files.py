@@ -65,6 +65,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "one endless line": lambda: b"x" * (15 * MB),
     "one endless cell below a header": lambda: HEADER + b'"' + b"x" * (15 * MB) + b'"\n',
     "one endless number": lambda: HEADER + b'"06/10/2026","Service Fee","","","","","","-' + b"9" * 500_000 + b'"\n',
+    "bytes of no encoding": lambda: HEADER + b'"06/10/2026","Serv\x81\x8d ice Fee","\xff\xfe\x00","","","","","-$1"\n',
+    "UTF-8 cut within a letter": lambda: HEADER + ROW + '"06/11/2026","Zürich'.encode()[:-5],
+    "a spreadsheet": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 5000,
     "only quotes": lambda: b'"' * 2_000_000,
     "no rows": lambda: HEADER,
 }
@@ -123,7 +126,50 @@ def test_the_api_refuses_it_with_a_code(
 def test_more_bytes_than_we_take_are_refused_before_they_are_kept(web: Client, settings: Any) -> None:
     settings.UPLOAD_MAX_BYTES = MB
     answer = web.post("/sync/import/", {"file": SimpleUploadedFile("large.csv", HEADER + b"x" * (3 * MB))})
-    assert answer.status_code == 400
+    assert answer.status_code == 413
+    assert "export a shorter period" in answer.content.decode()
+    assert not ImportDraft.objects.exists()
+
+
+class Body(io.RawIOBase):
+    """What a browser sends of a large file: made while it is read, so that the test itself needs no memory."""
+
+    def __init__(self, head: bytes, size: int) -> None:
+        self.head, self.left, self.given = head, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "the server asks for all of it at once"
+        wanted = min(size, self.left)
+        part = self.head[:wanted].ljust(wanted, b"x")
+        self.head = self.head[wanted:]
+        self.left -= wanted
+        self.given += wanted
+        return part
+
+
+@pytest.mark.parametrize("size", [100 * MB, 1024 * MB], ids=["100 MB", "a line of 1 GB"])
+@pytest.mark.parametrize("address", ["/sync/import/", "/api/v1/brokerage/import?dry_run=1"])
+def test_what_is_far_too_large_is_refused_unread(
+    web: Client, person: User, token_client: Callable[..., APIClient], address: str, size: int
+) -> None:
+    frame = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\nContent-Type: text/csv\r\n\r\n'
+    body = Body(frame + HEADER, size)
+    client: Any = web if address.startswith("/sync") else token_client(person)
+    kind = "multipart/form-data; boundary=x"
+    sent = {"wsgi.input": body, "CONTENT_LENGTH": f"{size}", "CONTENT_TYPE": kind, "content_type": kind}
+    tracemalloc.start()
+    try:
+        answer = client.generic("POST", address, **sent)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 413
+    assert "20 MB" in answer.content.decode()
+    assert body.given < 21 * MB
+    assert peak < 30 * MB
     assert not ImportDraft.objects.exists()
 
 

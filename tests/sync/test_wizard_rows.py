@@ -187,3 +187,15 @@ def test_a_dry_run_names_the_row_of_the_books(account: Account, token_client: Ca
         }
     ]
     assert not PossibleDuplicate.objects.exists()
+
+
+def test_an_order_that_the_books_have_as_executions_names_each_of_them(web: Client, account: Account) -> None:
+    parts = [
+        a_record(f"{units}", traded_on=date(2026, 6, 11), quantity=units, net_amount=net, gross_amount=net)
+        for units, net in ((Decimal(4), Decimal("-721.00")), (Decimal(6), Decimal("-1081.50")))
+    ]
+    ledger.book(account=account, records=parts, source=Source.API, run_id=None)
+    draft = ready(web, account, SCHWAB + BOUGHT)
+    assert states(draft) == {2: "possible"}
+    assert sorted(other["quantity"] for other in draft.rows.get().resembles) == ["4", "6"]
+    assert not PossibleDuplicate.objects.exists()

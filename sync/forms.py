@@ -26,10 +26,13 @@ MOST_ACCOUNTS = 50  # of one file
 
 TOO_LARGE = "The file is larger than 20 MB. Export a shorter period, import it in parts."
 
+EMPTY = "The file is empty. Export it again at your broker, and upload that."
+
 
 class UploadForm(forms.Form):
     file = forms.FileField(
         label="File",
+        error_messages={"empty": EMPTY},
         help_text="As your broker exported it: CSV, OFX, QFX or Flex XML, up to 20 MB. Do not save it again in a "
         "spreadsheet first.",
         widget=forms.ClearableFileInput(

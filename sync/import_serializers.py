@@ -49,7 +49,9 @@ class JsonText(serializers.Field):  # type: ignore[type-arg]
 class ImportSerializer(serializers.Serializer[Any]):
     """A file with `account`, or `account_name` for a new account kept by file, or `accounts` for a file of several."""
 
-    file = serializers.FileField()
+    file = serializers.FileField(
+        error_messages={"empty": "The file is empty. Export it again at your broker, and send that."}
+    )
     account = serializers.PrimaryKeyRelatedField(queryset=Account.objects.none(), required=False, default=None)
     account_name = serializers.CharField(max_length=120, required=False, default="")
     accounts = JsonText(

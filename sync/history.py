@@ -50,8 +50,8 @@ def _own_connections(request: Any) -> QuerySet[Connection]:
 class RunFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     connection = filters.UUIDFilter("connection_id")
     state = filters.ChoiceFilter(choices=RunState.choices, empty_label="Any state")
-    trigger = filters.ChoiceFilter(choices=Trigger.choices, empty_label="However started")
-    mode = filters.ChoiceFilter(choices=Mode.choices, empty_label="Any kind")
+    trigger = filters.ChoiceFilter(label="Started", choices=Trigger.choices, empty_label="Any way")
+    mode = filters.ChoiceFilter(label="Kind", choices=Mode.choices, empty_label="Any kind")
     since = filters.DateFilter("created_at", "date__gte", label="From", widget=DateInput({"type": "date"}))
     until = filters.DateFilter("created_at", "date__lte", label="To", widget=DateInput({"type": "date"}))
 
@@ -71,7 +71,7 @@ class RunFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has n
 class RunPageFilter(RunFilter):
     """With the person's connections to choose from."""
 
-    connection = filters.ModelChoiceFilter(queryset=_own_connections, empty_label="All connections")
+    connection = filters.ModelChoiceFilter(queryset=_own_connections, empty_label="All")
 
 
 def rows(runs: SyncRunQuerySet) -> Iterator[dict[str, Any]]:

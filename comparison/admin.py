@@ -18,10 +18,12 @@ from comparison.models import (
     CatalogueChange,
     ComparisonBroker,
     ComparisonSource,
+    CostSimulation,
     FactEdit,
     FeatureDefinition,
     FeeRule,
     PlanFeature,
+    RecommendationProfile,
     RegulatoryFee,
     RuleChange,
 )
@@ -102,6 +104,26 @@ class CatalogueChangeAdmin(ReadOnlyAdmin):
     search_fields = ("what", "by__email")
     list_select_related = ("by",)
     date_hierarchy = "at"
+
+
+@admin.register(CostSimulation)
+class CostSimulationAdmin(ReadOnlyAdmin):
+    """That it ran and how, not what anybody paid."""
+
+    list_display = ("id", "user", "state", "done", "total", "created_at", "finished_at")
+    list_filter = ("state",)
+    search_fields = ("user__email",)
+    list_select_related = ("user",)
+    exclude = ("result", "inputs")
+
+
+@admin.register(RecommendationProfile)
+class RecommendationProfileAdmin(ReadOnlyAdmin):
+    list_display = ("name", "user", "created_at")
+    list_filter = ("created_at",)
+    search_fields = ("user__email", "name")
+    list_select_related = ("user",)
+    exclude = ("result", "inputs")
 
 
 class FactEditForm(forms.ModelForm):  # type: ignore[type-arg]

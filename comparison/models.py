@@ -100,6 +100,7 @@ from comparison.quality_models import (  # noqa: E402
     RoutingSection,
     RoutingVenue,
 )
+from comparison.simulation_models import CostSimulation, RecommendationProfile  # noqa: E402
 
 __all__ = [
     "BenchmarkValue",
@@ -108,6 +109,7 @@ __all__ = [
     "ComparisonBroker",
     "ComparisonSource",
     "Confidence",
+    "CostSimulation",
     "ExecutionReport",
     "ExecutionStat",
     "FactEdit",
@@ -115,6 +117,7 @@ __all__ = [
     "FeeRule",
     "PlanFeature",
     "PublishedFigure",
+    "RecommendationProfile",
     "RegulatoryFee",
     "Role",
     "RoutingSection",

@@ -20,8 +20,8 @@ from comparison.catalogue_models import (
 from comparison.document import BenchmarkRow, FeatureRow, PlanRow, RateRow, RuleRow
 from comparison.freshness import policy_changes
 from comparison.models import BrokerPlan, ComparisonBroker, ComparisonSource
-from comparison.price_lists import price_lists, rates_of
-from comparison.terms import Confidence, PlanTerms, Rates, SourceRef
+from comparison.price_lists import price_lists, rates_of, rule_of
+from comparison.terms import Confidence, PlanTerms, Rates, Rule, SourceRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,14 @@ def _rules(rules: Iterable[FeeRule]) -> list[RuleRow]:
         )
         for rule in rules
     ]
+
+
+def as_rule(rule: FeeRule) -> Rule:
+    """One row as the engine reads it."""
+    sources = {}
+    if rule.source is not None:
+        sources[rule.source.key] = SourceRef(key=rule.source.key, title=rule.source.title, url=rule.source.url)
+    return rule_of(_rules([rule])[0], sources, rule.plan.name if rule.plan else "")
 
 
 def _rates() -> list[RateRow]:

@@ -1,12 +1,15 @@
 from django.urls import path
 
 import aggregation.urls  # noqa: F401  (registers the converter "suffix")
-from comparison import quality_views, views
+from comparison import mine_views, quality_views, views
 
 app_name = "comparison"
 urlpatterns = [
     path("", views.prices, name="prices"),
     path("features/", views.feature_list, name="features"),
+    path("mine/", mine_views.mine, name="mine"),
+    path("mine/lines/", mine_views.lines, name="lines"),
+    path("mine/running/<uuid:simulation_id>", mine_views.progress, name="progress"),
     path("brokers/<slug:broker>/", views.broker, name="broker"),
     path("execution-quality/", quality_views.execution_quality_page, name="execution_quality"),
     path("execution-quality.<suffix:suffix>", quality_views.export_execution_quality, name="export_execution_quality"),

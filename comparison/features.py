@@ -24,14 +24,21 @@ GROUP_LABELS = {
     "execution": "Conflicts of interest",
 }
 UNKNOWN = Answer(None, "", None, "", Confidence.UNKNOWN, "not found in a stored source")
-ICONS = {"yes": "check", "limited": "minus", "no": "x-mark", "unknown": "question-mark-circle"}
+ICONS = {
+    "yes": "check",
+    "limited": "minus",
+    "no": "x-mark",
+    "unknown": "question-mark-circle",
+    "drawback": "exclamation-triangle",
+    "plain": "minus",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """An answer as people read it: a word beside an icon, never colour alone."""
 
-    kind: str  # yes, limited, no or unknown
+    kind: str  # yes, limited, no, unknown; drawback or plain where yes is the worse answer
     text: str
     answer: Answer
     badge: Badge
@@ -85,6 +92,8 @@ def share(definition: Definition, value: Any) -> Decimal | None:
 def kind_of(definition: Definition, value: Any) -> str:
     if value is None:
         return "unknown"
+    if definition.key in DRAWBACKS:
+        return "drawback" if value else "plain"
     if definition.kind == "bool":
         return "yes" if value else "no"
     found = share(definition, value)
@@ -104,7 +113,7 @@ def text_of(definition: Definition, value: Any) -> str:
 def mark(catalogue: Catalogue, ref: str, definition: Definition, today: date) -> Mark:
     answer = catalogue.answers.get((ref, definition.key), UNKNOWN)
     if answer.value is None:
-        badge = Badge("quiet", "Unknown", answer.reason)
+        badge = Badge("quiet", "", answer.reason)  # the mark itself says unknown
     elif stale := freshness.why_stale(answer.as_of, "feature", today):
         badge = Badge("warn", f"Stale, {answer.confidence.label.lower()}", stale)
     else:

@@ -74,6 +74,18 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Law:
+    """A fee that is the same at every broker by law: only what a plan hands on, and how it rounds, differs."""
+
+    label: str
+    text: str
+    since: date | None
+    until: date | None
+    rule: Rule
+    badge: Badge
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     label: str
     rows: tuple[Row, ...]
@@ -82,7 +94,7 @@ class Group:
 def badge_of(rule: Rule, today: date, policy: tuple[date, ...]) -> Badge:
     """Stale goes before everything; then how the price was read."""
     if rule.model is None and rule.source is None:
-        return Badge("quiet", "Unknown" if rule.is_offered else "Not offered", rule.reason)
+        return Badge("quiet", "", rule.reason)  # the cell itself says unknown, or not offered
     stale = freshness.rule_is_stale(rule, today, policy)
     word = Confidence(rule.confidence)
     if stale:
@@ -114,6 +126,19 @@ def fee_matrix(catalogue: Catalogue, refs: list[str], calculator: Calculator, to
         if rows:
             groups.append(Group(label, rows))
     return groups
+
+
+BY_LAW = ("sec_section_31", "finra_taf_equity", "finra_taf_option", "cat_equity", "cat_option", "occ_clearing")
+
+
+def by_law(catalogue: Catalogue, today: date) -> list[Law]:
+    found = []
+    for fee in (*BY_LAW, "orf_estimate"):
+        row = catalogue.rates.on(fee, today)
+        if row is not None:
+            badge = badge_of(row.rule, today, catalogue.policy)
+            found.append(Law(row.label.split(" - ")[0], wording.dated(row), row.first, row.last, row.rule, badge))
+    return found
 
 
 def whole_orders(calculator: Calculator, today: date) -> list[tuple[Item, Event]]:
@@ -151,7 +176,7 @@ class _Builder:
 
     def sum_cell(self, tariff: Tariff, event: Event) -> Cell:
         if reason := tariff.cannot(event):
-            return Cell("not offered", None, Badge("quiet", "Not offered", reason))
+            return Cell("not offered", None, Badge("quiet", "", reason))
         lines = cost_of_day(tariff, [event])
         result = total(lines)
         missing = tuple(dict.fromkeys(line.item for line in result.missing))
@@ -167,13 +192,14 @@ class _Builder:
         return Row(item, tuple(_with_best(cells, highest=item.key == "cash_interest")))
 
     def cell(self, tariff: Tariff, item: Item, calculator: Calculator) -> Cell:
-        rule = self.rule(tariff, item)
-        if rule is None:
-            return Cell("unknown", None, Badge("quiet", "Unknown", "no price found in a source"))
+        rules = self.rules(tariff, item.key)
+        if not rules:
+            return Cell("not listed", None, Badge("quiet", "", "No price found in a source."))
+        rule = rules[0]
         head, rows = wording.tiers(rule)
-        cell = Cell(
-            wording.headline(rule), rule, badge_of(rule, self.today, self.policy), tier_head=head, tier_rows=tuple(rows)
-        )
+        text = "; ".join(f"{wording.headline(rule)}{f' ({rule.mode})' if rule.mode else ''}" for rule in rules)
+        cell = Cell(text, rule, badge_of(rule, self.today, self.policy), tier_head=head, tier_rows=tuple(rows))
+        cell.also = tuple(rules[1:])
         if rule.model is not None:
             lines = _lines(tariff, rule, item, calculator, self.today)
             known = [line._replace(counted=True) for line in lines if line.is_known]
@@ -182,11 +208,11 @@ class _Builder:
                 cell.formula = tuple(line.formula for line in known)
         return cell
 
-    def rule(self, tariff: Tariff, item: Item) -> Rule | None:
-        rule = tariff.rule(item.key, self.today, item.mode)
-        if item.key == "fx_conversion" and not item.mode and rule is not None and rule.mode:
-            return None  # this broker has a row for each of its ways
-        return rule
+    def rules(self, tariff: Tariff, item: str) -> list[Rule]:
+        """The price of the day; one for each way of exchanging money; the house rate of what is handed on."""
+        modes = dict.fromkeys(rule.mode for rule in tariff.plan.rules.get(item, ()))
+        found = [rule for mode in modes if (rule := tariff.rule(item, self.today, mode)) is not None]
+        return found or [how.rule for how in tariff.plan.passes if how.fee == item and how.rate is not None]
 
 
 def _lines(tariff: Tariff, rule: Rule, item: Item, calculator: Calculator, today: date) -> list[CostLine]:
@@ -231,7 +257,7 @@ def _event(item: Item, calculator: Calculator, today: date) -> Event:
                 amount=amount,
             )
         case "converted":
-            return Event(on=today, asset=Asset.FX, amount=calculator.balance, mode=item.mode)
+            return Event(on=today, asset=Asset.FX, amount=calculator.balance)
         case "bond":
             return Event(on=today, quantity=calculator.balance, amount=calculator.balance)
     return Event(on=today, amount=notional)

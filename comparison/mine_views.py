@@ -73,6 +73,7 @@ def _own(request: HtmxRequest, catalogue: Catalogue) -> dict[str, Any]:
     return context | {
         "found": found,
         "rows": rows,
+        "left_out": list(found.left_out.items()),
         "cheapest": min(complete, key=lambda row: row.cost.high, default=None),
         "errors": [(catalogue.plans[error.ref], error) for error in found.errors],
         "lines_query": _lines_query(wish),
@@ -113,7 +114,7 @@ def lines(request: HtmxRequest) -> HttpResponse:
     start = request.GET.get("from", "")
     first = int(start) if start.isascii() and start.isdigit() and len(start) < 8 else 0
     found = simulation.lines_behind(request.user, wish, ref, item, first, LINES_A_LOAD + 1)
-    rule = my_cost.behind(Tariff(catalogue.plans[ref], catalogue.rates), item, wish.until)
+    rule = my_cost.behind(Tariff(catalogue.plans[ref], catalogue.rates), item, wish.rates_of or wish.until)
     context = {
         "plan": catalogue.plans[ref],
         "item": item,

@@ -64,6 +64,11 @@ class PlanRow:
         return sum(self.cost.impossible.values())
 
     @property
+    def impossible(self) -> list[tuple[str, int]]:
+        """Reasons and counts: a template would ask a Counter for the key "items"."""
+        return list(self.cost.impossible.items())
+
+    @property
     def earned(self) -> Part | None:
         return next((part for part in self.beside if part.item == "cash_interest"), None)
 

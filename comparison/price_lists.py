@@ -110,6 +110,7 @@ def _passes(plan: PlanRow, option_rule: Rule | None) -> tuple[PassThrough, ...]:
             id=f"{plan.broker}:{plan.key}/{row['fee']}",
             item=row["fee"],
             model="per_contract" if house else None,
+            values={"rate": price_words.number(house)} if house else {},
             source=option_rule.source if option_rule else None,
             as_of=option_rule.as_of if option_rule else "",
             confidence=option_rule.confidence if option_rule else Confidence.UNKNOWN,

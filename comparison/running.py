@@ -90,7 +90,7 @@ def wish_of(inputs: dict[str, Any]) -> Wish:
         accounts=tuple(inputs["accounts"]),
         since=date.fromisoformat(inputs["since"]),
         until=date.fromisoformat(inputs["until"]),
-        dated=inputs["dated"],
+        rates_of=date.fromisoformat(inputs["rates_of"]) if inputs["rates_of"] else None,
     )
 
 

@@ -107,7 +107,12 @@ def wish(user: User, query: QueryDict) -> Wish:
     if rates not in ("today", "day"):
         raise NotUnderstood("rates: `today` or `day`.")
     since, until = period(query)
-    return Wish(accounts=tuple(sorted(chosen)), since=since, until=until, dated=rates == "day")
+    return Wish(
+        accounts=tuple(sorted(chosen)),
+        since=since,
+        until=until,
+        rates_of=None if rates == "day" else timezone.localdate(),
+    )
 
 
 def _ids(texts: Iterable[str]) -> set[int]:

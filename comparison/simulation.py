@@ -10,7 +10,6 @@ from decimal import Decimal
 from itertools import islice
 
 from django.core.cache import cache
-from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from comparison import history, interest, stored
@@ -31,12 +30,16 @@ OF_ACCOUNT = {*MONTHLY, YEARLY, "margin_interest", "cash_interest"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What is replayed. `dated`: at the rates of each day; otherwise today's rates on the trades of then."""
+    """What is replayed. `rates_of`: the day whose rates count, for everything; None: each event's own day."""
 
     accounts: tuple[int, ...]
     since: date
     until: date
-    dated: bool = False
+    rates_of: date | None = None
+
+    @property
+    def dated(self) -> bool:
+        return self.rates_of is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ def nothing(done: int, total: int) -> None:
 def key_of(user: User, wish: Wish) -> str:
     """The same inputs over the same data give the same key: the result may be kept."""
     words = [ENGINE, stored.version(), user.pk, history.data_version(user, wish.accounts), asdict(wish)]
-    said = json.dumps([*words, "" if wish.dated else timezone.localdate()], default=str)
+    said = json.dumps(words, default=str)
     return f"comparison:{hashlib.sha256(said.encode()).hexdigest()}"
 
 
@@ -116,14 +119,9 @@ def simulate(user: User, wish: Wish, progress: Progress = nothing) -> Simulation
     return found
 
 
-def as_of(wish: Wish) -> date | None:
-    """The day whose rates count; None: each event's own."""
-    return None if wish.dated else timezone.localdate()
-
-
 def _simulate(user: User, wish: Wish, progress: Progress) -> Simulation:
     catalogue = stored.catalogue()
-    tariffs = {ref: Tariff(plan, catalogue.rates, as_of(wish)) for ref, plan in catalogue.plans.items()}
+    tariffs = {ref: Tariff(plan, catalogue.rates, wish.rates_of) for ref, plan in catalogue.plans.items()}
     found = Simulation(wish, catalogue.version, {ref: PlanCost(ref) for ref in tariffs}, Actual())
     accounts = list(Account.objects.for_user(user).filter(pk__in=wish.accounts).select_related("connection"))
     model = _OwnBroker(accounts, tariffs)
@@ -264,7 +262,7 @@ class _OwnBroker:
 def lines_behind(user: User, wish: Wish, ref: str, item: str, first: int, count: int) -> list[tuple[Event, CostLine]]:
     """The lines of one sum, `count` of them from `first` on, computed again."""
     catalogue = stored.catalogue()
-    tariff = Tariff(catalogue.plans[ref], catalogue.rates, as_of(wish))
+    tariff = Tariff(catalogue.plans[ref], catalogue.rates, wish.rates_of)
     return list(islice(_lines_behind(user, wish, tariff, item), first, first + count))
 
 

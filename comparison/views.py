@@ -58,6 +58,7 @@ def prices(request: HtmxRequest) -> HttpResponse:
         "groups": groups,
         "numbers": [(name, *words, plain(getattr(calculator, name))) for name, words in NUMBERS.items()],
         "changes": RuleChange.objects.all(),
+        "laws": matrix.by_law(catalogue, timezone.localdate()),
         "csv_url": exports.address(request),
     }
     name = "_prices.html" if wants_partial(request) else "prices.html"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from comparison.terms import Rule, plain
+from comparison.terms import DatedRate, Rule, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,6 @@ class Item:
     label: str
     unit: str
     needs: str = ""
-    mode: str = ""
 
 
 GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
@@ -57,11 +56,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
     ),
     (
         "Currency",
-        (
-            Item("fx_conversion", "Exchange by hand", "a conversion", "converted", "manual"),
-            Item("fx_conversion", "Exchange automatically", "a conversion", "converted", "automatic"),
-            Item("fx_conversion", "Currency exchange", "a conversion", "converted"),
-        ),
+        (Item("fx_conversion", "Currency exchange", "a conversion", "converted"),),
     ),
     (
         "Moving money",
@@ -90,6 +85,7 @@ GROUPS: tuple[tuple[str, tuple[Item, ...]], ...] = (
     (
         "Regulatory and clearing, handed on",
         (
+            Item("orf_occ_blended", "Options regulation and clearing, house rate", "a contract", "contracts"),
             Item("orf_blended", "Options regulatory fee, house rate", "a contract", "contracts"),
             Item("option_clearing", "Options clearing, house rate", "a contract", "contracts"),
             Item("occ_pass_through", "OCC clearing, handed on", "a contract", "contracts"),
@@ -109,12 +105,11 @@ LINES = {
     "cat_equity": "Consolidated audit trail",
     "cat_option": "Consolidated audit trail, options",
     "orf_venue": "Options regulatory fee",
-    "orf_occ_blended": "Options regulatory and clearing, house rate",
     "occ_clearing": "OCC clearing",
     "index_exchange_fee": "Exchange fee on index options",
     "mutual_fund_redemption": "Mutual fund sale",
 }
-LINES |= {item.key: item.label for _, items in GROUPS for item in items if not item.mode}
+LINES |= {item.key: item.label for _, items in GROUPS for item in items}
 
 
 def label_of(item: str) -> str:
@@ -246,6 +241,19 @@ def headline(rule: Rule) -> str:
     if rule.model is None:
         return "unknown" if rule.is_offered else "not offered"
     return WORDS[rule.model](rule.values)
+
+
+def dated(row: DatedRate) -> str:
+    """A regulatory rate in words."""
+    side = " on sales" if row.side == "sell" else ""
+    if row.low is not None and row.high is not None:
+        return f"{plain(row.low)} to {plain(row.high)} a contract, by venue{side}"
+    if row.rate is None or not row.rate:
+        return f"nothing{side}"
+    if row.model == "per_million_notional":
+        return f"{money(row.rate)} per million USD{side}"
+    most = f", at most {money(row.maximum)} a trade" if row.maximum else ""
+    return f"{plain(row.rate)} a {'share' if row.model == 'per_share' else 'contract'}{side}{most}"
 
 
 # Which name of a tier is its limit, and what its rates are called.

@@ -34,7 +34,7 @@ def sold(number, quantity="100", price="85", on=date(2026, 6, 15), fees="0.20", 
 
 
 def wish(account, *, dated=True, since=YEAR[0], until=YEAR[1]):
-    return Wish(accounts=(account.pk,), since=since, until=until, dated=dated)
+    return Wish(accounts=(account.pk,), since=since, until=until, rates_of=None if dated else date(2026, 11, 23))
 
 
 def simulated(account, **more):

@@ -15,6 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 from aggregation import ledger
 from aggregation.models import PossibleDuplicate, Source, Transaction
 from brokerhub.kernel.models import User
+from comparison.models import CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
 from sync import drafts
 from sync.models import ImportDraft, ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger, WordRule
@@ -53,7 +54,13 @@ def owned(owner: User) -> dict[str, Any]:
     ImportFile.objects.create(
         run=run, account=account, name="a.csv", format=draft.format, size=draft.size, content=draft.content
     )
+    simulation = CostSimulation.objects.create(
+        user=owner, inputs={}, key="one", catalogue_version=0, engine_version=1, state="done"
+    )
+    kept = RecommendationProfile.objects.create(user=owner, name="Mine", inputs={}, catalogue_version=0, result={})
     return {
+        "simulation_id": simulation.pk,
+        "recommendation_id": kept.pk,
         "connection_id": connection.pk,
         "account_id": account.pk,
         "offered_id": offered.pk,

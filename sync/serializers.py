@@ -185,6 +185,10 @@ class StartSerializer(serializers.Serializer[Any]):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs["to_on"] and not attrs["from_on"]:
             raise serializers.ValidationError({"from_on": "Give the first day too."}, code="required")
+        if attrs["mode"] == Mode.RANGE and not attrs["from_on"]:
+            raise serializers.ValidationError({"from_on": "Choose the first day to read."}, code="required")
+        if attrs["to_on"] and attrs["from_on"] > attrs["to_on"]:
+            raise serializers.ValidationError({"to_on": "The first day comes after the last one."}, code="invalid")
         return attrs
 
 

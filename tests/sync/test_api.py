@@ -327,11 +327,20 @@ def test_reading_and_starting_need_their_own_scopes(person: User, token_client: 
     assert starter.post(f"{ROOT}/sync").status_code == 202
 
 
-@pytest.mark.parametrize("body", [{"connection": "nonsense"}, {"connection": []}])
-def test_nonsense_is_refused_in_the_one_shape(program: APIClient, body: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("body", "attr"),
+    [
+        ({"connection": "nonsense"}, "connection"),
+        ({"connection": []}, "connection"),
+        ({"mode": "range"}, "from_on"),
+        ({"mode": "repair", "to_on": "2026-03-01"}, "from_on"),
+        ({"from_on": "2026-03-02", "to_on": "2026-03-01"}, "to_on"),
+    ],
+)
+def test_nonsense_is_refused_in_the_one_shape(program: APIClient, body: dict[str, Any], attr: str) -> None:
     answer = program.post(f"{ROOT}/sync", body)
     assert answer.status_code == 400
-    assert answer.json()["attr"] == "connection"
+    assert answer.json()["attr"] == attr
     assert program.get(f"{ROOT}/sync/status", {"run": "x"}).status_code == 400
     assert program.post(f"{ROOT}/sync", {"connection": str(uuid.uuid4())}).status_code == 404
 

@@ -5,19 +5,22 @@ in these words or by a row known to be the same. All others that are alike are a
 the days of the batch; where an account has one teller only, nothing is looked for.
 """
 
+from collections.abc import Sequence
+
 from django.db.backends.utils import CursorWrapper
 
 from aggregation import sums
 from aggregation.staging import Scope
 from aggregation.tellers import TELLERS, TOLD_BY_ONE
 
+CLEAR = "DROP TABLE IF EXISTS changed, fresh, alone, alike, facing, tellers"
 # The batch's own delivery is the account's newest.
 HAS_OTHERS = """
 SELECT EXISTS (
     SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL
         AND (source <> %(source)s OR source = 'csv'
             AND id < (SELECT max(id) FROM aggregation_delivery WHERE account_id = %(account)s))
-) AND EXISTS (SELECT FROM booking WHERE outcome <> 'matched' AND book_status IN ('posted', 'pending'))
+) AND EXISTS (SELECT FROM booking WHERE new_id IS NOT NULL)
 """
 HAS_TELLERS = """
 SELECT EXISTS (SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL AND source = 'csv')
@@ -53,15 +56,20 @@ _FACTS = """
     END AS family
 """
 _LIVES = "row.status IN ('posted', 'pending') AND row.part_of_id IS NULL"
+# All that counts of the contents of which something new was told: what is new may have taken another row's partner.
+NEW_CONTENTS = """
+CREATE TEMP TABLE changed ON COMMIT DROP AS SELECT DISTINCT content_key FROM booking WHERE new_id IS NOT NULL
+"""
+CONTENTS_OF = """
+CREATE TEMP TABLE changed ON COMMIT DROP AS
+SELECT DISTINCT content_key FROM aggregation_transaction WHERE id = ANY (%(rows)s)
+"""
 FRESH = f"""
 CREATE TEMP TABLE fresh ON COMMIT DROP AS
-SELECT {_FACTS} FROM booking JOIN aggregation_transaction AS row ON row.id = booking.new_id
-WHERE booking.outcome <> 'matched' AND {_LIVES}
-"""
-FRESH_AGAIN = f"""
-CREATE TEMP TABLE fresh ON COMMIT DROP AS
-SELECT {_FACTS} FROM contents JOIN aggregation_transaction AS row USING (content_key)
-WHERE row.account_id = %(account)s AND {_LIVES}
+SELECT {_FACTS} FROM changed CROSS JOIN LATERAL (
+    SELECT * FROM aggregation_transaction AS found
+    WHERE found.account_id = %(account)s AND found.content_key = changed.content_key OFFSET 0
+) AS row WHERE {_LIVES}
 """
 ALONE = f"""
 CREATE TEMP TABLE alone ON COMMIT DROP AS
@@ -69,10 +77,6 @@ SELECT {_FACTS} FROM aggregation_transaction AS row
 WHERE row.account_id = %(account)s AND {_LIVES}
     AND (row.source <> 'api' OR EXISTS (SELECT FROM fresh WHERE source <> 'api'))
     AND row.traded_on BETWEEN (SELECT min(traded_on) - 5 FROM fresh) AND (SELECT max(traded_on) + 5 FROM fresh)
-"""
-NOT_OF_THE_BATCH = """
-    AND NOT EXISTS (SELECT FROM keyed WHERE keyed.prior_id = row.id)
-    AND NOT EXISTS (SELECT FROM booking WHERE booking.prior_id = row.id OR booking.new_id = row.id)
 """
 # The same broker's id is asked about however far the days are apart.
 BY_ID = f"""
@@ -100,24 +104,32 @@ _SAME_DAYS = """(
     OR abs(fresh.traded_on - alone.traded_on) <= CASE WHEN fresh.family = 'trade' THEN 1 ELSE 5 END)"""
 _SAME_ID = "fresh.external_id = alone.external_id AND fresh.external_id <> '' AND fresh.source <> alone.source"
 _TWO = "fresh.id <> alone.id AND NOT (fresh.source = 'api' AND alone.source = 'api')"
+# Each pair once, the same content always on the same side.
+_KEYS = "fresh.content_key AS fresh_key, alone.content_key AS alone_key"
+_TURNED = "(alone_key, alone_id) < (fresh_key, fresh_id)"
 ALIKE = f"""
 CREATE TEMP TABLE alike ON COMMIT DROP AS
-SELECT fresh.id AS fresh_id, alone.id AS alone_id FROM fresh JOIN alone
+SELECT DISTINCT CASE WHEN {_TURNED} THEN alone_id ELSE fresh_id END AS one_id,
+    CASE WHEN {_TURNED} THEN fresh_id ELSE alone_id END AS other_id
+FROM (
+SELECT fresh.id AS fresh_id, alone.id AS alone_id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND {_UNITS} AND fresh.instrument_id = alone.instrument_id
 WHERE {_SAME_MONEY} AND {_SAME_DAYS} AND {_TWO}
 UNION
-SELECT fresh.id, alone.id FROM fresh JOIN alone
+SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND {_UNITS} AND fresh.net_amount = alone.net_amount WHERE {_SAME_DAYS} AND {_TWO}
 UNION
-SELECT fresh.id, alone.id FROM fresh JOIN alone
+SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND fresh.net_amount = alone.net_amount WHERE {_NO_UNITS} AND {_SAME_DAYS} AND {_TWO}
 UNION
-SELECT fresh.id, alone.id FROM fresh JOIN alone
+SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND fresh.instrument_id = alone.instrument_id AND fresh.traded_on = alone.traded_on
 WHERE {_NO_UNITS} AND {_SAME_MONEY} AND {_TWO}
 UNION
-SELECT fresh.id, alone.id FROM fresh JOIN alone ON {_SAME_ID} WHERE fresh.content_key <> alone.content_key
+SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone ON {_SAME_ID} WHERE fresh.content_key <> alone.content_key
+) AS found
 """
+FACING = "CREATE TEMP TABLE facing ON COMMIT DROP AS SELECT * FROM fresh UNION SELECT * FROM alone"
 # The open questions a run leaves behind are looked at again together with what it brings.
 STILL_OPEN = """
 SELECT pair.first_id, pair.second_id FROM aggregation_possibleduplicate AS pair
@@ -126,13 +138,13 @@ WHERE pair.account_id = %(account)s AND pair.decision = 'open'
 """
 NO_QUESTION = "SELECT NULL::bigint, NULL::bigint WHERE false"
 _OF_ALIKE = """
-    SELECT fresh_id FROM alike UNION SELECT alone_id FROM alike
+    SELECT one_id FROM alike UNION SELECT other_id FROM alike
     UNION SELECT unnest(ARRAY[first_id, second_id]) FROM ({open}) AS pair (first_id, second_id)
 """
 PAIR = f"""
 INSERT INTO aggregation_possibleduplicate (account_id, first_id, second_id, reasons, decision, created_at)
 WITH judged AS (
-    SELECT fresh.id AS fresh_id, alone.id AS alone_id, fresh.content_key AS fresh_key, alone.content_key AS alone_key,
+    SELECT fresh.id AS one_id, alone.id AS other_id, fresh.content_key AS one_key, alone.content_key AS other_key,
         array_remove(ARRAY[
             CASE WHEN {_SAME_ID} THEN 'id' END,
             CASE WHEN fresh.content_key = alone.content_key THEN 'same' END,
@@ -145,17 +157,25 @@ WITH judged AS (
             CASE WHEN fresh.instrument_id IS DISTINCT FROM alone.instrument_id THEN 'symbol' END,
             CASE WHEN fresh.kind <> alone.kind THEN 'kind' END
         ], NULL) AS reasons
-    FROM alike JOIN fresh ON fresh.id = fresh_id JOIN alone ON alone.id = alone_id
+    FROM alike JOIN facing AS fresh ON fresh.id = one_id JOIN facing AS alone ON alone.id = other_id
     WHERE NOT {TOLD_BY_ONE.format(one="fresh.id", other="alone.id")}
+), asked AS (  -- which row of a content each row is asked about with already
+    SELECT judged.one_id AS row_id, other.content_key FROM (
+        SELECT one_id FROM judged UNION SELECT other_id FROM judged
+    ) AS judged JOIN aggregation_possibleduplicate AS pair ON judged.one_id IN (pair.first_id, pair.second_id)
+    JOIN aggregation_transaction AS other ON other.id = pair.first_id + pair.second_id - judged.one_id
+    WHERE pair.account_id = %(account)s AND other.status IN ('posted', 'pending')
+), free AS (
+    SELECT judged.* FROM judged WHERE 'id' = ANY (reasons) OR NOT EXISTS (
+        SELECT FROM asked WHERE (row_id, content_key) IN ((one_id, other_key), (other_id, one_key)))
 ), numbered AS (  -- equal rows pair one to one: the first with the first
-    SELECT judged.*,
-        dense_rank() OVER (PARTITION BY fresh_key, alone_key ORDER BY fresh_id) AS fresh_number,
-        dense_rank() OVER (PARTITION BY fresh_key, alone_key ORDER BY alone_id) AS alone_number
-    FROM judged
+    SELECT free.*,
+        dense_rank() OVER (PARTITION BY one_key, other_key ORDER BY one_id) AS one_number,
+        dense_rank() OVER (PARTITION BY one_key, other_key ORDER BY other_id) AS other_number
+    FROM free
 )
-SELECT DISTINCT ON (least(fresh_id, alone_id), greatest(fresh_id, alone_id))
-    %(account)s, least(fresh_id, alone_id), greatest(fresh_id, alone_id), reasons, 'open', now()
-FROM numbered WHERE fresh_number = alone_number OR 'id' = ANY (reasons)
+SELECT %(account)s, least(one_id, other_id), greatest(one_id, other_id), reasons, 'open', now()
+FROM numbered WHERE one_number = other_number OR 'id' = ANY (reasons)
 ON CONFLICT (first_id, second_id) DO NOTHING
 """
 ANSWERED_AGAIN = f"""
@@ -177,26 +197,27 @@ def find(cursor: CursorWrapper, scope: Scope) -> None:
     """Ask about what the batch just booked. Reads the temporary tables of the booking."""
     cursor.execute(HAS_OTHERS, scope)
     if cursor.fetchone() == (True,):
-        cursor.execute("DROP TABLE IF EXISTS fresh, alone, alike, tellers")
-        cursor.execute(FRESH)
-        cursor.execute(ALONE + NOT_OF_THE_BATCH, scope)
+        cursor.execute(CLEAR)
+        cursor.execute(NEW_CONTENTS)
         _ask(cursor, scope, NO_QUESTION)
 
 
-def find_again(cursor: CursorWrapper, account_id: int) -> None:
-    """Ask about what counts of the contents a run had told, now that it is taken back or applied again. Reads the
-    temporary table `contents` of `undoing`; questions that have answered themselves are dropped."""
+def find_again(cursor: CursorWrapper, account_id: int, rows: Sequence[int]) -> None:
+    """Ask about all that counts of the contents of `rows`, because a run or a decision about them came or went.
+
+    Open questions about them that have answered themselves are dropped.
+    """
     scope: Scope = {"account": account_id}
     cursor.execute(HAS_TELLERS, scope)
     if cursor.fetchone() == (True,):
-        cursor.execute("DROP TABLE IF EXISTS fresh, alone, alike, tellers")
-        cursor.execute(FRESH_AGAIN, scope)
-        cursor.execute(ALONE, scope)
+        cursor.execute(CLEAR)
+        cursor.execute(CONTENTS_OF, {"rows": list(rows)})
         _ask(cursor, scope, STILL_OPEN)
 
 
 def _ask(cursor: CursorWrapper, scope: Scope, still_open: str) -> None:
-    cursor.execute(BY_ID, scope)
+    for statement in (FRESH, ALONE, BY_ID):
+        cursor.execute(statement, scope)
     cursor.execute("ANALYZE fresh")
     cursor.execute("ANALYZE alone")
     cursor.execute(ALIKE)
@@ -205,5 +226,6 @@ def _ask(cursor: CursorWrapper, scope: Scope, still_open: str) -> None:
         cursor.execute(TELLERS.format(rows=_OF_ALIKE.format(open=still_open)), scope)
         if still_open != NO_QUESTION:
             cursor.execute(ANSWERED_AGAIN, scope)
+        cursor.execute(FACING)
         cursor.execute(PAIR, scope)
     sums.find(cursor, scope)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.utils import timezone
 
-from aggregation import legs, standing
+from aggregation import legs, near_matches, standing
 from aggregation.ledger import hold
 from aggregation.models import BookStatus, PossibleDuplicate, Source, Transaction
 from aggregation.review_models import Decision
@@ -148,6 +148,8 @@ def _kept_of(pair: PossibleDuplicate, chosen: Transaction | None) -> Transaction
     return pair.second if pair.first_id == pair.whole_id else pair.first
 
 
-def _uphold(pair: PossibleDuplicate) -> None:
+def _uphold(question: PossibleDuplicate) -> None:
+    """A row that is another one in other words cannot be a third one as well: the questions are looked at again."""
     with connection.cursor() as cursor:
-        standing.uphold(cursor, pair.account_id)
+        standing.uphold(cursor, question.account_id)
+        near_matches.find_again(cursor, question.account_id, [row.pk for row in question.rows])

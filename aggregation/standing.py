@@ -49,6 +49,17 @@ FROM (
 WHERE edit.id = moved.id
     AND NOT EXISTS (SELECT FROM aggregation_useredit AS own WHERE own.transaction_id = moved.heir_id)
 """
+# The heir has an edit of its own: whether the row is left out goes on into that one.
+JOIN_EDITS = f"""
+WITH moved AS (
+    SELECT DISTINCT ON (heir.id) edit.id, heir.id AS heir_id FROM aggregation_useredit AS edit
+    JOIN aggregation_transaction AS old ON old.id = edit.transaction_id CROSS JOIN {_HEIR}
+    WHERE edit.account_id = %(account)s AND edit.is_excluded AND old.status IN ('superseded', 'undone', 'duplicate')
+    ORDER BY heir.id, edit.id DESC
+)
+UPDATE aggregation_useredit AS edit SET is_excluded = edit.transaction_id = moved.heir_id FROM moved
+WHERE edit.id = moved.id OR edit.transaction_id = moved.heir_id
+"""
 # Not to a row that the other one's own teller told: what a person said of one of them was not said of both.
 _MOVE_PAIRS = f"""
 UPDATE aggregation_possibleduplicate AS pair SET
@@ -127,6 +138,7 @@ WHERE row.id = side.row_id AND row.status = 'duplicate' AND counts.id = row.supe
 STATEMENTS = (
     MOVE_PARTS,
     MOVE_EDITS,
+    JOIN_EDITS,
     _MOVE_PAIRS.format(side="first_id", other="second_id"),
     _MOVE_PAIRS.format(side="second_id", other="first_id"),
     PART_AGAIN,

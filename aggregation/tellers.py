@@ -1,17 +1,16 @@
 """Who told a row: the broker, or one file after another. Each is trusted in itself: what it told as two are two."""
 
-# For each of `{rows}` the tellers of it, of an earlier version of it, and of a row that is it in other hands: one with
-# the same content and number. 0 is the broker, every other teller a delivery of a file that stands.
+# For each of `{rows}` the tellers of it, of an earlier version of it, and of a row that is it in other hands: by its
+# content and number, or because a person said so. 0 is the broker, every other teller a delivery of a file that stands.
 TELLERS = """
 CREATE TEMP TABLE tellers ON COMMIT DROP AS
 WITH RECURSIVE member AS (
-    SELECT asked.id AS row_id, row.id, row.source, row.content_key, row.occurrence
+    SELECT asked.id AS row_id, row.id, row.source
     FROM ({rows}) AS asked (id) JOIN aggregation_transaction AS row ON row.id = asked.id
     UNION
-    SELECT member.row_id, row.id, row.source, row.content_key, row.occurrence
+    SELECT member.row_id, row.id, row.source
     FROM member JOIN aggregation_transaction AS row ON row.superseded_by_id = member.id
-    WHERE row.status = 'superseded' OR row.status = 'duplicate'
-        AND row.content_key = member.content_key AND row.occurrence = member.occurrence
+    WHERE row.status IN ('superseded', 'duplicate')
 )
 SELECT row_id, 0::bigint AS teller FROM member WHERE source = 'api'
 UNION

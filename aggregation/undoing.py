@@ -167,10 +167,10 @@ def _settle(account_id: int, run_id: int) -> Effect:
         for statement in (VERSIONS, GO, COME, CONTENTS, NUMBER, CLAIM):
             cursor.execute(statement, scope)
         standing.uphold(cursor, account_id)
-        near_matches.find_again(cursor, account_id)
-        after = _counting(account_id)
         cursor.execute("SELECT array_agg(id) FROM versions")
         versions = set((cursor.fetchone() or (None,))[0] or ())
+        near_matches.find_again(cursor, account_id, list(versions))
+        after = _counting(account_id)
     return Effect(
         rows=len(versions),
         leaving=len(before - after),

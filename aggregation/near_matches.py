@@ -88,9 +88,9 @@ INSERT INTO alone SELECT {_FACTS} FROM fresh CROSS JOIN LATERAL (
 ) AS row
 WHERE {_LIVES} AND NOT EXISTS (SELECT FROM alone WHERE alone.id = row.id)
 """
-# Four ways to be alike, each an equality the planner can hash: the same units of the same thing; the same units and
-# money of a thing spelled differently; the same money without units (or all but a rounding of it, for the same thing);
-# the same id of the broker.
+# Five ways to be alike, each an equality the planner can hash: the same units of the same thing; the same units of a
+# thing spelled differently, for the same money or on the same day; the same money without units (or all but a rounding
+# of it, for the same thing); the same id of the broker.
 _UNITS = "nullif(fresh.quantity, 0) = nullif(alone.quantity, 0)"
 _NO_UNITS = "nullif(fresh.quantity, 0) IS NULL AND nullif(alone.quantity, 0) IS NULL"
 _BOTH = "fresh.family = alone.family AND fresh.currency = alone.currency"
@@ -118,6 +118,9 @@ WHERE {_SAME_MONEY} AND {_SAME_DAYS} AND {_TWO}
 UNION
 SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND {_UNITS} AND fresh.net_amount = alone.net_amount WHERE {_SAME_DAYS} AND {_TWO}
+UNION
+SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
+    ON {_BOTH} AND {_UNITS} AND fresh.traded_on = alone.traded_on WHERE {_SAME_MONEY} AND {_TWO}
 UNION
 SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND fresh.net_amount = alone.net_amount WHERE {_NO_UNITS} AND {_SAME_DAYS} AND {_TWO}

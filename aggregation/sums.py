@@ -48,7 +48,12 @@ WHERE NOT EXISTS (
 """
 ROWS = """
 SELECT id, traded_on, instrument_id, kind, currency, quantity, net_amount, costs, group_id,
-    coalesce(occurred_at::text, ''), ARRAY(SELECT teller FROM tellers WHERE row_id = trades.id)
+    coalesce(occurred_at::text, ''), ARRAY(SELECT teller FROM tellers WHERE row_id = trades.id), EXISTS (
+        SELECT FROM aggregation_possibleduplicate AS pair
+        JOIN aggregation_transaction AS first ON first.id = pair.first_id
+        JOIN aggregation_transaction AS second ON second.id = pair.second_id
+        WHERE pair.decision = 'open' AND trades.id IN (first.id, second.id)
+            AND first.status IN ('posted', 'pending') AND second.status IN ('posted', 'pending'))
 FROM trades ORDER BY id
 """
 ASK = """
@@ -68,6 +73,7 @@ class Trade:
     costs: Decimal
     order: tuple[str, str, int]  # its order's name, its time, its place: executions of one order stand together
     tellers: frozenset[int]
+    is_asked: bool = False  # it may be just one other row, which is likelier than a sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def sums(trades: Iterable[Trade]) -> Iterator[Sum]:
         return
     free = {trade.id for trade in in_order}
     for whole in sorted(in_order, key=lambda trade: trade.id):
-        if whole.id not in free:
+        if whole.id not in free or whole.is_asked:
             continue
         others = [other for other in in_order if other.id in free and not other.tellers & whole.tellers]
         several = next(_windows(whole, others), None)
@@ -143,8 +149,8 @@ def find(cursor: CursorWrapper, scope: Scope) -> None:
 
 def _buckets(rows: Iterable[tuple[Any, ...]]) -> Iterable[list[Trade]]:
     buckets: dict[tuple[Any, ...], list[Trade]] = defaultdict(list)
-    for id_, on, instrument, kind, currency, quantity, net, costs, group, at, tellers in rows:
-        trade = Trade(id_, quantity, net, costs, (group, at, id_), frozenset(tellers))
+    for id_, on, instrument, kind, currency, quantity, net, costs, group, at, tellers, is_asked in rows:
+        trade = Trade(id_, quantity, net, costs, (group, at, id_), frozenset(tellers), is_asked)
         buckets[on, instrument, kind, currency].append(trade)
     return buckets.values()
 

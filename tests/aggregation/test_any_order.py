@@ -221,9 +221,11 @@ def copy_decisions(account: Account, clean: Account) -> bool:
     edited = list(UserEdit.objects.filter(account=account).select_related("transaction"))
     decided = PossibleDuplicate.objects.filter(account=account).exclude(decision=Decision.OPEN)
     PossibleDuplicate.objects.filter(account=clean).delete()
-    for edit in edited:
-        UserEdit.objects.create(
-            account=clean, transaction=same[known_as(edit.transaction)], note=edit.note, is_excluded=edit.is_excluded
+    for edit in sorted(edited, key=lambda edit: edit.transaction.status not in PAST):
+        # An edit that could not go on, because the next version had one of its own, is left behind for good.
+        UserEdit.objects.update_or_create(
+            transaction=same[known_as(edit.transaction)],
+            defaults={"account": clean, "note": edit.note, "is_excluded": edit.is_excluded},
         )
     leaders: dict[int | None, PossibleDuplicate | None] = {None: None}
     for pair in decided.select_related("first", "second", "kept", "whole").order_by("pk"):

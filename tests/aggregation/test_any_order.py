@@ -127,7 +127,7 @@ class Books(RuleBasedStateMachine):
         self.tell(Source.CSV, records)
 
     def all_there_is(self) -> list[list[dict[str, Any]]]:
-        models = (Transaction, Delivery, UserEdit, PossibleDuplicate)
+        models: tuple[Any, ...] = (Transaction, Delivery, UserEdit, PossibleDuplicate)
         return [list(model.objects.filter(account=self.account).order_by("pk").values()) for model in models]
 
     # --- What is done about it ----------------------------------------------------------------------------------------

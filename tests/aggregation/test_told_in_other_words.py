@@ -209,19 +209,19 @@ def each_event_counts_once(
     for row in account.transactions.in_books():
         counted[row.raw["event"]].append(row)
     told: dict[int, set[Source]] = defaultdict(set)
-    for source, rows in jobs:
-        for row in rows:
-            told[row.raw["event"]].add(source)
+    for source, records in jobs:
+        for record in records:
+            told[record.raw["event"]].add(source)
     for event in events:
         rows, where = counted[event.number], f"seed {seed}, event {event.number}"
         if event.number not in told:
             assert rows == [], where
             continue
         assert len(rows) in (1, len(event.rows)), where
-        assert sum(row.quantity or 0 for row in rows) == sum(row.quantity or 0 for row in event.rows), where
-        truth = sum(row.net_amount for row in event.rows)
+        assert sum(row.quantity or 0 for row in rows) == sum(record.quantity or 0 for record in event.rows), where
+        truth = sum(record.net_amount for record in event.rows)
         cash = sum(row.net_amount for row in rows)
-        costs = sum(row.fees for row in event.rows)
+        costs = sum(record.fees for record in event.rows)
         assert truth <= cash <= truth + costs + Decimal("0.01") * len(rows), where
         if Source.API in told[event.number]:
             assert {row.source for row in rows} == {"api"}, where

@@ -188,6 +188,13 @@ def test_a_cancellation_takes_back_a_trade_of_an_earlier_statement():
     assert (original.quantity, original.net_amount) == (D(10), D(-1001))
 
 
+def test_a_correction_counts_in_place_of_a_trade_of_an_earlier_statement():
+    correction = {"transactionType": "TradeCorrect", "transactionID": "31000009", "origTransactionID": "31000001"}
+    corrected, original = read(Trades=[TRADE | correction])
+    assert (corrected.external_id, corrected.status) == ("31000009", RecordStatus.POSTED)
+    assert (original.external_id, original.status) == ("31000001", RecordStatus.VOID)
+
+
 def test_summaries_and_other_levels_are_not_counted_again():
     records = read(
         Trades=[TRADE, ("Order", TRADE | {"levelOfDetail": "ORDER"}), ("SymbolSummary", TRADE)],

@@ -56,6 +56,18 @@ def test_hours_are_counted_from_a_share_of_its_own_that_spreads_the_crowd() -> N
     assert len(turns) > 25
 
 
+def test_every_hour_is_an_hour_also_when_the_clocks_change() -> None:
+    schedule = Schedule(connection=Connection(), rhythm=Rhythm.HOURLY, zone=NEW_YORK)
+    for moment in ("2026-03-08T05:00", "2026-11-01T04:00"):
+        turn = schedule.turn_after(at(moment))
+        assert turn is not None
+        assert at(moment) < turn <= at(moment) + timedelta(hours=1)
+        for _ in range(4):
+            following = schedule.turn_after(turn)
+            assert following == turn + timedelta(hours=1)
+            turn = following
+
+
 def test_one_that_is_off_never_comes(person: User) -> None:
     connection = a_connection(person)
     scheduling.set_schedule(connection, rhythm=Rhythm.OFF)

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -118,7 +119,7 @@ def _executions(dice: random.Random, number: int, on: date, price: Decimal) -> l
 
 def _money(kind: TransactionKind, on: date, amount: Decimal) -> TransactionRecord:
     paid_on = on + timedelta(days=2) if kind == TransactionKind.DIVIDEND else None
-    nothing = {"quantity": None, "price": None, "gross_amount": None}
+    nothing: dict[str, Any] = {"quantity": None, "price": None, "gross_amount": None}
     instrument = AAPL if kind == TransactionKind.DIVIDEND else None
     return a_record(
         traded_on=on, kind=kind, instrument=instrument, settled_on=paid_on, net_amount=amount * 7, **nothing

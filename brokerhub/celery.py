@@ -21,5 +21,7 @@ app.conf.beat_schedule = {
     "end-access": {"task": "connections.revoke_due", "schedule": 60.0, "options": {"expires": 60}},
     "remind-of-endings": {"task": "connections.remind_due", "schedule": 60.0, "options": {"expires": 60}},
     "probe-brokers": {"task": "health.probe", "schedule": 5.0, "options": {"expires": 5}},
+    "watch-brokers": {"task": "health.watch", "schedule": 10.0, "options": {"expires": 10}},
+    "read-maintenance-feeds": {"task": "health.read_feeds", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-old-measurements": {"task": "health.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
 }

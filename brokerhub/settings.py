@@ -73,6 +73,8 @@ SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose
 HEALTH_KEEP_MINUTES = timedelta(days=env.float("HEALTH_KEEP_MINUTES_DAYS", 3, validate=Range(min=1)))
 HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 40, validate=Range(min=31)))
 HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, validate=Range(min=366)))
+HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' states can be seen without a login
+METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")  # what Prometheus presents at /metrics; empty: there is no such page
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
 _celery_key_prefix: str = env.str("CELERY_KEY_PREFIX", "hub:")
 _database_url: str = env.str("DATABASE_URL", "")

@@ -1,7 +1,22 @@
-from django.contrib import admin
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
 
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from health.models import CallBucket
+from health import feeds
+from health.models import (
+    AlertChoice,
+    CallBucket,
+    Incident,
+    IncidentUpdate,
+    MaintenanceFeed,
+    MaintenanceNotice,
+    MaintenanceWindow,
+    StatusSpan,
+)
 from health.templatetags.health import latency
 
 
@@ -41,3 +56,99 @@ class CallBucketAdmin(ReadOnlyAdmin):
     def budget(self, bucket: CallBucket) -> str:
         seen = bucket.budget
         return "" if seen is None or seen.used is None else f"{seen.used} of {seen.limit}"
+
+
+@admin.register(StatusSpan)
+class StatusSpanAdmin(ReadOnlyAdmin):
+    list_display = ("broker", "operation", "status", "starts_at", "ends_at")
+    list_filter = ("broker", "status", "operation")
+    search_fields = ("broker", "operation")
+    ordering = ("-ends_at", "broker", "operation")
+
+
+class IncidentUpdateInline(admin.TabularInline):  # type: ignore[type-arg]
+    """The timeline: what was found stays as it is, and words can be added to it."""
+
+    model = IncidentUpdate
+    extra = 1
+    fields = ("at", "status", "text", "author")
+    readonly_fields = ("at", "status", "author")
+    verbose_name = "line"
+    verbose_name_plural = "timeline; add words for people in an empty line"
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Incident)
+class IncidentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Incidents open and close by themselves; administrators add words to their timeline."""
+
+    list_display = ("broker", "status", "first_failure_at", "opened_at", "resolved_at", "people")
+    list_filter = ("broker", "status", "opened_at")
+    search_fields = ("broker", "updates__text")
+    date_hierarchy = "opened_at"
+    ordering = ("-opened_at",)
+    readonly_fields = (*list_display, "operations")
+    fields = readonly_fields
+    inlines: ClassVar = [IncidentUpdateInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        for line in formset.save(commit=False):
+            line.at, line.author = timezone.now(), request.user
+            line.save()
+
+
+@admin.register(MaintenanceWindow)
+class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """One that is shipped or read from a feed can be switched off; deleted, it would come back."""
+
+    list_display = ("broker", "title", "timezone", "starts_on", "starts_time", "lasts", "repeats", "pauses_syncs",
+                    "is_active")  # fmt: skip
+    list_filter = ("broker", "is_active", "pauses_syncs", "is_routine", "feed")
+    search_fields = ("title", "details")
+    ordering = ("broker", "-starts_on", "title")
+
+    def has_delete_permission(self, request: HttpRequest, obj: MaintenanceWindow | None = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or not (obj.key or obj.feed_id))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[MaintenanceWindow]) -> None:
+        """Those that would come back are switched off instead."""
+        lasting = queryset.exclude(key=None) | queryset.exclude(feed=None)
+        if switched_off := lasting.update(is_active=False):
+            self.message_user(request, f"{switched_off} shipped or read ones were switched off.", messages.INFO)
+        super().delete_queryset(request, queryset.filter(key=None, feed=None))
+
+
+@admin.register(MaintenanceFeed)
+class MaintenanceFeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    list_display = ("broker", "kind", "url", "is_active", "read_at", "error")
+    list_filter = ("broker", "kind", "is_active")
+    search_fields = ("url",)
+    readonly_fields = ("read_at", "error")
+    actions = ("read_now",)
+
+    @admin.action(description="Read the selected feeds now")
+    def read_now(self, request: HttpRequest, queryset: QuerySet[MaintenanceFeed]) -> None:
+        good = sum(feeds.read(feed) for feed in queryset)
+        self.message_user(request, f"{good} of {queryset.count()} feeds could be read.")
+
+
+@admin.register(MaintenanceNotice)
+class MaintenanceNoticeAdmin(ReadOnlyAdmin):
+    list_display = ("broker", "title", "starts_at", "moment", "channel", "user", "sent_at")
+    list_filter = ("broker", "moment", "channel")
+    search_fields = ("title", "user__email")
+
+
+@admin.register(AlertChoice)
+class AlertChoiceAdmin(ReadOnlyAdmin):
+    list_display = ("user", "mail_before", "mail_start", "mail_end", "show_banner")
+    list_filter = ("mail_before", "mail_start", "mail_end", "show_banner")
+    search_fields = ("user__email",)

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.http import Http404
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 from brokerhub.kernel.models import Scope
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
-from health import health_monitor
+from health import details, health_monitor, statuspage_api
 from health.health_monitor import BROKERS, Window
 from health.verdicts import Status
 
@@ -56,6 +56,14 @@ class BudgetSerializer(serializers.Serializer[Any]):
     remaining = serializers.IntegerField(allow_null=True)
     period_seconds = serializers.IntegerField(source="period", allow_null=True)
     seen_at = serializers.DateTimeField(help_text="The call that told it.")
+    resets_at = serializers.DateTimeField(
+        allow_null=True, help_text="When all of it is there again, if nothing is called until then."
+    )
+    limit_source = serializers.SerializerMethodField(help_text="Limits are those the broker documents or is known by.")
+
+    @extend_schema_field(serializers.ChoiceField(["documented"]))
+    def get_limit_source(self, budget: Any) -> str:
+        return "documented"
 
 
 class FiguresSerializer(serializers.Serializer[Any]):
@@ -79,7 +87,27 @@ class BrokerHealthSerializer(FiguresSerializer):
     as_of = serializers.DateTimeField()
     last_call_at = serializers.DateTimeField(allow_null=True, help_text="null when there was none in the last week.")
     budget = BudgetSerializer(allow_null=True)
+    budget_used_up_in_seconds = serializers.FloatField(
+        source="used_up_in", allow_null=True, help_text="If calls go on as in the last minute; null when it never is."
+    )
     operations = OperationHealthSerializer(many=True, help_text="Those that were called in the window.")
+
+
+class UptimeSerializer(serializers.Serializer[Any]):
+    """Shares of a time, 0 to 1. A partial or a major outage is down; unknown time counts neither way."""
+
+    share = Rate(allow_null=True, help_text="Up, of the known time outside of maintenance.")
+    share_with_maintenance = Rate(allow_null=True, help_text="The same with maintenance counted as down.")
+    known_share = Rate(help_text="Of the whole time: how much of it somebody looked.")
+
+
+class UptimesSerializer(serializers.Serializer[Any]):
+    def get_fields(self) -> dict[str, Any]:
+        return {name: UptimeSerializer() for name in details.PERIODS}
+
+
+class DetailSerializer(BrokerHealthSerializer):
+    uptime = UptimesSerializer(source="history.uptimes")
 
 
 class BoardSerializer(serializers.Serializer[Any]):
@@ -118,17 +146,29 @@ class BrokerView(APIView):
         tags=["health"],
         operation_id="broker_health_retrieve",
         parameters=[WindowSerializer],
-        responses=BrokerHealthSerializer,
+        responses=DetailSerializer,
         filters=False,
     )
     def get(self, request: Request, broker: str) -> Response:
         """How one broker's API is doing."""
         if broker not in BROKERS:
             raise Http404
-        return Response(BrokerHealthSerializer(health_monitor.broker_health(Broker(broker), _window(request))).data)
+        chosen = Broker(broker)
+        health = health_monitor.broker_health(chosen, _window(request))
+        figures = BrokerHealthSerializer(health).data
+        uptimes = UptimesSerializer(details.history(chosen, health.as_of).uptimes).data
+        return Response({**figures, "uptime": uptimes})
 
 
 urlpatterns = [
     path("broker/health", BoardView.as_view(), name="broker-health-list"),
+    path("broker/health/summary", statuspage_api.SummaryView.as_view(), name="broker-health-summary"),
+    path("broker/health/components", statuspage_api.ComponentsView.as_view(), name="broker-health-components"),
+    path("broker/health/incidents", statuspage_api.IncidentsView.as_view(), name="broker-health-incidents"),
+    path(
+        "broker/health/scheduled-maintenances/upcoming",
+        statuspage_api.UpcomingView.as_view(),
+        name="broker-health-maintenances",
+    ),
     path("broker/health/<str:broker>", BrokerView.as_view(), name="broker-health"),
 ]

@@ -1,7 +1,7 @@
 """How each broker's API is doing, for the widget, the board and the API alike: read from what was recorded."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self, cast
@@ -10,8 +10,11 @@ from django.core.cache import cache
 from django.db.models import TextChoices
 from django.utils import timezone
 
+from connections.brokers import breaker
 from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import Broker
+from health import maintenance
+from health.maintenance_models import Occurrence
 from health.metrics import Budget, Tally, quantiles
 from health.models import CallBucket, Resolution
 from health.verdicts import QUIET, Minute, Status, judge, judge_broker
@@ -122,6 +125,16 @@ class BrokerHealth:
     operations: tuple[OperationHealth, ...]  # those called in the window, in the order of Operation
     budget: Budget | None  # as it stands now, None when no call of the last week told one
     last_call_at: datetime | None  # None when there was none in the last week
+    used_up_in: float | None = None  # seconds until the budget is, if calls go on as in the last minute; None: never
+    maintenance: tuple[Occurrence, ...] = ()  # on now and to come, soonest first
+
+    @property
+    def maintenance_now(self) -> Occurrence | None:
+        return next((each for each in self.maintenance if each.is_on(self.as_of)), None)
+
+    @property
+    def next_maintenance(self) -> Occurrence | None:
+        return next((each for each in self.maintenance if each.starts_at > self.as_of), None)
 
     @property
     def is_unused(self) -> bool:
@@ -151,8 +164,10 @@ def broker_health(broker: Broker, window: Window = Window.HOUR) -> BrokerHealth:
 
 
 def measure(window: Window, *, now: datetime | None = None) -> tuple[BrokerHealth, ...]:
-    """Every broker, read now, in four queries however many brokers and calls there are."""
+    """Every broker, read now, in five queries however many brokers and calls there are."""
     now = now or timezone.now()
+    planned = maintenance.plan(now)
+    streaks = breaker.in_a_row()
     buckets = CallBucket.objects.filter(broker__in=BROKERS)
     recent = _by_broker(buckets.measured(Resolution.MINUTE, since=now - MEMORY))
     measured = _by_broker(buckets.measured(window.resolution, since=now - window.length))
@@ -162,13 +177,15 @@ def measure(window: Window, *, now: datetime | None = None) -> tuple[BrokerHealt
     return tuple(
         BrokerHealth(
             broker=broker,
-            status=_status(recent[broker], now),
+            status=_settled(_status(recent[broker], streaks, now), planned[broker], now),
             window=window,
             as_of=now,
             figures=Figures.of(_total(measured[broker])),
-            operations=_operations(recent[broker], measured[broker], now),
+            operations=_operations(recent[broker], measured[broker], streaks, planned[broker], now),
             budget=budgets[broker].now(now) if broker in budgets else None,
             last_call_at=last_calls.get(broker),
+            used_up_in=budgets[broker].now(now).lasts(_pace(recent[broker], now)) if broker in budgets else None,
+            maintenance=tuple(planned[broker]),
         )
         for broker in BROKERS
     )
@@ -181,18 +198,49 @@ def _by_broker(buckets: Iterable[CallBucket]) -> defaultdict[str, list[CallBucke
     return found
 
 
-def _status(recent: list[CallBucket], now: datetime) -> Status:
-    return judge_broker([_timeline(buckets, now) for buckets in _by_operation(recent).values()])
+def _pace(recent: list[CallBucket], now: datetime) -> float:
+    """Calls per second that count against the budget, in this minute and the one before."""
+    since = Resolution.MINUTE.start_of(now - Resolution.MINUTE.length)
+    counted = [each for each in recent if each.starts_at >= since and each.operation != Operation.PROBE]
+    return sum(each.tally.calls for each in counted) / max(1.0, (now - since).total_seconds())
 
 
-def _operations(recent: list[CallBucket], measured: list[CallBucket], now: datetime) -> tuple[OperationHealth, ...]:
-    lately = _by_operation(recent)
+Streaks = Mapping[tuple[Broker, Operation], int]
+
+
+def _settled(verdict: Status, planned: Iterable[Occurrence], now: datetime) -> Status:
+    """In a window that pauses syncs a broker is under maintenance; in another one only if it is in trouble."""
+    on = [each for each in planned if each.is_on(now)]
+    if any(each.pauses_syncs for each in on) or (on and verdict.is_trouble):
+        return Status.MAINTENANCE
+    return verdict
+
+
+def _status(recent: list[CallBucket], streaks: Streaks, now: datetime) -> Status:
+    by_operation = _by_operation(recent)
+    timelines = [_timeline(buckets, now) for buckets in by_operation.values()]
+    return judge_broker(timelines, [_streak(streaks, buckets) for buckets in by_operation.values()])
+
+
+def _streak(streaks: Streaks, buckets: list[CallBucket]) -> int:
+    return streaks.get((Broker(buckets[0].broker), Operation(buckets[0].operation)), 0) if buckets else 0
+
+
+def _operations(
+    recent: list[CallBucket],
+    measured: list[CallBucket],
+    streaks: Streaks,
+    planned: Iterable[Occurrence],
+    now: datetime,
+) -> tuple[OperationHealth, ...]:
+    lately, planned = _by_operation(recent), list(planned)
+
+    def status(operation: Operation) -> Status:
+        buckets = lately.get(operation, [])
+        return _settled(judge(_timeline(buckets, now), _streak(streaks, buckets)), planned, now)
+
     return tuple(
-        OperationHealth(
-            operation=operation,
-            status=judge(_timeline(lately.get(operation, []), now)),
-            figures=Figures.of(_total(buckets)),
-        )
+        OperationHealth(operation=operation, status=status(operation), figures=Figures.of(_total(buckets)))
         for operation, buckets in sorted(_by_operation(measured).items(), key=lambda each: _ORDER.index(each[0]))
     )
 

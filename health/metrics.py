@@ -87,6 +87,18 @@ class Budget:
         """0..1 of the limit."""
         return None if self.used is None or not self.limit else self.used / self.limit
 
+    @property
+    def resets_at(self) -> datetime | None:
+        """When all of it is there again, if nothing is called until then."""
+        return None if self.period is None else self.seen_at + timedelta(seconds=self.period)
+
+    def lasts(self, calls_per_second: float) -> float | None:
+        """Seconds until it is used up if calls go on like this; None when it never is, or its use is not known."""
+        if self.remaining is None or self.period is None:
+            return None
+        surplus = calls_per_second - self.limit / self.period
+        return self.remaining / surplus if surplus > 0 else None
+
     def now(self, now: datetime) -> Self:
         """The budget as it stands at `now`: a whole period without a call gives all of it back."""
         if self.period is None or now - self.seen_at < timedelta(seconds=self.period):

@@ -12,7 +12,22 @@ from django.utils.functional import cached_property
 
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
+from health.incident_models import Incident, IncidentUpdate, StatusSpan
+from health.maintenance_models import AlertChoice, MaintenanceFeed, MaintenanceNotice, MaintenanceWindow
 from health.metrics import Budget, Tally, quantiles
+
+__all__ = [
+    "AlertChoice",
+    "BucketKey",
+    "CallBucket",
+    "Incident",
+    "IncidentUpdate",
+    "MaintenanceFeed",
+    "MaintenanceNotice",
+    "MaintenanceWindow",
+    "Resolution",
+    "StatusSpan",
+]
 
 
 class Resolution(models.TextChoices):

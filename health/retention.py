@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from health.models import CallBucket, Resolution
+from health.models import CallBucket, Resolution, StatusSpan
 
 
 def kept() -> Mapping[Resolution, timedelta]:
@@ -24,6 +24,7 @@ def kept() -> Mapping[Resolution, timedelta]:
 def remove_old(now: datetime | None = None) -> int:
     """Delete buckets past their time; how many there were."""
     now = now or timezone.now()
+    StatusSpan.objects.filter(ends_at__lt=now - settings.HEALTH_KEEP_DAYS).delete()
     return sum(
         CallBucket.objects.filter(resolution=resolution, starts_at__lt=now - length).delete()[0]
         for resolution, length in kept().items()

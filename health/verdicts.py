@@ -15,22 +15,34 @@ from health.metrics import surely_above
 
 
 class Status(TextChoices):
-    """From best to worst; unknown stands apart."""
+    """From best to worst; unknown and maintenance stand apart."""
 
     UNKNOWN = "unknown", "Unknown"
+    MAINTENANCE = "maintenance", "Maintenance"
     OPERATIONAL = "operational", "Operational"
     DEGRADED = "degraded", "Degraded"
     PARTIAL_OUTAGE = "partial_outage", "Partial outage"
-    OUTAGE = "outage", "Outage"
+    OUTAGE = "outage", "Major outage"
 
     @property
     def tone(self) -> str:
-        return {"operational": "good", "degraded": "warn", "unknown": "quiet"}.get(self.value, "bad")
+        return {"operational": "good", "degraded": "warn", "unknown": "quiet", "maintenance": "wait"}.get(
+            self.value, "bad"
+        )
 
     @property
     def sentence(self) -> str:
         """With a place for the broker's name."""
         return _SENTENCES[self]
+
+    @property
+    def is_trouble(self) -> bool:
+        return self.severity > Status.OPERATIONAL.severity
+
+    @property
+    def is_down(self) -> bool:
+        """Counts against uptime: at least a part of it failed."""
+        return self in (Status.PARTIAL_OUTAGE, Status.OUTAGE)
 
     @property
     def severity(self) -> int:
@@ -39,6 +51,7 @@ class Status(TextChoices):
 
 _SENTENCES = {
     Status.UNKNOWN: "{broker} has not been called in the last minutes, so nothing is known.",
+    Status.MAINTENANCE: "{broker} is under planned maintenance. Nothing is wrong with your sign-in; syncs wait for it.",
     Status.OPERATIONAL: "{broker} is answering normally.",
     Status.DEGRADED: "{broker} answers, but more calls fail than usual. The hub repeats them by itself.",
     Status.PARTIAL_OUTAGE: "Part of {broker} is failing. Some data may be late; the hub keeps trying.",
@@ -68,8 +81,13 @@ LEVELS = ((Status.OUTAGE, 0.90, 0.75), (Status.PARTIAL_OUTAGE, 0.50, 0.40))
 _SOFTENED = {Status.OUTAGE: Status.PARTIAL_OUTAGE, Status.PARTIAL_OUTAGE: Status.DEGRADED}
 
 
-def judge(minutes: Sequence[Minute]) -> Status:
-    """The verdict after the last of `minutes`, which are consecutive, oldest first, silent ones included."""
+def judge(minutes: Sequence[Minute], streak: int = 0) -> Status:
+    """The verdict after the last of `minutes`, which are consecutive, oldest first, silent ones included.
+
+    `streak` are the failures in a row up to now, which a minute that began well does not tell.
+    """
+    if streak >= FAILURES_IN_A_ROW and _sample(minutes[-SAMPLE_MINUTES:]).judged:
+        return Status.OUTAGE
     verdict = Status.UNKNOWN
     for end in range(1, len(minutes) + 1):
         verdict = _next(verdict, minutes[max(0, end - SAMPLE_MINUTES) : end])
@@ -84,8 +102,7 @@ def _next(before: Status, recent: Sequence[Minute]) -> Status:
         return Status.OPERATIONAL
     if _failed_in_a_row(recent) >= FAILURES_IN_A_ROW:
         return Status.OUTAGE
-    in_trouble = before.severity > Status.OPERATIONAL.severity
-    if surely_above(failed, judged) < (CALM if in_trouble else TROUBLE):
+    if surely_above(failed, judged) < (CALM if before.is_trouble else TROUBLE):
         return Status.OPERATIONAL
     for status, enter, leave in LEVELS:
         if failed / judged >= (leave if before.severity >= status.severity else enter):
@@ -114,8 +131,9 @@ def _failed_in_a_row(recent: Sequence[Minute]) -> int:
     return sum(minute.failed for minute in takewhile(lambda minute: minute.failed == minute.judged, measured))
 
 
-def judge_broker(operations: Sequence[Sequence[Minute]]) -> Status:
-    """A broker's verdict from the minutes of each of its operations, all of the same length.
+def judge_broker(operations: Sequence[Sequence[Minute]], streaks: Sequence[int] = ()) -> Status:
+    """A broker's verdict from the minutes of each of its operations, all of the same length, and their failures in a
+    row up to now.
 
     As bad as all calls together, and not much better than the worst operation: one that is out while others work is a
     partial outage, however few calls it has. While any operation answers, nobody is told that the broker is out.
@@ -125,9 +143,14 @@ def judge_broker(operations: Sequence[Sequence[Minute]]) -> Status:
     together = [
         Minute(sum(m.judged for m in each), sum(m.failed for m in each)) for each in zip(*operations, strict=True)
     ]
-    verdicts = [judge(minutes) for minutes in operations]
+    streaks = streaks or [0] * len(operations)
+    verdicts = [judge(minutes, streak) for minutes, streak in zip(operations, streaks, strict=True)]
+    asked_lately = [
+        streak for each, streak in zip(operations, streaks, strict=True) if any(m.judged for m in each[-CLEAN_MINUTES:])
+    ]
     worst = max(verdicts, key=lambda verdict: verdict.severity)
-    verdict = max(judge(together), _SOFTENED.get(worst, worst), key=lambda verdict: verdict.severity)
+    softened = _SOFTENED.get(worst, worst)
+    verdict = max(judge(together, min(asked_lately, default=0)), softened, key=lambda verdict: verdict.severity)
     answering = any(
         each is Status.OPERATIONAL and any(minute.judged > minute.failed for minute in minutes[-CLEAN_MINUTES:])
         for each, minutes in zip(verdicts, operations, strict=True)

@@ -1,19 +1,42 @@
-"""The health board, and the fragments other pages ask for: the widget and a broker's badge. No user's data in them."""
+"""The health board and a page per broker; the fragments other pages ask for: widget and badge; alerts' choices."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.cache import cache
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_http_methods
 
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import Broker
-from health import health_monitor
+from connections.models import Connection
+from health import alerts, charts, details, health_monitor, own
+from health.forms import AlertForm
 from health.health_monitor import BROKERS, KEPT, Window
+from health.templatetags.health import WIDGET, operation_words
+
+WIDGET_KEPT = 300  # seconds for which a page shows the last reading before it has a newer one
 
 
-@login_required
+def for_all_if_public(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """No login needed where the hub has a public status page. Nothing of any user is shown there."""
+    private = login_required(view)
+
+    @wraps(view)
+    def either(request: HtmxRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        return (view if settings.HEALTH_PUBLIC else private)(request, *args, **kwargs)
+
+    return either
+
+
+@for_all_if_public
 @require_GET
 def board(request: HtmxRequest) -> HttpResponse:
     window = _window(request)
@@ -22,26 +45,84 @@ def board(request: HtmxRequest) -> HttpResponse:
     return TemplateResponse(request, f"health/{name}", context)
 
 
+@for_all_if_public
+@require_GET
+def broker_page(request: HtmxRequest, broker: str) -> HttpResponse:
+    chosen, window = _broker(broker), _window(request)
+    health = health_monitor.broker_health(chosen, window)
+    series = {operation_words(operation): points for operation, points in details.series(chosen, window).items()}
+    context = {
+        "health": health,
+        "window": window,
+        "windows": Window,
+        "history": details.history(chosen),
+        "latency_figure": charts.latency(series) if series else None,
+        "error_figure": charts.errors(series) if series else None,
+        "incidents": details.incidents(chosen),
+        "planned": details.windows(chosen),
+        "answers": [own.is_it_me(each, health.status) for each in _mine(request, chosen)],
+    }
+    return TemplateResponse(request, "health/broker.html", context)
+
+
+def _mine(request: HtmxRequest, broker: Broker) -> list[Connection]:
+    if not request.user.is_authenticated:
+        return []
+    return list(Connection.objects.for_user(request.user).by_api().open().filter(broker=broker).order_by("label"))
+
+
 @login_required
 @require_GET
 def widget(request: HtmxRequest) -> HttpResponse:
     """The same for everybody, so it is rendered once every few seconds and kept."""
-    html = cache.get_or_set("health:widget", _render_widget, timeout=KEPT)
+    html = cache.get_or_set("health:widget", render_widget, timeout=KEPT)
     return HttpResponse(html)
 
 
-def _render_widget() -> str:
+def render_widget() -> str:
     brokers = health_monitor.board()
-    return render_to_string("health/_widget.html", {"brokers": brokers, "as_of": brokers[0].as_of})
+    html = render_to_string("health/_widget.html", {"brokers": brokers, "as_of": brokers[0].as_of})
+    cache.set(WIDGET, html, timeout=WIDGET_KEPT)  # pages show it at once, and without JavaScript
+    return html
 
 
 @login_required
 @require_GET
 def badge(request: HtmxRequest, broker: str) -> HttpResponse:
+    health = health_monitor.broker_health(_broker(broker))
+    return TemplateResponse(request, "health/_badge.html", {"health": health})
+
+
+@for_all_if_public
+@require_GET
+def badge_image(request: HtmxRequest, broker: str) -> HttpResponse:
+    """For a page of one's own: the broker's name and its state, as an image."""
+    health = health_monitor.broker_health(_broker(broker))
+    name, word = health.broker.label, health.status.label
+    widths = {"left": 7 * len(name) + 12, "right": 7 * len(word) + 12}
+    context = {"health": health, **widths, "width": sum(widths.values()), "middle": widths["left"]}
+    answer = TemplateResponse(request, "health/badge.svg", context, content_type="image/svg+xml")
+    answer["Cache-Control"] = "max-age=60"
+    return answer
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def alert_choices(request: HtmxRequest) -> HttpResponseBase:
+    """What the person wants to be told of planned maintenance."""
+    assert request.user.is_authenticated
+    form = AlertForm(request.POST or None, instance=alerts.choice_of(request.user))
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved. This is what you will be told from now on.")
+        return redirect("health:alerts")
+    return TemplateResponse(request, "health/alerts.html", {"form": form})
+
+
+def _broker(broker: str) -> Broker:
     if broker not in BROKERS:
         raise Http404
-    health = health_monitor.broker_health(Broker(broker))
-    return TemplateResponse(request, "health/_badge.html", {"health": health})
+    return Broker(broker)
 
 
 def _window(request: HtmxRequest) -> Window:

@@ -49,3 +49,9 @@ def failed(broker: Broker, operation: Operation) -> None:
         return
     if failures >= THRESHOLD:
         cache.set(_key("trial", broker, operation), 1, timeout=OPEN_SECONDS)
+
+
+def in_a_row() -> dict[tuple[Broker, Operation], int]:
+    """Failures in a row up to now, of all that have any."""
+    keys = {_key("failures", broker, operation): (broker, operation) for broker in Broker for operation in Operation}
+    return {keys[key]: failures for key, failures in cache.get_many(list(keys)).items() if failures}

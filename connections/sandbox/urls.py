@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from connections.sandbox import account_levers, control
+from connections.sandbox import account_levers, control, plans
 from connections.sandbox.ibkr import levers
 from connections.sandbox.robinhood import control as robinhood_control
 from connections.sandbox.robinhood import oauth
@@ -21,6 +21,7 @@ urlpatterns = [
     path("_control/tokens", control.tokens),
     path("_control/calls", control.calls),
     path("_control/people", control.people),
+    path("_control/plans", plans.plans),
     path("_control/accounts", account_levers.accounts),
     path("_control/robinhood/logins", robinhood_control.logins),
     path("_control/robinhood/phone", robinhood_control.phone),
@@ -29,6 +30,8 @@ urlpatterns = [
     path("_control/ibkr/consumers", levers.consumers),
     path("_control/ibkr/flex", levers.flex),
     path("_control/ibkr/switches", levers.switches),
+    path("_feeds/<str:broker>/maintenance.ics", plans.calendar),
+    path("_feeds/<str:broker>/scheduled-maintenances.json", plans.status_page),
     path("_sandbox/sandbox.css", stylesheet),
     path("schwab/", include("connections.sandbox.schwab.urls")),
     path("robinhood/", include("connections.sandbox.robinhood.urls")),

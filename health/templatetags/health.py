@@ -1,11 +1,23 @@
 """How health writes durations, shares, budgets and operations for people. An unknown value is a dash that says so."""
 
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
 from django import template
+from django.core.cache import cache
+from django.template import Context
+from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from connections.brokers.calls import Operation
+from connections.models import Connection
+from health import alerts
+from health.maintenance import BANNER, Banner
 from health.metrics import Budget
+from health.uptime import Day
+from health.verdicts import Status
 
 register = template.Library()
 NARROW = "\N{NARROW NO-BREAK SPACE}"
@@ -17,9 +29,12 @@ OPERATIONS: dict[Operation, str] = {
     Operation.ACCOUNTS: "Accounts",
     Operation.HOLDINGS: "Positions and balances",
     Operation.TRANSACTIONS: "Transactions",
-    Operation.PROBE: "Test call each minute",
+    Operation.PROBE: "Test call every half minute",
 }
 PERIODS = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
+PERIOD_WORDS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
+HEIGHTS = {Status.UNKNOWN: 6, Status.OPERATIONAL: 40, Status.DEGRADED: 30, Status.MAINTENANCE: 20}  # of 40; down: 14
+WIDGET = "health:widget:shown"
 NEARLY_USED, USED_UP = 0.8, 1.0
 
 
@@ -67,3 +82,64 @@ def budget_tone(budget: Budget) -> str:
     if used is None or used < NEARLY_USED:
         return ""
     return "bad" if used >= USED_UP else "warn"
+
+
+@register.filter
+def operations_words(operations: Iterable[str]) -> str:
+    return ", ".join(OPERATIONS[Operation(each)] for each in operations)
+
+
+@register.filter
+def period_words(name: str) -> str:
+    return PERIOD_WORDS[name]
+
+
+@register.filter
+def seconds_words(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))}{NARROW}s"
+    return f"{round(seconds / 60)}{NARROW}min" if seconds < 5_400 else f"{round(seconds / 3600)}{NARROW}h"
+
+
+@register.filter
+def days_words(days: Iterable[Day]) -> str:
+    """The bars for who does not see them: "70 days operational, 1 day major outage, 19 days unknown"."""
+    counted = Counter(day.status for day in days)
+    parts = (
+        f"{count} day{'' if count == 1 else 's'} {status.label.lower()}" for status, count in counted.most_common()
+    )
+    return ", ".join(parts) + "."
+
+
+@register.filter
+def times(number: int, factor: int) -> int:
+    return number * factor
+
+
+@register.filter
+def bar_height(status: Status) -> int:
+    return HEIGHTS.get(status, 14)
+
+
+@register.filter
+def bar_top(status: Status) -> int:
+    return 40 - bar_height(status)
+
+
+@register.simple_tag
+def last_widget() -> SafeString:
+    """The widget as it was last read, if that is not long ago: on the page at once, and without JavaScript."""
+    return mark_safe(cache.get(WIDGET) or "")  # our own rendered template
+
+
+@register.inclusion_tag("health/_banner.html", takes_context=True)
+def maintenance_banner(context: Context) -> dict[str, Any]:
+    """What a person should know on every page: maintenance at their brokers, on now or within a day."""
+    user = getattr(context.get("request"), "user", None)
+    told: list[Banner] = cache.get(BANNER) or []
+    if not told or user is None or not user.is_authenticated or not alerts.choice_of(user).show_banner:
+        return {"occurrences": []}
+    mine = set(Connection.objects.for_user(user).by_api().open().values_list("broker", flat=True))
+    now = timezone.now()
+    shown = [each for each in told if each.broker in mine and each.ends_at > now]
+    return {"occurrences": [(each, each.is_on(now)) for each in shown], "now": now}

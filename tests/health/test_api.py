@@ -27,8 +27,13 @@ def test_a_broker_that_was_never_called_is_unknown_with_nulls(api: APIClient) ->
         "error_rates": {"broker": None, "ours": None, "credential": None},
         "latency_ms": {"p50": None, "p95": None, "p99": None},
         "budget": None,
+        "budget_used_up_in_seconds": None,
         "last_call_at": None,
         "operations": [],
+        "uptime": {
+            name: {"share": None, "share_with_maintenance": None, "known_share": 0.0}
+            for name in ("24h", "7d", "30d", "90d")
+        },
     }
 
 
@@ -61,7 +66,9 @@ def test_the_board_holds_every_broker_as_its_own_address_does(api: APIClient) ->
     board = {entry["broker"]: entry for entry in api.get(BOARD, {"window": "24h"}).json()["results"]}
     schwab = board["schwab"]
     assert {"schwab", "robinhood", "ibkr"} <= board.keys()
-    assert schwab == api.get(SCHWAB, {"window": "24h"}).json()
+    alone = api.get(SCHWAB, {"window": "24h"}).json()
+    assert alone.pop("uptime").keys() == {"24h", "7d", "30d", "90d"}
+    assert schwab == alone
     assert schwab["window"] == "24h"
 
 

@@ -111,7 +111,7 @@ def test_the_widget_is_a_small_fragment_with_a_line_per_broker(browser: Client) 
         "30.0",
         "15 of 60",
         "<progress",
-        "/health/#schwab",
+        "/health/schwab/",
     ):
         assert words in part
     assert "Another broker" not in part

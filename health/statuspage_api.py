@@ -1,0 +1,130 @@
+"""Broker health in the shape of a status page, over the API."""
+
+from typing import Any, ClassVar
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from brokerhub.kernel.models import Scope
+from health import details, health_monitor, statuspage
+
+COMPONENT_STATES = sorted(set(statuspage.COMPONENT.values()))
+INDICATORS = ["none", "minor", "major", "critical", "maintenance"]
+
+
+class PageSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+    url = serializers.CharField()
+    updated_at = serializers.DateTimeField()
+
+
+class IndicatorSerializer(serializers.Serializer[Any]):
+    indicator = serializers.ChoiceField(INDICATORS)
+    description = serializers.CharField()
+
+
+class NamedSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    name = serializers.CharField()
+
+
+class ComponentSerializer(NamedSerializer):
+    status = serializers.ChoiceField(COMPONENT_STATES)
+    known = serializers.BooleanField(help_text="False when nothing was measured lately: the status is no finding then.")
+    position = serializers.IntegerField()
+    updated_at = serializers.DateTimeField()
+
+
+class IncidentLineSerializer(serializers.Serializer[Any]):
+    body = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class IncidentSerializer(NamedSerializer):
+    status = serializers.ChoiceField(["investigating", "resolved"])
+    impact = serializers.ChoiceField(["none", "minor", "major", "critical"])
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(help_text="The first failure.")
+    resolved_at = serializers.DateTimeField(allow_null=True)
+    components = NamedSerializer(many=True)
+    incident_updates = IncidentLineSerializer(many=True, help_text="The newest first.")
+
+
+class ScheduledSerializer(NamedSerializer):
+    status = serializers.ChoiceField(["scheduled", "in_progress"])
+    impact = serializers.CharField()
+    scheduled_for = serializers.DateTimeField()
+    scheduled_until = serializers.DateTimeField()
+    pauses_syncs = serializers.BooleanField(help_text="Whether syncs wait for its end.")
+    components = NamedSerializer(many=True)
+
+
+class SummarySerializer(serializers.Serializer[Any]):
+    page = PageSerializer()
+    status = IndicatorSerializer()
+    components = ComponentSerializer(many=True)
+    incidents = IncidentSerializer(many=True, help_text="Those that are open.")
+    scheduled_maintenances = ScheduledSerializer(many=True)
+
+
+class ComponentsSerializer(serializers.Serializer[Any]):
+    page = PageSerializer()
+    components = ComponentSerializer(many=True)
+
+
+class IncidentsSerializer(serializers.Serializer[Any]):
+    page = PageSerializer()
+    incidents = IncidentSerializer(many=True)
+
+
+class UpcomingSerializer(serializers.Serializer[Any]):
+    page = PageSerializer()
+    scheduled_maintenances = ScheduledSerializer(many=True)
+
+
+class StatusPageView(APIView):
+    required_scopes: ClassVar = {"GET": Scope.HEALTH_READ}
+
+
+class SummaryView(StatusPageView):
+    @extend_schema(tags=["health"], operation_id="broker_health_summary", responses=SummarySerializer, filters=False)
+    def get(self, request: Request) -> Response:
+        """All brokers, open incidents and planned maintenance, in the shape of a status page."""
+        return Response(SummarySerializer(statuspage.summary()).data)
+
+
+class ComponentsView(StatusPageView):
+    @extend_schema(
+        tags=["health"], operation_id="broker_health_components", responses=ComponentsSerializer, filters=False
+    )
+    def get(self, request: Request) -> Response:
+        """Each broker's state, in the shape of a status page."""
+        components = statuspage.components(health_monitor.board())
+        page = statuspage.page(timezone.now())
+        return Response(ComponentsSerializer({"page": page, "components": components}).data)
+
+
+class IncidentsView(StatusPageView):
+    @extend_schema(
+        tags=["health"], operation_id="broker_health_incidents", responses=IncidentsSerializer, filters=False
+    )
+    def get(self, request: Request) -> Response:
+        """The newest incidents with their timelines, open ones and resolved ones."""
+        incidents = [statuspage.incident(each) for each in details.incidents()]
+        return Response(IncidentsSerializer({"page": statuspage.page(timezone.now()), "incidents": incidents}).data)
+
+
+class UpcomingView(StatusPageView):
+    @extend_schema(
+        tags=["health"], operation_id="broker_health_maintenances", responses=UpcomingSerializer, filters=False
+    )
+    def get(self, request: Request) -> Response:
+        """Planned maintenance that is on or comes within two weeks."""
+        now = timezone.now()
+        listed = {"page": statuspage.page(now), "scheduled_maintenances": statuspage.upcoming(now)}
+        return Response(UpcomingSerializer(listed).data)

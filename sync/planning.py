@@ -34,9 +34,14 @@ def since(account: Account, connector: Connector, *, today: date) -> date:
 
 
 def retry_at(attempts: int, asked: datetime | None) -> datetime:
-    """When to try again: when the broker said, else after a wait that doubles with each attempt, with jitter."""
+    """When to try again: when the broker said, else after a wait that doubles with each attempt, with jitter.
+
+    A run that comes when it was told to, and comes in vain, waits longer than it is told: many runs of one app share
+    its limit, and their starts alone would use it up and their patience with it.
+    """
     now = timezone.now()
-    if asked is not None:
+    if asked is not None and attempts < 2:
         return max(asked, now + timedelta(seconds=1))
-    wait = min(FIRST_WAIT * (1 << max(attempts - 1, 0)), LONGEST_WAIT)
-    return now + wait * random.uniform(0.8, 1.2)
+    doubled = max(attempts - (1 if asked is None else 2), 0)
+    own = now + min(FIRST_WAIT * (1 << doubled), LONGEST_WAIT) * random.uniform(0.8, 1.2)
+    return own if asked is None else max(asked, own)

@@ -1,6 +1,7 @@
 """How a run waits, ends and says why."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 import redis
@@ -13,7 +14,7 @@ from aggregation.models import Transaction
 from brokerhub.kernel.models import User
 from connections.brokers.calls import Operation
 from connections.states import ConnectionState
-from sync import sync_service, tasks
+from sync import planning, sync_service, tasks
 from sync.models import ImportFile, RunState, SyncCursor, SyncRun
 from sync.planning import MAX_ATTEMPTS
 from tests.aggregation.factories import a_connection, an_account
@@ -44,6 +45,17 @@ def test_a_limited_run_waits_until_the_broker_said_and_frees_its_worker(
     assert work(run).state == RunState.SUCCEEDED
     connection.refresh_from_db()
     assert connection.state == ConnectionState.CONNECTED
+
+
+def test_a_limit_that_is_met_again_in_vain_is_waited_for_ever_longer() -> None:
+    """Many first syncs of one app share its calls: who is told "in a second" eight times has not waited for long."""
+    now = timezone.now()
+    soon, late = now + timedelta(seconds=2), now + timedelta(hours=2)
+    assert planning.retry_at(1, soon) == soon
+    waits = [planning.retry_at(attempts, soon) - now for attempts in range(2, MAX_ATTEMPTS)]
+    assert all(later > earlier * 1.2 for earlier, later in pairwise(waits[:5]))
+    assert sum(waits, timedelta()) > timedelta(minutes=20)
+    assert planning.retry_at(3, late) == late
 
 
 def test_a_waiting_run_is_cancelled_at_once(connect: Connect, person: User, sandbox: Sandbox) -> None:

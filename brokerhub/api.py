@@ -159,6 +159,7 @@ urlpatterns = [
     path("v1/", include("aggregation.api")),
     path("v1/", include("aggregation.review_api")),
     path("v1/", include("comparison.quality_api")),
+    path("v1/", include("comparison.rating_api")),
     path("v1/", include("connections.api")),
     path("v1/", include("health.api")),
     path("v1/", include("sync.api")),

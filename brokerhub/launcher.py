@@ -78,6 +78,7 @@ def prepare(given: Mapping[str, str], to_undo: ExitStack) -> dict[str, str]:
     manage(environment, "migrate", "--no-input", "--verbosity", "0")
     manage(environment, "load_broker_catalogue", "--verbosity", "0")
     manage(environment, "load_execution_figures", "--verbosity", "0")
+    manage(environment, "import_ratings", "--verbosity", "0")
     if environment.get("MODE") == "production":  # in development the web process serves the files where they lie
         manage(environment, "collectstatic", "--no-input", "--verbosity", "0")
     return environment

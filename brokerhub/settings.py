@@ -353,6 +353,8 @@ SPECTACULAR_SETTINGS = {
         "HealthStatusEnum": "health.verdicts.Status.choices",
         "OrderSizeEnum": "comparison.rule605.OrderSize.choices",
         "ExecutedOrderEnum": "comparison.rule605.StatOrder.choices",
+        "RatingStateEnum": "comparison.rating_models.RatingState.choices",
+        "ScoreKindEnum": "comparison.rating_models.ScoreKind.choices",
         "ReportFormEnum": "comparison.quality_models.ReportForm.choices",
         "RoutedOrderEnum": "comparison.rule606.OrderKind.choices",
         "RoutingSectionEnum": "comparison.rule606.Section.choices",

@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from comparison import editing, quality_admin  # noqa: F401  (quality_admin registers its own)
+from comparison import editing, quality_admin, rating_admin  # noqa: F401  (the last two register their own)
 from comparison.models import (
     BenchmarkValue,
     BrokerPlan,

@@ -100,11 +100,18 @@ from comparison.quality_models import (  # noqa: E402
     RoutingSection,
     RoutingVenue,
 )
+from comparison.rating_models import (  # noqa: E402
+    BrokerRating,
+    ExternalRating,
+    RatingEvent,
+    RatingReport,
+)
 from comparison.simulation_models import CostSimulation, RecommendationProfile  # noqa: E402
 
 __all__ = [
     "BenchmarkValue",
     "BrokerPlan",
+    "BrokerRating",
     "CatalogueChange",
     "ComparisonBroker",
     "ComparisonSource",
@@ -112,11 +119,14 @@ __all__ = [
     "CostSimulation",
     "ExecutionReport",
     "ExecutionStat",
+    "ExternalRating",
     "FactEdit",
     "FeatureDefinition",
     "FeeRule",
     "PlanFeature",
     "PublishedFigure",
+    "RatingEvent",
+    "RatingReport",
     "RecommendationProfile",
     "RegulatoryFee",
     "Role",

@@ -1,7 +1,7 @@
 from django.urls import path
 
 import aggregation.urls  # noqa: F401  (registers the converter "suffix")
-from comparison import mine_views, quality_views, views
+from comparison import mine_views, quality_views, rating_views, views
 
 app_name = "comparison"
 urlpatterns = [
@@ -13,4 +13,8 @@ urlpatterns = [
     path("brokers/<slug:broker>/", views.broker, name="broker"),
     path("execution-quality/", quality_views.execution_quality_page, name="execution_quality"),
     path("execution-quality.<suffix:suffix>", quality_views.export_execution_quality, name="export_execution_quality"),
+    path("ratings/", rating_views.rating_list, name="ratings"),
+    path("ratings/<slug:broker>/", rating_views.broker_ratings, name="broker_ratings"),
+    path("ratings/<slug:broker>/withdraw", rating_views.withdraw, name="withdraw_rating"),
+    path("ratings/report/<int:rating_id>", rating_views.report, name="report_rating"),
 ]

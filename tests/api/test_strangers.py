@@ -15,7 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 from aggregation import ledger
 from aggregation.models import PossibleDuplicate, Source, Transaction
 from brokerhub.kernel.models import User
-from comparison.models import CostSimulation, RecommendationProfile
+from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
 from sync import drafts
 from sync.models import ImportDraft, ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger, WordRule
@@ -58,6 +58,8 @@ def owned(owner: User) -> dict[str, Any]:
         user=owner, inputs={}, key="one", catalogue_version=0, engine_version=1, state="done"
     )
     kept = RecommendationProfile.objects.create(user=owner, name="Mine", inputs={}, catalogue_version=0, result={})
+    broker = ComparisonBroker.objects.create(key="schwab", name="Charles Schwab", role="integrated")
+    rating = BrokerRating.objects.create(user=owner, broker=broker, overall=4, text="Waits to be checked.")
     return {
         "simulation_id": simulation.pk,
         "recommendation_id": kept.pk,
@@ -73,6 +75,7 @@ def owned(owner: User) -> dict[str, Any]:
         "pair_id": pair.pk,
         "row_id": parked.pk,
         "rule_id": rule.pk,
+        "rating_id": rating.pk,
         "line": 3,
         "currency": "USD",
         "suffix": "csv",
@@ -116,6 +119,7 @@ def snapshot(user: User) -> list[Any]:
         list(PossibleDuplicate.objects.filter(account__connection__user=user).values()),
         list(ParkedRow.objects.filter(account__connection__user=user).values()),
         list(WordRule.objects.filter(user=user).values()),
+        list(BrokerRating.objects.filter(user=user).values()),
         list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
     ]
 

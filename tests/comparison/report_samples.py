@@ -30,10 +30,10 @@ def changed(folder: Path, name: str, *replacements: tuple[str, str]) -> Path:
     return path
 
 
-def run(command: str, path: Path, **options: Any) -> str:
+def run(command: str, path: Path | None, **options: Any) -> str:
     """What the command says to the operator. Raises CommandError when it refuses."""
     said = StringIO()
-    call_command(command, path, stdout=said, **options)
+    call_command(command, *([path] if path else []), stdout=said, **options)
     return said.getvalue()
 
 

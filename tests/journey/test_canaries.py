@@ -16,7 +16,7 @@ from connections.brokers.records import AuthMethod, Broker
 from tests.journey.books import sync
 
 PAGES = ["/", "/connections/", "/portfolio/", "/portfolio/transactions/", "/sync/", "/health/", "/settings/"]
-PAGES += ["/compare/execution-quality/"]
+PAGES += ["/compare/execution-quality/", "/compare/ratings/"]
 ENDPOINTS = [
     "brokerage/connections",
     "brokerage/sync/status",

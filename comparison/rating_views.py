@@ -1,5 +1,7 @@
 """Ratings: all brokers on one page, and one broker's with the form for one's own."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -27,16 +29,24 @@ A_PAGE = 20
 def rating_list(request: HtmxRequest) -> HttpResponse:
     standings = ratings.standings()
     own = {rating.broker_id: rating for rating in BrokerRating.objects.for_user(request.user)}
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "broker": broker,
             "standing": standings.get(broker.key, NOBODY),
             "own": own.get(broker.pk),
             "external": [_external(score) for score in broker.external_ratings.all()],
         }
-        for broker in ComparisonBroker.objects.prefetch_related("external_ratings__source")
+        for broker in sorted(
+            ComparisonBroker.objects.prefetch_related("external_ratings__source"), key=lambda it: it.name.casefold()
+        )
     ]
-    return TemplateResponse(request, "comparison/ratings.html", {"lines": lines, "least": ENOUGH_TO_SHOW})
+    is_told = [bool(line["standing"].count or line["own"] or line["external"]) for line in lines]
+    context = {
+        "lines": [line for line, told in zip(lines, is_told, strict=True) if told],
+        "silent": [line["broker"] for line, told in zip(lines, is_told, strict=True) if not told],
+        "least": ENOUGH_TO_SHOW,
+    }
+    return TemplateResponse(request, "comparison/ratings.html", context)
 
 
 def _external(score: ExternalRating) -> dict[str, object]:

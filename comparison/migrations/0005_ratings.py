@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('comparison', '0003_execution_reports'),
+        ('comparison', '0004_simulations'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from brokerhub import overview, preference_views, settings_pages, views
+from brokerhub import overview, preference_views, prometheus, settings_pages, views
 from connections import app_pages
 
 urlpatterns = [
@@ -15,6 +15,7 @@ urlpatterns = [
     path("connections/", include("connections.urls")),
     path("health/", include("health.urls")),
     path("healthz", views.healthz, name="healthz"),
+    path("metrics", prometheus.metrics, name="metrics"),
     path("portfolio/", include("aggregation.urls")),
     path("preferences/theme", preference_views.theme, name="preference-theme"),
     path("preferences/amounts", preference_views.amounts, name="preference-amounts"),

@@ -15,7 +15,7 @@ SIDES = ((Attribution.BROKER, "Broker's side"), (Attribution.OURS, "Our side"), 
 Series = Mapping[str, Sequence[tuple[datetime, Tally]]]  # operation in words -> its buckets, oldest first
 
 
-def latency(series: Series) -> dict[str, Any]:
+def latency(series: Series, since: datetime, until: datetime) -> dict[str, Any]:
     """How long 95 % of the answers took at most, in milliseconds, a line for each operation; a gap without calls."""
     lines = []
     for name, buckets in series.items():
@@ -30,10 +30,10 @@ def latency(series: Series) -> dict[str, Any]:
                 hovertemplate="%{y:,.0f} ms",
             )
         )
-    return _figure(lines, {"title": {"text": "ms"}, "rangemode": "tozero"})
+    return _figure(lines, (since, until), {"title": {"text": "ms"}, "rangemode": "tozero"})
 
 
-def errors(series: Series) -> dict[str, Any]:
+def errors(series: Series, since: datetime, until: datetime) -> dict[str, Any]:
     """The share of failed calls by whose side it was on, in percent of all calls, stacked."""
     total: defaultdict[datetime, Tally] = defaultdict(Tally)
     for buckets in series.values():
@@ -49,10 +49,12 @@ def errors(series: Series) -> dict[str, Any]:
         )
         for side, name in SIDES
     ]
-    return _figure(bars, {"tickformat": ".0%", "rangemode": "tozero"}, barmode="stack")
+    return _figure(bars, (since, until), {"tickformat": ".0%", "rangemode": "tozero"}, barmode="stack")
 
 
-def _figure(data: list[Any], yaxis: dict[str, Any], **layout: Any) -> dict[str, Any]:
-    figure = go.Figure(data, {"template": PLAIN, "xaxis": {"type": "date"}, "yaxis": yaxis, **layout})
+def _figure(data: list[Any], window: tuple[datetime, datetime], yaxis: dict[str, Any], **layout: Any) -> dict[str, Any]:
+    """Over the whole window, so that a time without calls shows as such."""
+    xaxis = {"type": "date", "range": [moment.isoformat() for moment in window]}
+    figure = go.Figure(data, {"template": PLAIN, "xaxis": xaxis, "yaxis": yaxis, **layout})
     plain: dict[str, Any] = figure.to_dict()
     return plain

@@ -1,6 +1,6 @@
 """Everything about one broker, for its page and its API: what the board shows, and its history."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -55,7 +55,10 @@ def incidents(broker: Broker | None = None) -> list[Incident]:
     return list((found.filter(broker=broker) if broker else found)[:INCIDENTS_SHOWN])
 
 
-def windows(broker: Broker, now: datetime | None = None) -> list[Occurrence]:
-    """What is on and what comes in two weeks."""
+def windows(broker: Broker, now: datetime | None = None) -> list[tuple[Occurrence, int]]:
+    """What is on and what comes in two weeks: each plan's first time, and how often it comes in all."""
     now = now or timezone.now()
-    return maintenance.occurrences(now, now + maintenance.AHEAD, broker)
+    planned = maintenance.occurrences(now, now + maintenance.AHEAD, broker)
+    count = Counter(each.window_id for each in planned)
+    first = {each.window_id: each for each in reversed(planned)}
+    return sorted((each, count[window]) for window, each in first.items())

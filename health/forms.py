@@ -9,3 +9,9 @@ class AlertForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
     class Meta:
         model = AlertChoice
         fields: ClassVar = ["mail_before", "mail_start", "mail_end", "show_banner"]
+        labels: ClassVar = {
+            "mail_before": "Mail me a day before",
+            "mail_start": "Mail me when it begins",
+            "mail_end": "Mail me when it is over",
+            "show_banner": "Say so on every page, the day before and while it is on",
+        }

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 from connections.brokers.calls import Operation
 from connections.models import Connection
 from health import alerts
+from health.health_monitor import BrokerHealth
 from health.maintenance import BANNER, Banner
 from health.metrics import Budget
 from health.uptime import Day
@@ -29,7 +30,7 @@ OPERATIONS: dict[Operation, str] = {
     Operation.ACCOUNTS: "Accounts",
     Operation.HOLDINGS: "Positions and balances",
     Operation.TRANSACTIONS: "Transactions",
-    Operation.PROBE: "Test call every half minute",
+    Operation.PROBE: "Test call",
 }
 PERIODS = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
 PERIOD_WORDS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
@@ -82,6 +83,11 @@ def budget_tone(budget: Budget) -> str:
     if used is None or used < NEARLY_USED:
         return ""
     return "bad" if used >= USED_UP else "warn"
+
+
+@register.filter
+def any_unused(brokers: Iterable[BrokerHealth]) -> bool:
+    return any(health.is_unused for health in brokers)
 
 
 @register.filter

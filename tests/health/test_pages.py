@@ -66,9 +66,8 @@ def test_the_board_tells_whose_side_failed(browser: Client) -> None:
 
 def test_a_broker_nobody_called_is_one_line_on_board_and_widget(browser: Client) -> None:
     busy_hour()
-    for path in ("/health/", "/health/widget"):
-        page = browser.get(path).content.decode()
-        assert page.count("Not connected, nothing measured") == 3
+    for path, words in (("/health/", "Not connected, nothing measured"), ("/health/widget", "Not connected")):
+        assert browser.get(path).content.decode().count(words) == 3
     calls.record(calls.good(started_at=timezone.now() - timedelta(days=2), broker=Broker.ALPACA))
     cache.clear()
     page = browser.get("/health/").content.decode()
@@ -119,7 +118,7 @@ def test_the_widget_is_a_small_fragment_with_a_line_per_broker(browser: Client) 
 
 def test_the_widget_of_an_unused_hub_says_so_in_a_line_for_each_broker(browser: Client) -> None:
     part = browser.get("/health/widget").content.decode()
-    assert part.count("Not connected, nothing measured") == 4
+    assert part.count("Not connected") == 4
     assert "badge" not in part
 
 

@@ -75,7 +75,7 @@ def book(
     scope = {"account": account.pk, "source": str(source), "run": run_id}
     scope["instruments"] = [ids[instrument] for instrument in batch.instruments]
     with connection.cursor() as cursor:
-        verdicts = staging.classify(cursor, scope)
+        verdicts = staging.classify(cursor, scope, has_ids=batch.has_ids)
         staging.write(cursor, scope, verdicts)
         if verdicts is None:
             near_matches.answer(cursor, scope, staging.NO_NEWS)

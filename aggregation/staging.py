@@ -53,20 +53,21 @@ _DETAILS = """
 # What is looked up in the books is looked up row by row, by index (`OFFSET 0` keeps the planner from making a
 # join of it that reads the whole account), so a page costs the same however large the books are. What then remains is
 # joined among temporary tables whose sizes the planner knows.
+_FINGERPRINT = f"sha256(content_key || convert_to(concat_ws(chr(31), {_DETAILS}), 'UTF8'))"
+_NAMED = f"""(
+    SELECT *, sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key
+    FROM (SELECT *, {_INSTRUMENT} AS instrument_id FROM staged) AS known OFFSET 0
+) AS named"""
 KEY = f"""
 CREATE TEMP TABLE keyed ON COMMIT DROP AS
 SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, prior.content_key = row.content_key AS same_content,
-    prior.fingerprint = row.fingerprint AS is_known
+    prior.fingerprint = row.fingerprint AS is_known, NULL::bigint AS number
 FROM (
-    SELECT line, external_id, status, content_key,
-        sha256(content_key || convert_to(concat_ws(chr(31), {_DETAILS}), 'UTF8')) AS fingerprint,
+    SELECT line, external_id, status, content_key, {_FINGERPRINT} AS fingerprint,
         -- a broker's id twice in one batch is a page sent twice: the last one is the broker's newest word
         row_number() OVER (
             PARTITION BY external_id COLLATE "C", CASE WHEN external_id = '' THEN line END ORDER BY line DESC) AS copy
-    FROM (
-        SELECT *, sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key
-        FROM (SELECT *, {_INSTRUMENT} AS instrument_id FROM staged) AS known OFFSET 0
-    ) AS named
+    FROM {_NAMED}
 ) AS row
 LEFT JOIN LATERAL (
     SELECT id, status, content_key, fingerprint FROM aggregation_transaction
@@ -74,6 +75,24 @@ LEFT JOIN LATERAL (
         AND external_id <> '' AND status <> 'superseded' AND status <> 'undone' OFFSET 0
 ) AS prior ON true
 WHERE row.copy = 1
+"""
+
+# Where no row has an id, each is known by its content and number alone: most rows of a file that comes again need no
+# closer look.
+KEY_BY_CONTENT = f"""
+CREATE TEMP TABLE keyed ON COMMIT DROP AS
+SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, true AS same_content, prior.id IS NOT NULL AS is_known
+FROM (
+    SELECT line, external_id, status, content_key, {_FINGERPRINT} AS fingerprint,
+        row_number() OVER (PARTITION BY content_key ORDER BY line) AS number
+    FROM {_NAMED}
+) AS row
+LEFT JOIN LATERAL (
+    SELECT id, status FROM aggregation_transaction
+    WHERE account_id = %(account)s AND source = %(source)s AND content_key = row.content_key
+        AND occurrence = row.number AND stated = row.status
+        AND external_id = '' AND status <> 'superseded' AND status <> 'undone' OFFSET 0
+) AS prior ON true
 """
 
 # Everything the account has ever had, and still has, with one of the contents that are not simply known by their id.
@@ -107,7 +126,7 @@ WITH top AS (
     SELECT content_key, count(*) AS rows FROM keyed
     WHERE external_id <> '' AND EXISTS (SELECT FROM keyed WHERE external_id = '') GROUP BY content_key
 ), numbered AS (
-    SELECT keyed.*, {_OWN_RANK.format(row="keyed")} AS rank, coalesce(held.occurrence,
+    SELECT keyed.*, {_OWN_RANK.format(row="keyed")} AS rank, coalesce(keyed.number, held.occurrence,
         CASE WHEN keyed.external_id = '' THEN coalesce(with_id.rows, 0) ELSE coalesce(top.own, 0) END
         + row_number() OVER (
             PARTITION BY keyed.content_key, keyed.external_id = '', held.occurrence IS NULL ORDER BY line)
@@ -236,6 +255,7 @@ class Batch:
 
     def __init__(self) -> None:
         self.rows = 0
+        self.has_ids = False
         self.instruments: dict[InstrumentRecord, int] = {}  # each with its number, from 1
         with connection.cursor() as cursor:
             cursor.execute("DROP TABLE IF EXISTS staged, keyed, near, booking")
@@ -260,6 +280,7 @@ class Batch:
             for record in records:
                 copy.write_row(self._row(record))
                 self.rows += 1
+                self.has_ids = self.has_ids or record.external_id != ""
 
     def drop(self) -> None:
         with connection.cursor() as cursor:
@@ -304,13 +325,16 @@ class Verdicts:
     split: int = 0
 
 
-def classify(cursor: CursorWrapper, scope: Scope) -> Verdicts | None:
-    """Fill the table `booking` from `staged`; rows that are simply known are not in it. None when all of them are."""
-    cursor.execute(KEY, scope)
+def classify(cursor: CursorWrapper, scope: Scope, *, has_ids: bool) -> Verdicts | None:
+    """Fill the table `booking` from `staged`; rows that are simply known are not in it. None when all of them are.
+
+    `has_ids`: whether any row of the batch has one.
+    """
+    cursor.execute(KEY if has_ids else KEY_BY_CONTENT, scope)
     cursor.execute("SELECT 1 FROM keyed WHERE is_known IS NOT TRUE LIMIT 1")
     if cursor.fetchone() is None:
         return None
-    cursor.execute("ANALYZE keyed")
+    cursor.execute("ANALYZE keyed (external_id, content_key, is_known)")
     cursor.execute(LOOK_AROUND, scope)
     cursor.execute("ANALYZE near")
     cursor.execute(CLASSIFY, scope)

@@ -7,7 +7,8 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from aggregation import ledger
-from aggregation.models import PossibleDuplicate, Source, Transaction
+from aggregation.models import Delivery, PossibleDuplicate, Source, Transaction
+from aggregation.staging import Batch
 from connections.brokers.records import TransactionRecord
 from connections.models import Account
 
@@ -39,7 +40,11 @@ def foresee(*, account: Account, records: Sequence[TransactionRecord], source: S
     if not records:
         return []
     foreseen = [Foreseen() for _ in records]
-    ledger.book(account=account, records=records, source=source, run_id=None)
+    if Delivery.objects.filter(account=account).exists():
+        ledger.book(account=account, records=records, source=source, run_id=None)
+    else:  # nobody has told of the account before, so no row can be like another's: that much need not be tried
+        with connection.cursor() as cursor:
+            ledger.classify(cursor, account, Batch.of(records), source, None)
     lines: dict[int, int] = {}  # by the number of the row that was booked for it
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('pg_temp.booking')")

@@ -23,6 +23,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from aggregation import near_matches, staging, standing
 from aggregation.instruments import resolve
@@ -71,11 +72,8 @@ def book(
         return Booked()
     hold(account)
     batch = records if isinstance(records, Batch) else Batch.of(records)
-    ids = resolve(batch.instruments)
-    scope = {"account": account.pk, "source": str(source), "run": run_id}
-    scope["instruments"] = [ids[instrument] for instrument in batch.instruments]
     with connection.cursor() as cursor:
-        verdicts = staging.classify(cursor, scope, has_ids=batch.has_ids)
+        scope, verdicts = classify(cursor, account, batch, source, run_id)
         staging.write(cursor, scope, verdicts)
         if verdicts is None:
             near_matches.answer(cursor, scope, staging.NO_NEWS)
@@ -92,6 +90,16 @@ def book(
         superseded=verdicts.superseded,
         matched=len(batch) - verdicts.inserted - verdicts.superseded,  # copies of a page sent twice included
     )
+
+
+def classify(
+    cursor: CursorWrapper, account: Account, batch: Batch, source: Source, run_id: int | None
+) -> tuple[staging.Scope, staging.Verdicts | None]:
+    """What each row of the batch is to the books, in the table `booking`: see `staging.classify`."""
+    ids = resolve(batch.instruments)
+    instruments = [ids[instrument] for instrument in batch.instruments]
+    scope = {"account": account.pk, "source": str(source), "run": run_id, "instruments": instruments}
+    return scope, staging.classify(cursor, scope, has_ids=batch.has_ids)
 
 
 def hold(account: Account) -> None:

@@ -18,33 +18,38 @@ from aggregation.tellers import TELLERS
 ROUNDING, ROUNDING_WITH_FEES = Decimal("0.01"), Decimal("0.02")
 MOST = 500  # rows of one thing on one day; with more, sums are met by chance
 
-# Only where two tellers have three rows or more of the same thing and day, none of them known to be the same.
-TRADES = """
-CREATE TEMP TABLE trades ON COMMIT DROP AS
+# Only where two tellers have three rows or more of the same thing and day, none of them known to be the same. In two
+# steps, because the planner has to know how many rows of these days there are before it counts them by thing.
+OF_THE_DAYS = """
+CREATE TEMP TABLE traded ON COMMIT DROP AS
 WITH bucket AS (
     SELECT DISTINCT traded_on, instrument_id, kind, currency FROM fresh
     WHERE family = 'trade' AND quantity <> 0 AND instrument_id IS NOT NULL
-), trade AS (
-    SELECT row.* FROM (SELECT DISTINCT traded_on FROM bucket) AS day (day_on) CROSS JOIN LATERAL (
-        SELECT id, traded_on, instrument_id, kind, currency, source, run_id, quantity, net_amount,
-            fees + taxes AS costs, group_id, occurred_at
-        FROM aggregation_transaction AS row
-        WHERE account_id = %(account)s AND row.traded_on = day_on AND status IN ('posted', 'pending')
-            AND part_of_id IS NULL AND kind IN ('buy', 'sell') AND quantity <> 0 OFFSET 0
-    ) AS row JOIN bucket USING (traded_on, instrument_id, kind, currency)
-), counted AS (
-    SELECT traded_on, instrument_id, kind, currency FROM trade
+)
+SELECT row.* FROM (SELECT DISTINCT traded_on FROM bucket) AS day (day_on) CROSS JOIN LATERAL (
+    SELECT id, traded_on, instrument_id, kind, currency, source, run_id, quantity, net_amount,
+        fees + taxes AS costs, group_id, occurred_at
+    FROM aggregation_transaction AS row
+    WHERE account_id = %(account)s AND row.traded_on = day_on AND status IN ('posted', 'pending')
+        AND part_of_id IS NULL AND kind IN ('buy', 'sell') AND quantity <> 0 OFFSET 0
+) AS row JOIN bucket USING (traded_on, instrument_id, kind, currency)
+"""
+TRADES = """
+CREATE TEMP TABLE trades ON COMMIT DROP AS
+WITH counted AS MATERIALIZED (
+    SELECT traded_on, instrument_id, kind, currency FROM traded
     GROUP BY traded_on, instrument_id, kind, currency
     HAVING count(*) BETWEEN 3 AND %(most)s AND bool_or(source <> 'api')
         AND (count(DISTINCT (source, run_id)) > 1 OR bool_or(run_id IS NULL))
-)
-SELECT trade.* FROM trade JOIN counted USING (traded_on, instrument_id, kind, currency)
-WHERE NOT EXISTS (
-    SELECT FROM aggregation_possibleduplicate AS pair
+), asked AS MATERIALIZED (
+    SELECT unnest(ARRAY[first.id, second.id]) AS id FROM aggregation_possibleduplicate AS pair
     JOIN aggregation_transaction AS first ON first.id = pair.first_id
     JOIN aggregation_transaction AS second ON second.id = pair.second_id
-    WHERE pair.account_id = %(account)s AND pair.whole_id IS NOT NULL AND trade.id IN (first.id, second.id)
-        AND first.status IN ('posted', 'pending') AND second.status IN ('posted', 'pending'))
+    WHERE pair.account_id = %(account)s AND pair.whole_id IS NOT NULL
+        AND first.status IN ('posted', 'pending') AND second.status IN ('posted', 'pending')
+)
+SELECT traded.* FROM traded JOIN counted USING (traded_on, instrument_id, kind, currency)
+WHERE traded.id NOT IN (SELECT id FROM asked)
 """
 ROWS = """
 SELECT id, traded_on, instrument_id, kind, currency, quantity, net_amount, costs, group_id,
@@ -135,7 +140,9 @@ def adds_up(whole: Trade, several: Sequence[Trade]) -> bool:
 
 def find(cursor: CursorWrapper, scope: Scope) -> None:
     """Ask about the sums among the trades of the days of the temporary table `fresh`."""
-    cursor.execute("DROP TABLE IF EXISTS trades, tellers")
+    cursor.execute("DROP TABLE IF EXISTS traded, trades, tellers")
+    cursor.execute(OF_THE_DAYS, scope)
+    cursor.execute("ANALYZE traded")
     cursor.execute(TRADES, {**scope, "most": MOST})
     if cursor.rowcount == 0:
         return

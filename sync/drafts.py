@@ -5,15 +5,16 @@ are checked within the request, large ones by a worker.
 """
 
 import hashlib
+import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from celery import current_app
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Count, F, Q
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
@@ -23,7 +24,7 @@ from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections.models import AccountQuerySet
 from sync import importers
-from sync.checking import check_rows, counts_of, propose_account
+from sync.checking import CheckedRow, check_rows, counts_of, propose_account
 from sync.columns import template_for
 from sync.import_models import DraftRow, DraftState, ImportDraft, RowState
 from sync.importers import reader
@@ -38,6 +39,7 @@ MOST_DRAFTS = 20
 MOST_CHECKS = 3  # of one version; a check that never ends is no use
 MOST_SHOWN = 100  # skipped rows and warnings of one file
 NEW, KNOWN = "new", "account"
+ROW_FACTS = ("line", "account", "state", "is_left_out", "notes", "records", "resembles", "word", "text")
 
 
 # --- Begin and end ----------------------------------------------------------------------------------------------------
@@ -207,14 +209,14 @@ def check(draft_id: UUID | str) -> None:
         if not current.values_list("pk"):
             return  # changed in the meantime, or discarded
         draft.rows.all().delete()
-        DraftRow.objects.bulk_create(rows, batch_size=2000)
+        _save_rows(draft, rows)
         draft.left_out = [row.line for row in rows if row.is_left_out]
         draft.found = found
         draft.state = DraftState.READY if is_ready else DraftState.CHOOSING
         draft.save(update_fields=["state", "error", "found", "accounts", "left_out"])
 
 
-def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
+def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[CheckedRow]]:
     """What the file says, and its rows when nothing is left to ask. Raises HubError."""
     if not draft.format:
         return {}, []
@@ -242,21 +244,21 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[DraftRow]]:
     places = {hint: known_account(draft.user, place, house) for hint, place in draft.accounts.items()}
     rows = check_rows(read_file.parsed, places, draft.left_out)
     found["counts"] = counts_of(rows)
-    return found, [
-        DraftRow(
-            draft=draft,
-            line=row.line,
-            account=row.account,
-            state=row.state,
-            is_left_out=row.is_left_out,
-            notes=list(row.notes),
-            records=list(row.records),
-            resembles=list(row.resembles),
-            word=row.word,
-            text=row.text,
-        )
-        for row in rows
-    ]
+    return found, rows
+
+
+def _save_rows(draft: ImportDraft, rows: Iterable[CheckedRow]) -> None:
+    """By COPY: there may be as many as a file has."""
+    statement = f"COPY {DraftRow._meta.db_table} (draft_id, {', '.join(ROW_FACTS)}) FROM STDIN"
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        for row in rows:
+            facts = (getattr(row, name) for name in ROW_FACTS)
+            copy.write_row(
+                (
+                    draft.pk,
+                    *(json.dumps(fact, ensure_ascii=False) if isinstance(fact, tuple) else fact for fact in facts),
+                )
+            )
 
 
 def _proposals(user: User, read_file: FileRead) -> dict[str, int]:

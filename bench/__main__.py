@@ -1,30 +1,36 @@
 """`make bench`: how fast the hub is, as ratios over a floor on the same machine. Works in a database of its own.
 
-python -m bench            booking of 10,000 rows, and reading
-python -m bench --large    booking of 100,000 rows as well
+python -m bench                   all parts, with 10,000 rows
+python -m bench --large           with 100,000 rows as well, files of a million, and memory: an hour
+python -m bench reading files     these parts only
 """
 
 import argparse
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from brokerhub import embedded
 
+PARTS = ("reading", "booking", "files", "preview", "memory")
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description="Measure the hub against its floors.")
-    parser.add_argument("--large", action="store_true", help="book 100,000 rows as well (some minutes)")
-    large = parser.parse_args().large
+    parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="what to measure; all of it without any")
+    parser.add_argument("--large", action="store_true", help="100,000 rows as well, files of a million, and memory")
+    said = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="brokerhub-bench-")).resolve()
     (folder / "static").mkdir()
     folder.chmod(0o711)  # as root, PostgreSQL runs under another account
     try:
         _set_environment(folder)
-        _run(large)
+        _run(said.parts or PARTS, said.large)
     finally:
         embedded.stop(folder)
         shutil.rmtree(folder)
@@ -41,7 +47,7 @@ def _set_environment(folder: Path) -> None:
     }
 
 
-def _run(large: bool) -> None:
+def _run(parts: Sequence[str], large: bool) -> None:
     import django
     from django.conf import settings
     from django.core.management import call_command
@@ -53,7 +59,7 @@ def _run(large: bool) -> None:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from bench import booking, reading
+    from bench import booking, files, importing, reading
     from bench.measure import HEAD, ROUNDS, stolen
     from brokerhub.kernel.models import User
     from connections.brokers.records import AuthMethod, Broker
@@ -70,11 +76,18 @@ def _run(large: bool) -> None:
     )
     started, stolen_before = perf_counter(), stolen()
     print(f"Medians of {ROUNDS} rounds, ours and the floors in turns. Lower is better.\n\n{HEAD}", flush=True)
-    for ratio in reading.measure(owner, user):
-        print(ratio, flush=True)
-    for rows in (10_000, 100_000) if large else (10_000,):
-        for ratio in booking.measure(owner, rows):
-            print(ratio, flush=True)
+    files.lift_limits(settings)
+    sizes = (10_000, 100_000) if large else (10_000,)
+    measured: dict[str, Callable[[], Iterator[Any]]] = {
+        "reading": lambda: reading.measure(owner, user),
+        "booking": lambda: chain.from_iterable(booking.measure(owner, rows) for rows in sizes),
+        "files": lambda: importing.all_sizes(owner, sizes, large),
+        "preview": lambda: importing.preview(owner, sizes[-1]),
+        "memory": lambda: importing.memory(owner, (10_000, 1_000_000) if large else sizes),
+    }
+    for part in parts:
+        for line in measured[part]():
+            print(line, flush=True)
     wall = perf_counter() - started
     lost = (stolen() - stolen_before) / (wall * (os.cpu_count() or 1))
     print(f"\n{wall:.0f} s on {os.cpu_count()} cores, {lost:.1%} of their time stolen by other machines.")

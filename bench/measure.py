@@ -43,13 +43,15 @@ class Ratio:
 HEAD = f"{'what':<44} {'floor':<32} {'ours ms':>9} {'floor ms':>9} {'ratio':>7} {'spread':>12} {'budget':>7}"
 
 
-def in_turns(what: str, ours: Work, floors: Mapping[str, tuple[Work, float | None]]) -> list[Ratio]:
+def in_turns(
+    what: str, ours: Work, floors: Mapping[str, tuple[Work, float | None]], rounds: int = ROUNDS
+) -> list[Ratio]:
     """`ours` against each floor, ours first in each round. Each work returns the seconds it wants counted.
 
     One round before the counted ones lets caches and plans settle.
     """
     times: dict[str, list[float]] = {"": [], **{name: [] for name in floors}}
-    for counted in range(ROUNDS + 1):
+    for counted in range(rounds + 1):
         for name, work in {"": ours, **{name: floor for name, (floor, _) in floors.items()}}.items():
             taken = work()
             if counted:

@@ -160,6 +160,7 @@ def test_fifty_kills_at_random_moments_lose_and_double_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     chance, ends = random.Random(SEED), []
+    sandbox.limit(None)
     worker = Worker(hub_environment | {"SYNC_LEASE_SECONDS": "2", "LOG_LEVEL": "WARNING"}, tmp_path / "worker.log")
     kills = {"worker": worker.kill, "redis": kill_redis, "postgres": kill_postgres}
     try:

@@ -142,7 +142,7 @@ WITH top AS (
 ), ranked AS (
     SELECT near.*, {RANK.format(row="near")} AS rank FROM near
 ), teller AS (
-    SELECT DISTINCT rank FROM numbered
+    SELECT DISTINCT {_OWN_RANK.format(row="keyed")} AS rank FROM keyed WHERE is_known IS NOT TRUE
 ), rival AS (  -- what was told before by one who is believed less
     SELECT content_key, occurrence, teller.rank, bool_or(status = 'excluded') AS excluded,
         bool_or(status = 'split') AS split

@@ -37,7 +37,7 @@ CONTENTS = (
 )
 contents = st.integers(0, len(CONTENTS) - 1)
 POINTS = (
-    (staging, "stage"),
+    (staging.Batch, "add"),
     (staging, "classify"),
     (staging, "write"),
     (standing, "uphold"),

@@ -20,6 +20,7 @@ from comparison.models import BrokerRating, ComparisonBroker, ExternalRating
 from comparison.rating_forms import LABELS, RATED, OpinionForm, ReportForm
 from comparison.rating_models import RatingState
 from comparison.rating_rules import ENOUGH_TO_SHOW, NOBODY
+from connections.brokers.records import Broker
 
 A_PAGE = 20
 
@@ -79,6 +80,7 @@ def broker_ratings(request: HtmxRequest, broker: str) -> HttpResponse:
         "external": [_external(score) for score in about.external_ratings.select_related("source")],
         "own": own,
         "written": written,
+        "can_connect": about.key in Broker.values,
         "why_not": ratings.why_not(request.user, about),
         "form": form,
         "page": Paginator(published.select_related("user"), A_PAGE).get_page(request.GET.get("page")),

@@ -26,6 +26,7 @@ from comparison.rating_rules import (
     cleaned,
     objection,
 )
+from connections.brokers.records import Broker
 
 ACCOUNT_AGE = timedelta(days=7)
 DAY = timedelta(days=1)
@@ -78,6 +79,8 @@ def broker_by_key(key: str) -> ComparisonBroker:
 def why_not(user: User, broker: ComparisonBroker) -> str:
     """Why this person may not rate this broker now, and what to do about it; "" when they may."""
     now = timezone.now()
+    if broker.key not in Broker.values:
+        return f"The hub cannot connect accounts at {broker.name} yet, so it cannot know who is a customer there."
     if not working_connections(user, broker.key, now).exists():
         return (
             f"Only customers rate a broker here: connect your account at {broker.name} by its sign-in or a key first. "

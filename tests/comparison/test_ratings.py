@@ -95,6 +95,15 @@ def test_without_a_connection_that_works_nobody_rates(schwab, caller, api, field
     assert not BrokerRating.objects.exists()
 
 
+def test_a_broker_the_hub_cannot_connect_has_no_raters_and_says_why(api, web):
+    ComparisonBroker.objects.create(key="fidelity", name="Fidelity", role="comparison_only")
+    refused = api.post("/api/v1/brokers/fidelity/ratings", SAID)
+    assert refused.status_code == 409
+    page = web.get("/compare/ratings/fidelity/").content.decode()
+    assert "The hub cannot connect accounts at Fidelity yet" in page
+    assert "Your connections" not in page
+
+
 def test_a_new_account_waits_a_week(schwab, caller, api):
     a_connection(caller, last_success_at=timezone.now())
     assert "You can rate brokers from" in api.post(PATH, SAID).json()["detail"]

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 from django.db.models import Prefetch
@@ -141,19 +140,28 @@ class Comparison:
 
 
 def publishers() -> tuple[Publisher, ...]:
-    """Everybody with a current report, by name. A broker's companies count as the broker."""
+    """Everybody with a current report, by name. A broker's files count as the broker; further companies of one broker
+    that report on the same stand beside it under their own names."""
     reports = list(ExecutionReport.objects.current().select_related("broker"))
-    reports.sort(key=lambda report: (_key(report), -report.last_on.toordinal(), report.pk))
-    found = []
-    for key, group in groupby(reports, key=_key):
-        own = tuple(group)
-        broker = own[0].broker
-        found.append(Publisher(key, broker.name if broker else own[0].publisher, broker, own))
-    return tuple(sorted(found, key=lambda publisher: publisher.name.casefold()))
+    reports.sort(key=lambda report: (-report.last_on.toordinal(), report.pk))
+    speaks: dict[tuple[str, bool], str] = {}  # whose files count as the broker: who reported last
+    for report in reports:
+        speaks.setdefault((_owner(report), ReportForm(report.form).is_quality), report.publisher_key)
+    found: dict[str, list[ExecutionReport]] = {}
+    for report in reports:
+        owner = _owner(report)
+        is_further = speaks[owner, ReportForm(report.form).is_quality] != report.publisher_key
+        found.setdefault(f"{owner}-{report.publisher_key}" if is_further else owner, []).append(report)
+    named = [Publisher(key, _name(key, own[0]), own[0].broker, tuple(own)) for key, own in found.items()]
+    return tuple(sorted(named, key=lambda publisher: publisher.name.casefold()))
 
 
-def _key(report: ExecutionReport) -> str:
+def _owner(report: ExecutionReport) -> str:
     return report.broker.key if report.broker else report.publisher_key
+
+
+def _name(key: str, report: ExecutionReport) -> str:
+    return report.broker.name if report.broker and key == report.broker.key else report.publisher
 
 
 def compare(choice: Choice, known: Sequence[Publisher]) -> Comparison:

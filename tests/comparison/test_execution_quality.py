@@ -48,6 +48,17 @@ def test_publishers_stand_side_by_side_each_with_its_period_sample_and_file(web,
     assert "<b>Execution" not in page
 
 
+def test_a_second_company_of_a_broker_is_not_lost_behind_the_first(web, reports, tmp_path):
+    other = changed(
+        tmp_path, "rule606.xml", ("Harbour   Street Brokerage, LLC", "Harbour Clearing"), ("98.50", "97.31")
+    )
+    run("import_rule606", other, broker="harbour")
+    page = shown(web)
+    assert "98.50" in page
+    assert "97.31" in page
+    assert "Harbour Clearing</label>" in page
+
+
 def test_payment_is_told_as_a_conflict_of_interest_apart_from_quality(web, reports):
     page = shown(web)
     quality, routing = page.split("Where orders are sent")

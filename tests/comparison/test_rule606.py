@@ -128,6 +128,11 @@ def test_what_is_wrong_is_told_with_its_line_and_nothing_is_stored(tmp_path, old
     assert stored() == [[], [], []]
 
 
+def test_an_address_that_a_browser_would_run_is_refused():
+    assert "valid URL" in refusal("import_rule606", REPORT, source="javascript:alert(1)")
+    assert stored() == [[], [], []]
+
+
 def test_every_problem_is_told_at_once(tmp_path):
     wrong = changed(tmp_path, "rule606.xml", (MARKET_PERCENT, "<marketPct>x</marketPct>"), ("98.50", "198.50"))
     said = refusal("import_rule606", wrong)

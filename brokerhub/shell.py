@@ -30,6 +30,7 @@ _PLACES = (
     ("Overview", "overview", "home"),
     ("Connections", "connections:list", "link"),
     ("Portfolio", "aggregation:portfolio", "chart-pie"),
+    ("Compare", "comparison:mine", "scale"),
     ("Sync", "sync:list", "arrow-path"),
     ("Health", "health:board", "signal"),
 )

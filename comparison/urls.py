@@ -1,7 +1,7 @@
 from django.urls import path
 
 import aggregation.urls  # noqa: F401  (registers the converter "suffix")
-from comparison import mine_views, quality_views, rating_views, views
+from comparison import match_views, mine_views, quality_views, rating_views, views
 
 app_name = "comparison"
 urlpatterns = [
@@ -10,6 +10,9 @@ urlpatterns = [
     path("mine/", mine_views.mine, name="mine"),
     path("mine/lines/", mine_views.lines, name="lines"),
     path("mine/running/<uuid:simulation_id>", mine_views.progress, name="progress"),
+    path("match/", match_views.match, name="match"),
+    path("match/keep", match_views.keep, name="keep"),
+    path("match/<int:recommendation_id>/", match_views.kept, name="kept"),
     path("brokers/<slug:broker>/", views.broker, name="broker"),
     path("execution-quality/", quality_views.execution_quality_page, name="execution_quality"),
     path("execution-quality.<suffix:suffix>", quality_views.export_execution_quality, name="export_execution_quality"),

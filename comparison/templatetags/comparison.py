@@ -6,6 +6,7 @@ from typing import Any
 from django import template
 
 from comparison import wording
+from comparison.recommendation import CRITERIA
 from comparison.rounding import display
 
 register = template.Library()
@@ -27,3 +28,15 @@ def span(total: Any) -> str:
 @register.filter
 def item_label(item: str) -> str:
     return wording.label_of(item)
+
+
+@register.filter
+def criterion(name: str) -> str:
+    """A criterion within a sentence."""
+    return f"\N{LEFT DOUBLE QUOTATION MARK}{CRITERIA[name]}\N{RIGHT DOUBLE QUOTATION MARK}"
+
+
+@register.filter
+def broker_of(ref: str) -> str:
+    """The broker's key in broker:plan."""
+    return ref.partition(":")[0]

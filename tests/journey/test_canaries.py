@@ -16,7 +16,8 @@ from connections.brokers.records import AuthMethod, Broker
 from tests.journey.books import sync
 
 PAGES = ["/", "/connections/", "/portfolio/", "/portfolio/transactions/", "/sync/", "/health/", "/settings/"]
-PAGES += ["/compare/execution-quality/", "/compare/ratings/"]
+PAGES += ["/compare/execution-quality/", "/compare/ratings/", "/compare/", "/compare/features/", "/compare/mine/"]
+PAGES += ["/compare/match/"]
 ENDPOINTS = [
     "brokerage/connections",
     "brokerage/sync/status",
@@ -26,6 +27,8 @@ ENDPOINTS = [
     "brokers/balances",
     "broker/health",
     "brokerage/execution-quality",
+    "brokerage/compare?mine=1",
+    "brokerage/fees/ibkr",
 ]
 
 

@@ -1,0 +1,147 @@
+"""The recommendation: filters, scores that add up, what would change it, kept and opened again."""
+
+import re
+from decimal import Decimal as D
+
+import pytest
+from django.http import QueryDict
+from django.test import Client
+from django.utils import timezone
+
+from comparison import matching, published, recommendation, stored
+from comparison.catalogue_models import CatalogueChange
+from comparison.models import RecommendationProfile
+from comparison.recommendation import Measured
+from comparison.selection import NotUnderstood
+from tests.aggregation.factories import a_connection, a_user, an_account
+
+
+@pytest.fixture
+def person(loaded):
+    return a_user()
+
+
+@pytest.fixture
+def browser(person):
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def recommended(person, query="", measured=None):
+    catalogue, today = stored.catalogue(), timezone.localdate()
+    asked = QueryDict(query)
+    basis = matching.basis(person, asked, catalogue, today)
+    answers = matching.answers(asked, catalogue, basis.profile, basis.days)
+    return recommendation.recommend(catalogue, answers, basis.costs, measured or Measured(), today)
+
+
+def test_the_points_of_every_plan_add_up_to_its_score(person):
+    found = recommended(person)
+    assert len(found.ranked) > 10
+    for match in found.ranked:
+        assert match.score.value is not None
+        assert abs(sum(reason.points or 0 for reason in match.reasons) - match.score.value) < D("1e-15")
+        assert sum(reason.weight for reason in match.reasons) == pytest.approx(D(100))
+        assert match.score.low <= match.score.value <= match.score.high
+
+
+def test_every_excluded_plan_says_why_and_only_a_known_no_excludes(person):
+    found = recommended(person, "need=acct_hsa&need=index_options")
+    assert found.excluded
+    assert all(lacks for _, lacks in found.excluded)
+    not_confirmed = [match for match in (*found.ranked, *found.unranked) if match.open]
+    titles = {title for title, _ in found.excluded}
+    assert all(match.title not in titles for match in not_confirmed)
+
+
+def test_all_weight_on_cost_puts_a_cheapest_plan_first(person):
+    only = "&".join(f"weight_{name}={100 if name == 'cost' else 0}" for name in recommendation.CRITERIA)
+    found = recommended(person, f"preset=active_stocks&{only}")
+    assert found.ranked[0].score.value == 100
+    assert [reason.points for reason in found.ranked[0].reasons if reason.points] == [D(100)]
+
+
+def test_measured_reliability_and_execution_count_where_they_exist(person):
+    plain = {match.ref: match for match in recommended(person).ranked}
+    known = Measured(
+        reliability={"schwab": D("0.5")}, execution={"schwab": (D("0.229"), "2021-12-21..2023-05-31")}, ratings={}
+    )
+    schwab = next(match for match in recommended(person, measured=known).ranked if match.ref == "schwab:standard")
+    rows = {reason.criterion: reason for reason in schwab.reasons}
+    assert rows["execution"].score == D("77.1")
+    assert rows["execution"].unverified == 1, "a study of 2023 is stale"
+    before = {reason.criterion: reason for reason in plain["schwab:standard"].reasons}
+    assert rows["hub"].score < before["hub"].score
+    assert "50.00% of the hub's calls worked" in rows["hub"].raw
+
+
+def test_the_one_like_for_like_study_is_the_measure_of_execution(person):
+    published.load()
+    found = matching.measured(timezone.localdate()).execution
+    assert {key: ratio for key, (ratio, _) in found.items()} == {
+        "fidelity": D("0.142"),
+        "schwab": D("0.229"),
+        "etrade": D("0.322"),
+        "robinhood": D("0.421"),
+        "ibkr:lite": D("0.527"),
+    }
+
+
+def test_a_plan_that_cannot_do_the_trades_has_no_cost_score(person):
+    found = recommended(person, "crypto_a_year=5000")
+    vanguard = next(match for match in (*found.ranked, *found.unranked) if match.ref == "vanguard:standard")
+    cost = next(reason for reason in vanguard.reasons if reason.criterion == "cost")
+    assert (cost.score, cost.points) == (None, None)
+    assert "not possible there" in cost.raw
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("preset=gambler", "choose one of"),
+        ("need=everything", "is no feature"),
+        ("weight_cost=-1", "a whole number"),
+        ("&".join(f"weight_{name}=0" for name in recommendation.CRITERIA), "must carry weight"),
+    ],
+)
+def test_answers_nobody_understands_are_refused(person, browser, query, said):
+    with pytest.raises(NotUnderstood, match=said):
+        recommended(person, query)
+    assert said in browser.get(f"/compare/match/?{query}").content.decode()
+
+
+def test_the_page_explains_and_names_the_cost_of_moving(person, browser):
+    an_account(a_connection(person))
+    found = browser.get("/compare/match/?preset=options").content.decode()
+    assert "How the points come about" in found
+    assert "Charles Schwab takes for the transfer of a whole account: 50.00" in re.sub(r"\s+", " ", found)
+    assert "What would change this" in found
+    assert "This is information, not advice" in re.sub(r"\s+", " ", found)
+    assert "best broker" not in found.casefold()
+
+
+def test_kept_and_opened_again_it_says_what_changed(person, browser, loaded):
+    answer = browser.post("/compare/match/keep", {"query": "preset=margin&weight_cost=60", "name": "Before"})
+    one = RecommendationProfile.objects.get()
+    assert answer.url == f"/compare/match/{one.pk}/"
+    assert "Nothing changed." in browser.get(answer.url).content.decode()
+    first = one.result["ranked"][0]
+    one.result["ranked"] = [{**first, "plan": "gone:away", "title": "Gone"}, {**first, "score": "1.00"}]
+    one.save()
+    CatalogueChange.objects.create(origin="test", change="changed", what="a price")
+    said = browser.get(answer.url).content.decode()
+    assert "1 facts" not in said
+    assert "1 fact of the catalogue changed since." in said
+    assert "it was Gone." in said
+    assert "1.00 then" in said
+    browser.post(answer.url)
+    assert not RecommendationProfile.objects.exists()
+
+
+def test_with_nothing_to_go_by_nobody_is_ranked(person):
+    only = "&".join(f"weight_{name}={100 if name == 'ratings' else 0}" for name in recommendation.CRITERIA)
+    found = recommended(person, only)
+    assert not found.ranked
+    assert not found.is_clear
+    assert len(found.unranked) == 19

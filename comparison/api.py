@@ -1,6 +1,7 @@
 """The comparison for programs: matrices, simulation and recommendation in one answer; price lists with history."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.db.models import Q
 from django.http import QueryDict
@@ -294,7 +295,7 @@ class OneSimulation(APIView):
     required_scopes: ClassVar = {"GET": Scope.PORTFOLIO_READ}
 
     @extend_schema(responses=SimulationSerializer)
-    def get(self, request: Request, simulation_id: str) -> Response:
+    def get(self, request: Request, simulation_id: UUID) -> Response:
         """How far it is, and when it is done its result."""
         user: Any = request.user
         one = get_object_or_404(CostSimulation.objects.for_user(user), pk=simulation_id)

@@ -81,9 +81,12 @@ def test_no_operation_answers_a_stranger(path, method, operation, db):
     assert set(answer.json()) == {"code", "detail", "attr", "request_id", "errors"}
 
 
+UUIDS = {"connection_id", "simulation_id"}
+
+
 class _Any(dict[str, str]):
     def __missing__(self, name: str) -> str:
-        return "00000000-0000-4000-8000-000000000000" if name == "connection_id" else "1"
+        return "00000000-0000-4000-8000-000000000000" if name in UUIDS else "1"
 
 
 def test_no_address_of_the_api_ends_in_a_slash():

@@ -178,8 +178,9 @@ def switching(user: User, catalogue: Catalogue, today: date) -> list[tuple[str, 
     """What leaving the own brokers costs: broker, price of a whole transfer, and what else may be lost."""
     found = []
     brokers = {account.connection.broker for account in selection.own_accounts(user)}
-    for broker in sorted(brokers & catalogue.brokers.keys()):
-        ref, plan = next((ref, plan) for ref, plan in catalogue.plans.items() if plan.broker == broker)
+    first = {plan.broker: (ref, plan) for ref, plan in reversed(catalogue.plans.items())}
+    for broker in sorted(brokers & first.keys()):
+        ref, plan = first[broker]
         rule = Tariff(plan, catalogue.rates).rule("acats_out_full", today)
         fee = wording.headline(rule) if rule is not None else "unknown"
         match = catalogue.answers.get((ref, "ira_match_pct"))

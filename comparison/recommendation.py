@@ -175,6 +175,12 @@ def leader(
     return next((ref for ref, _ in scoring.ranking(answers.weights, scores)), "")
 
 
+def unpriced(cost: PlanCost) -> list[str]:
+    """The prices of the broker's own that are not known: a sum without its margin rate must not look cheap. Small
+    regulatory fees that are not known stay named beside the sum."""
+    return [item for item in cost.unknown if item not in freshness.REGULATORY]
+
+
 class _Scorer:
     def __init__(
         self,
@@ -186,7 +192,7 @@ class _Scorer:
         refs: Sequence[str],
     ) -> None:
         self.catalogue, self.answers, self.costs, self.measured, self.today = catalogue, answers, costs, measured, today
-        yearly = [self.yearly(ref) for ref in refs if not costs[ref].impossible]
+        yearly = [self.yearly(ref) for ref in refs if not costs[ref].impossible and not unpriced(costs[ref])]
         self.cheapest = min(yearly, default=ZERO)
 
     def yearly(self, ref: str) -> Decimal:
@@ -216,6 +222,8 @@ class _Scorer:
         cost = self.costs[ref]
         if cost.impossible:
             return f"{sum(cost.impossible.values())} trades are not possible there", None, "", ZERO
+        if missing := unpriced(cost):
+            return f"not known: {', '.join(map(wording.label_of, missing))}", None, "", ZERO
         yearly = self.yearly(ref)
         raw = f"{wording.money(yearly.quantize(Decimal('0.01')))} USD a year"
         if cost.unknown:

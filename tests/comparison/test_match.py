@@ -96,6 +96,14 @@ def test_a_plan_that_cannot_do_the_trades_has_no_cost_score(person):
     assert "not possible there" in cost.raw
 
 
+def test_a_sum_without_its_margin_rate_does_not_look_cheap(person):
+    found = recommended(person, "preset=margin")
+    merrill = next(match for match in (*found.ranked, *found.unranked) if match.ref == "merrill:standard")
+    cost = next(reason for reason in merrill.reasons if reason.criterion == "cost")
+    assert (cost.raw, cost.score) == ("not known: Margin loan", None)
+    assert merrill in found.unranked, "half of the weight is not known"
+
+
 @pytest.mark.parametrize(
     ("query", "said"),
     [

@@ -70,8 +70,8 @@ BROKER_READ_TIMEOUT: float = env.float("BROKER_READ_TIMEOUT", 60.0)  # Schwab's 
 SYNC_INTERVAL = timedelta(hours=env.float("SYNC_INTERVAL_HOURS", 6.0))  # how old a connection's data may get
 SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose worker is silent for so long goes on
 # How long measurements of calls to brokers are kept: by the minute, by the hour, by the day.
-HEALTH_KEEP_MINUTES = timedelta(days=env.float("HEALTH_KEEP_MINUTES_DAYS", 3, validate=Range(min=1)))
-HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 40, validate=Range(min=31)))
+HEALTH_KEEP_MINUTES = timedelta(days=env.float("HEALTH_KEEP_MINUTES_DAYS", 2, validate=Range(min=1)))
+HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 32, validate=Range(min=31)))
 HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, validate=Range(min=366)))
 HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' states can be seen without a login
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")  # what Prometheus presents at /metrics; empty: there is no such page

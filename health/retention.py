@@ -1,7 +1,7 @@
 """How long measurements are kept: minutes for days, hours for weeks, days for years.
 
-A broker that is called all the time with every operation takes about 10 MB in the first year (measured, see
-docs/health.md); what is quiet takes next to nothing.
+A broker that is called three times a minute with each operation, day and night, takes 15.5 MB for its first year
+(`make endurance` measures it); what is quiet takes next to nothing.
 """
 
 from collections.abc import Mapping

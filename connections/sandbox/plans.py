@@ -1,30 +1,15 @@
 """Maintenance that brokers announce: the same plans as an iCalendar feed and as a status page's list."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 
 from connections.sandbox.control import Body, lever
-from connections.sandbox.world import WORLD
+from connections.sandbox.world import WORLD, Plan
 
 
-@dataclass(slots=True)
-class Plan:
-    number: int
-    title: str
-    starts_at: datetime
-    minutes: int
-    rule: str = ""  # RRULE; the calendar tells it, the status page's list knows no repetition
-
-    @property
-    def ends_at(self) -> datetime:
-        return self.starts_at + timedelta(minutes=self.minutes)
-
-
-_PLANS: dict[str, list[Plan]] = {}
 _NUMBERS = count(1)
 
 
@@ -35,7 +20,7 @@ def plans(method: str, body: Body) -> Any:
     if broker not in WORLD.sides:
         raise ValueError(f"There is no broker {broker!r}.")
     if method == "DELETE":
-        _PLANS.pop(broker, None)
+        WORLD.plans.pop(broker, None)
     if method == "POST":
         plan = Plan(
             number=next(_NUMBERS),
@@ -44,8 +29,8 @@ def plans(method: str, body: Body) -> Any:
             minutes=int(body["minutes"]),
             rule=str(body.get("rule", "")),
         )
-        _PLANS.setdefault(broker, []).append(plan)
-    return [{"id": plan.number, "title": plan.title} for plan in _PLANS.get(broker, [])]
+        WORLD.plans.setdefault(broker, []).append(plan)
+    return [{"id": plan.number, "title": plan.title} for plan in WORLD.plans.get(broker, [])]
 
 
 def calendar(request: HttpRequest, broker: str) -> HttpResponse:
@@ -83,7 +68,7 @@ def status_page(request: HttpRequest, broker: str) -> JsonResponse:
 def _announced(broker: str) -> list[Plan]:
     if broker not in WORLD.sides:
         raise Http404
-    return _PLANS.get(broker, [])
+    return WORLD.plans.get(broker, [])
 
 
 def _stamp(moment: datetime) -> str:

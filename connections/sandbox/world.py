@@ -58,6 +58,21 @@ class RateLimit:
         self._calls.clear()
 
 
+@dataclass(slots=True)
+class Plan:
+    """Maintenance that a broker announces."""
+
+    number: int
+    title: str
+    starts_at: datetime
+    minutes: int
+    rule: str = ""  # RRULE; the calendar tells it, the status page's list knows no repetition
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.starts_at + timedelta(minutes=self.minutes)
+
+
 class BrokerSide(Protocol):
     """What the control API and the gate need of each broker."""
 
@@ -97,6 +112,7 @@ class World:
         self.faults = FaultBox()
         self.calls: deque[Call] = deque(maxlen=CALLS_KEPT)
         self.maintenance: dict[str, int | None] = {}  # broker: seconds of its Retry-After
+        self.plans: dict[str, list[Plan]] = {}  # broker: what it announces
         self.sides: dict[str, BrokerSide] = {}
         self.people.tell(self.clock.today())
 
@@ -111,6 +127,7 @@ class World:
             self.people.tell(self.clock.today())
             self.calls.clear()
             self.maintenance.clear()
+            self.plans.clear()
             for side in self.sides.values():
                 side.reset()
 

@@ -1,6 +1,7 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.db import models
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -18,6 +19,8 @@ from health.models import (
     StatusSpan,
 )
 from health.templatetags.health import latency
+
+HTTPS = {models.URLField: {"assume_scheme": "https"}}  # of an address that is typed without one
 
 
 @admin.register(CallBucket)
@@ -109,6 +112,8 @@ class IncidentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """One that is shipped or read from a feed can be switched off; deleted, it would come back."""
 
+    formfield_overrides: ClassVar = HTTPS
+
     list_display = ("broker", "title", "timezone", "starts_on", "starts_time", "lasts", "repeats", "pauses_syncs",
                     "is_active")  # fmt: skip
     list_filter = ("broker", "is_active", "pauses_syncs", "is_routine", "feed")
@@ -128,6 +133,7 @@ class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 @admin.register(MaintenanceFeed)
 class MaintenanceFeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    formfield_overrides: ClassVar = HTTPS
     list_display = ("broker", "kind", "url", "is_active", "read_at", "error")
     list_filter = ("broker", "kind", "is_active")
     search_fields = ("url",)

@@ -9,7 +9,6 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from connections.sandbox.control import Body, lever
 from connections.sandbox.world import WORLD, Plan
 
-
 _NUMBERS = count(1)
 
 

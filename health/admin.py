@@ -20,7 +20,9 @@ from health.models import (
 )
 from health.templatetags.health import latency
 
-HTTPS = {models.URLField: {"assume_scheme": "https"}}  # of an address that is typed without one
+HTTPS: dict[Any, dict[str, Any]] = {
+    models.URLField: {"assume_scheme": "https"}
+}  # of an address that is typed without one
 
 
 @admin.register(CallBucket)
@@ -106,6 +108,18 @@ class IncidentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         for line in formset.save(commit=False):
             line.at, line.author = timezone.now(), request.user
             line.save()
+
+
+@admin.register(IncidentUpdate)
+class IncidentUpdateAdmin(ReadOnlyAdmin):
+    """All timelines in one list, to search in."""
+
+    list_display = ("at", "incident", "status", "text", "author")
+    list_filter = ("status", "incident__broker")
+    list_select_related = ("incident", "author")
+    search_fields = ("text",)
+    date_hierarchy = "at"
+    ordering = ("-at",)
 
 
 @admin.register(MaintenanceWindow)

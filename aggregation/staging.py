@@ -7,6 +7,7 @@ missing; then it is known by its content and by being the n-th of its kind.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Self
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -370,7 +371,12 @@ def _text(text: str, length: int) -> str:
     return text.replace("\0", "")[:length]
 
 
-_encode = DjangoJSONEncoder(ensure_ascii=False).encode
+class _RawEncoder(DjangoJSONEncoder):
+    def default(self, o: Any) -> Any:
+        return str(o) if isinstance(o, Decimal) else super().default(o)  # asked first: a broker's row has many
+
+
+_encode = _RawEncoder(ensure_ascii=False).encode
 
 
 def json_text(raw: Mapping[str, Any]) -> str:

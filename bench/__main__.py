@@ -15,9 +15,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from bench.syncing import APP_KEY, APP_SECRET, sandbox
 from brokerhub import embedded
 
-PARTS = ("reading", "booking", "files", "preview", "memory")
+PARTS = ("reading", "booking", "files", "preview", "memory", "sync")
 
 
 def main() -> None:
@@ -29,21 +30,25 @@ def main() -> None:
     (folder / "static").mkdir()
     folder.chmod(0o711)  # as root, PostgreSQL runs under another account
     try:
-        _set_environment(folder)
-        _run(said.parts or PARTS, said.large)
+        with sandbox() as address:
+            _set_environment(folder, address)
+            _run(said.parts or PARTS, said.large)
     finally:
         embedded.stop(folder)
         shutil.rmtree(folder)
 
 
-def _set_environment(folder: Path) -> None:
-    for name in ("DATABASE_URL", "REDIS_URL", "BROKERS_SANDBOX_URL"):
+def _set_environment(folder: Path, sandbox_url: str) -> None:
+    for name in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(name, None)
     os.environ |= {
         "MODE": "development",
         "VAR_DIR": str(folder),
         "LOG_LEVEL": "ERROR",
         "DJANGO_SETTINGS_MODULE": "brokerhub.settings",
+        "BROKERS_SANDBOX_URL": sandbox_url,
+        "SCHWAB_APP_KEY": APP_KEY,
+        "SCHWAB_APP_SECRET": APP_SECRET,
     }
 
 
@@ -59,7 +64,7 @@ def _run(parts: Sequence[str], large: bool) -> None:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from bench import booking, files, importing, reading
+    from bench import booking, files, importing, reading, syncing
     from bench.measure import HEAD, ROUNDS, stolen
     from brokerhub.kernel.models import User
     from connections.brokers.records import AuthMethod, Broker
@@ -84,6 +89,7 @@ def _run(parts: Sequence[str], large: bool) -> None:
         "files": lambda: importing.all_sizes(owner, sizes, large),
         "preview": lambda: importing.preview(owner, sizes[-1]),
         "memory": lambda: importing.memory(owner, (10_000, 1_000_000) if large else sizes),
+        "sync": lambda: syncing.measure(settings.BROKERS_SANDBOX_URL, sizes[-1]),
     }
     for part in parts:
         for line in measured[part]():

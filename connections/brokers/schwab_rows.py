@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -99,9 +100,14 @@ def _maybe(row: Row, *keys: str) -> Decimal | None:
 
 
 def _moment(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z")
+    """Raises ValueError, also for a time that does not say its zone."""
+    moment = datetime.fromisoformat(text)  # a tenth of what strptime takes, of which each row has three
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment
 
 
+@lru_cache(maxsize=4096)
 def _market_date(text: str) -> date:
     return _moment(text).astimezone(NEW_YORK).date()
 

@@ -1,9 +1,10 @@
 """Files from upload to books: the same ledger as a sync, every row accounted for, twice imported adds nothing."""
 
+import io
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from django.db.models import Count, Sum
@@ -15,8 +16,10 @@ from brokerhub.kernel.models import User
 from connections.brokers.records import TransactionKind
 from connections.models import Account, Connection
 from connections.states import ConnectionState
-from sync import sync_service, tasks
+from sync import imports, sync_service, tasks
+from sync.importers import reader
 from sync.models import ImportFile, ParkedRow, RunState, SyncRun, Trigger
+from sync.stored import open_stored
 from tests.aggregation.factories import a_connection, an_account
 from tests.journey.books import sync
 from tests.plugins.sandbox_server import Sandbox
@@ -66,6 +69,44 @@ def test_two_equal_rows_stay_two_however_often_they_come(account: Account) -> No
     import_into(account, real_export("schwab-brokerage-2023-advisor.csv"))
     fees = Transaction.objects.filter(kind=K.FEE, traded_on=date(2023, 4, 21), net_amount=Decimal("-26.58"))
     assert list(fees.order_by("occurrence").values_list("occurrence", flat=True)) == [1, 2]
+
+
+def test_equal_rows_stay_as_many_when_a_file_is_read_in_pieces(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(reader, "SLICE_ROWS", 3)
+    row = b'"06/10/2026","Service Fee","","A FEE","","","","-$5.00"\n'
+    run = import_into(account, HEADER + 4 * row)
+    assert (run.inserted, run.matched, run.done, run.total) == (4, 0, 4, 4)
+    more = import_into(account, HEADER + 6 * row)
+    assert (more.inserted, more.matched) == (2, 4)
+    booked = Transaction.objects.filter(account=account).order_by("occurrence")
+    assert list(booked.values_list("occurrence", flat=True)) == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_bytes_of_a_kept_file_come_in_ranges(account: Account) -> None:
+    content = HEADER + b'"06/10/2026","Service Fee","","A FEE","","","","-$5.00"\n' * 30_000
+    run = sync_service.request_import(user=account.connection.user, account=account, name="a.csv", content=content)
+    with open_stored(run.file) as kept:
+        assert kept.seek(0, io.SEEK_END) == len(content)
+        kept.seek(0)
+        assert kept.read() == content
+        kept.seek(len(HEADER))
+        assert kept.read(12) == b'"06/10/2026"'
+
+
+def test_a_run_cancelled_while_its_file_is_read_writes_nothing(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def open_and_cancel(file: ImportFile) -> BinaryIO:
+        sync_service.cancel(file.run)
+        return open_stored(file)
+
+    monkeypatch.setattr(imports, "open_stored", open_and_cancel)
+    run = import_into(account, fixture("schwab-brokerage.csv"))
+    assert (run.state, run.fetched) == (RunState.CANCELLED, 0)
+    assert not Transaction.objects.exists()
 
 
 def test_overlapping_exports_add_only_the_difference_in_either_order(person: User) -> None:

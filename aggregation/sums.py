@@ -108,7 +108,7 @@ def _windows(whole: Trade, others: Sequence[Trade]) -> Iterator[tuple[Trade, ...
     by_order: dict[tuple[str, int], list[Trade]] = defaultdict(list)
     by_teller: dict[int, list[Trade]] = defaultdict(list)
     for other in others:
-        for teller in other.tellers:
+        for teller in sorted(other.tellers):
             by_teller[teller].append(other)
             if other.order[0]:
                 by_order[other.order[0], teller].append(other)

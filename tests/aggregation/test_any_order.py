@@ -229,14 +229,20 @@ def copy_decisions(account: Account, clean: Account) -> bool:
             defaults={"account": clean, "note": edit.note, "is_excluded": edit.is_excluded},
         )
     leaders: dict[int | None, PossibleDuplicate | None] = {None: None}
-    for pair in decided.select_related("first", "second", "kept", "whole").order_by("pk"):
+    asked: set[frozenset[int]] = set()
+    named = decided.select_related("first", "second", "kept", "whole").order_by("pk")
+    for pair in sorted(named, key=lambda pair: pair.first.status in PAST or pair.second.status in PAST):
         first, second, kept, whole = (
             same[known_as(row)] if row else None for row in (pair.first, pair.second, pair.kept, pair.whole)
         )
         assert first is not None
         assert second is not None
-        if first == second:  # a question about a row and its own later version: answered by itself
+        both = frozenset((first.pk, second.pk))
+        # A question about a row and its own later version, or one that could not go on because the next versions had
+        # been asked about as well, is left behind for good.
+        if len(both) == 1 or both in asked:
             continue
+        asked.add(both)
         leaders[pair.pk] = PossibleDuplicate.objects.create(
             account=clean,
             first=min(first, second, key=lambda row: row.pk),
@@ -245,7 +251,7 @@ def copy_decisions(account: Account, clean: Account) -> bool:
             decision=pair.decision,
             kept=kept,
             whole=whole,
-            leader=leaders[pair.leader_id],
+            leader=leaders.get(pair.leader_id),
         )
     with connection.cursor() as cursor:
         standing.uphold(cursor, clean.pk)

@@ -20,21 +20,21 @@ class Levy:
     row: DatedRate | None
     day: date
     words: str
+    fixed: CostLine | None = None  # the line itself, where it is the same for every trade of the day
 
     def __call__(self, event: Event) -> CostLine:
+        if self.fixed is not None:
+            return self.fixed
         how, row = self.how, self.row
         if how.rate is not None:
             return self._line(event, event.quantity * how.rate, how.rate)
-        if row is None:
-            return CostLine(how.fee, None, None, how.rule, why=f"no rate is known for {self.day.isoformat()}")
+        assert row is not None
         if row.low is not None and row.high is not None:
             steps = ("{0} x {1} to {2}", event.quantity, row.low, row.high)
             low, high = event.quantity * row.low, event.quantity * row.high
             return CostLine(how.fee, low, high, row.rule, steps, why="depends on the venue")
         rate = row.rate
         assert rate is not None
-        if not rate:
-            return CostLine(how.fee, ZERO, ZERO, row.rule, why=f"the rate was 0 on {self.day.isoformat()}")
         if how.waived and self._is_waived(event):
             return CostLine(how.fee, ZERO, ZERO, row.rule, why="waived for a trade this small")
         if row.model == "per_million_notional":
@@ -76,5 +76,14 @@ def levies(plan: PlanTerms, rates: Rates, asset: Asset, side: str, day: date) ->
             continue
         fee = ESTIMATE if how.fee == BY_VENUE else how.fee
         if any(asset.value in row.assets and row.side in ("both", side) for row in rates.regulatory.get(fee, ())):
-            found.append(Levy(how, rates.on(fee, day), day, rounding.words(how)))
+            row = rates.on(fee, day)
+            found.append(Levy(how, row, day, rounding.words(how), _fixed(how, row, day)))
     return tuple(found)
+
+
+def _fixed(how: PassThrough, row: DatedRate | None, day: date) -> CostLine | None:
+    if row is None:
+        return CostLine(how.fee, None, None, how.rule, why=f"no rate is known for {day.isoformat()}")
+    if row.rate is not None and not row.rate:
+        return CostLine(how.fee, ZERO, ZERO, row.rule, why=f"the rate was 0 on {day.isoformat()}")
+    return None

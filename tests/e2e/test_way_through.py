@@ -77,7 +77,17 @@ def test_declining_says_what_to_do(phone: Page, running_hub: RunningHub, screens
     expect(phone.get_by_role("button", name="Try again")).to_be_visible()
 
 
-PAGES = ["/", "/connections/", "/connections/new/", "/portfolio/", "/portfolio/transactions/", "/sync/", "/health/"]
+PAGES = [
+    "/",
+    "/connections/",
+    "/connections/new/",
+    "/portfolio/",
+    "/portfolio/transactions/",
+    "/sync/",
+    "/health/",
+    "/health/schwab/",
+    "/health/alerts/",
+]
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])

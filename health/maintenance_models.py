@@ -119,6 +119,8 @@ class MaintenanceWindow(models.Model):
 
         Start and end are both read off the wall clock: an hour that a change of the clocks adds or takes is in it.
         """
+        # The hours a real broker keeps are shown in the sandbox too, but what stands in for it there is never away.
+        pauses = self.pauses_syncs and not (self.key and settings.BROKERS_SANDBOX_URL)
         zone = ZoneInfo(self.timezone)
         first = datetime.combine(self.starts_on, self.starts_time)
         margin = timedelta(days=1)
@@ -128,9 +130,7 @@ class MaintenanceWindow(models.Model):
             starts_at = start.replace(tzinfo=zone).astimezone(UTC)
             ends_at = (start + self.lasts).replace(tzinfo=zone).astimezone(UTC)
             if ends_at > since and starts_at < until and ends_at > starts_at:
-                yield Occurrence(
-                    starts_at, ends_at, Broker(self.broker), self.title, self.pk, self.pauses_syncs, self.is_routine
-                )
+                yield Occurrence(starts_at, ends_at, Broker(self.broker), self.title, self.pk, pauses, self.is_routine)
 
 
 def _starts(repeats: str, first: datetime, earliest: datetime, latest: datetime) -> list[datetime]:

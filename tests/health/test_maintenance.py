@@ -107,6 +107,15 @@ def test_the_known_windows_are_loaded_once_and_an_administrators_changes_stay() 
     assert maintenance.occurrences(saturday, saturday + timedelta(minutes=1)) == []
 
 
+@pytest.mark.parametrize(("url", "pauses"), [("", True), ("http://127.0.0.1:8900", False)])
+def test_a_real_brokers_hours_pause_nothing_in_the_sandbox(settings: Any, url: str, pauses: bool) -> None:
+    settings.BROKERS_SANDBOX_URL = url
+    known_windows.load()
+    night = datetime(2026, 11, 24, 0, 30, tzinfo=NEW_YORK)
+    [reset] = [each for each in maintenance.occurrences(night, night + HOUR / 60) if "America" in each.title]
+    assert reset.pauses_syncs is pauses
+
+
 # --- What becomes of calls and syncs ----------------------------------------------------------------------------------
 def test_during_a_window_a_broker_is_under_maintenance_and_its_trouble_is_no_incident() -> None:
     a_window(calls.NOW - HOUR / 2)

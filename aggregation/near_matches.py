@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from django.db.backends.utils import CursorWrapper
 
-from aggregation import sums
+from aggregation import sums, tellers
 from aggregation.staging import Scope
-from aggregation.tellers import TELLERS, TOLD_BY_ONE
+from aggregation.tellers import TOLD_BY_ONE
 
-CLEAR = "DROP TABLE IF EXISTS changed, fresh, alone, alike, facing, tellers"
+CLEAR = "DROP TABLE IF EXISTS changed, fresh, alone, near_fresh, near_alone, alike, facing"
 # The batch's own delivery is the account's newest.
 HAS_OTHERS = """
 SELECT EXISTS (
@@ -88,6 +88,19 @@ INSERT INTO alone SELECT {_FACTS} FROM fresh CROSS JOIN LATERAL (
 ) AS row
 WHERE {_LIVES} AND NOT EXISTS (SELECT FROM alone WHERE alone.id = row.id)
 """
+# Rows whose days may be near each other share a span of eleven days, so that equal lots of years are not all compared
+# with one another: a row stands in the spans of its two dates, and one it is compared with in those five days around.
+_SPAN = "({day} - date '2000-01-01') / 11"
+_NEAR = """
+CREATE TEMP TABLE near_{rows} ON COMMIT DROP AS
+SELECT row.*, span FROM {rows} AS row CROSS JOIN LATERAL (SELECT DISTINCT unnest(ARRAY[{spans}])) AS days (span)
+WHERE span IS NOT NULL
+"""
+_ON_SETTLEMENT = _SPAN.format(day="settled_on")
+NEAR_FRESH = _NEAR.format(rows="fresh", spans=f"{_SPAN.format(day='traded_on')}, {_ON_SETTLEMENT}")
+NEAR_ALONE = _NEAR.format(
+    rows="alone", spans=f"{_SPAN.format(day='traded_on - 5')}, {_SPAN.format(day='traded_on + 5')}, {_ON_SETTLEMENT}"
+)
 # Five ways to be alike, each an equality the planner can hash: the same units of the same thing; the same units of a
 # thing spelled differently, for the same money or on the same day; the same money without units (or all but a rounding
 # of it, for the same thing); the same id of the broker.
@@ -112,18 +125,20 @@ CREATE TEMP TABLE alike ON COMMIT DROP AS
 SELECT DISTINCT CASE WHEN {_TURNED} THEN alone_id ELSE fresh_id END AS one_id,
     CASE WHEN {_TURNED} THEN fresh_id ELSE alone_id END AS other_id
 FROM (
-SELECT fresh.id AS fresh_id, alone.id AS alone_id, {_KEYS} FROM fresh JOIN alone
-    ON {_BOTH} AND {_UNITS} AND fresh.instrument_id = alone.instrument_id
+SELECT fresh.id AS fresh_id, alone.id AS alone_id, {_KEYS} FROM near_fresh AS fresh JOIN near_alone AS alone
+    ON {_BOTH} AND fresh.span = alone.span AND {_UNITS} AND fresh.instrument_id = alone.instrument_id
 WHERE {_SAME_MONEY} AND {_SAME_DAYS} AND {_TWO}
 UNION
-SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
-    ON {_BOTH} AND {_UNITS} AND fresh.net_amount = alone.net_amount WHERE {_SAME_DAYS} AND {_TWO}
+SELECT fresh.id, alone.id, {_KEYS} FROM near_fresh AS fresh JOIN near_alone AS alone
+    ON {_BOTH} AND fresh.span = alone.span AND {_UNITS} AND fresh.net_amount = alone.net_amount
+WHERE {_SAME_DAYS} AND {_TWO}
 UNION
 SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND {_UNITS} AND fresh.traded_on = alone.traded_on WHERE {_SAME_MONEY} AND {_TWO}
 UNION
-SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
-    ON {_BOTH} AND fresh.net_amount = alone.net_amount WHERE {_NO_UNITS} AND {_SAME_DAYS} AND {_TWO}
+SELECT fresh.id, alone.id, {_KEYS} FROM near_fresh AS fresh JOIN near_alone AS alone
+    ON {_BOTH} AND fresh.span = alone.span AND fresh.net_amount = alone.net_amount
+WHERE {_NO_UNITS} AND {_SAME_DAYS} AND {_TWO}
 UNION
 SELECT fresh.id, alone.id, {_KEYS} FROM fresh JOIN alone
     ON {_BOTH} AND fresh.instrument_id = alone.instrument_id AND fresh.traded_on = alone.traded_on
@@ -163,14 +178,16 @@ WITH judged AS (
     FROM alike JOIN facing AS fresh ON fresh.id = one_id JOIN facing AS alone ON alone.id = other_id
     WHERE NOT {TOLD_BY_ONE.format(one="fresh.id", other="alone.id")}
 ), asked AS (  -- which row of a content each row is asked about with already
-    SELECT judged.one_id AS row_id, other.content_key FROM (
-        SELECT one_id FROM judged UNION SELECT other_id FROM judged
-    ) AS judged JOIN aggregation_possibleduplicate AS pair ON judged.one_id IN (pair.first_id, pair.second_id)
-    JOIN aggregation_transaction AS other ON other.id = pair.first_id + pair.second_id - judged.one_id
+    SELECT DISTINCT row_id, other.content_key FROM aggregation_possibleduplicate AS pair
+    CROSS JOIN LATERAL (VALUES (first_id, second_id), (second_id, first_id)) AS side (row_id, other_id)
+    JOIN aggregation_transaction AS other ON other.id = other_id
     WHERE pair.account_id = %(account)s AND other.status IN ('posted', 'pending')
+        AND row_id IN (SELECT one_id FROM judged UNION SELECT other_id FROM judged)
 ), free AS (
-    SELECT judged.* FROM judged WHERE 'id' = ANY (reasons) OR NOT EXISTS (
-        SELECT FROM asked WHERE (row_id, content_key) IN ((one_id, other_key), (other_id, one_key)))
+    SELECT judged.* FROM judged
+    LEFT JOIN asked AS one ON one.row_id = one_id AND one.content_key = other_key
+    LEFT JOIN asked AS other ON other.row_id = other_id AND other.content_key = one_key
+    WHERE 'id' = ANY (reasons) OR one.row_id IS NULL AND other.row_id IS NULL
 ), numbered AS (  -- equal rows pair one to one: the first with the first
     SELECT free.*,
         dense_rank() OVER (PARTITION BY one_key, other_key ORDER BY one_id) AS one_number,
@@ -223,10 +240,12 @@ def _ask(cursor: CursorWrapper, scope: Scope, still_open: str) -> None:
         cursor.execute(statement, scope)
     cursor.execute("ANALYZE fresh")
     cursor.execute("ANALYZE alone")
+    cursor.execute(NEAR_FRESH)
+    cursor.execute(NEAR_ALONE)
     cursor.execute(ALIKE)
     cursor.execute(f"SELECT EXISTS (SELECT FROM alike) OR EXISTS ({still_open})", scope)
     if cursor.fetchone() == (True,):
-        cursor.execute(TELLERS.format(rows=_OF_ALIKE.format(open=still_open)), scope)
+        tellers.find(cursor, scope, _OF_ALIKE.format(open=still_open))
         if still_open != NO_QUESTION:
             cursor.execute(ANSWERED_AGAIN, scope)
         cursor.execute(FACING)

@@ -12,8 +12,8 @@ from typing import Any
 
 from django.db.backends.utils import CursorWrapper
 
+from aggregation import tellers
 from aggregation.staging import Scope
-from aggregation.tellers import TELLERS
 
 ROUNDING, ROUNDING_WITH_FEES = Decimal("0.01"), Decimal("0.02")
 MOST = 500  # rows of one thing on one day; with more, sums are met by chance
@@ -34,32 +34,32 @@ SELECT row.* FROM (SELECT DISTINCT traded_on FROM bucket) AS day (day_on) CROSS 
         AND part_of_id IS NULL AND kind IN ('buy', 'sell') AND quantity <> 0 OFFSET 0
 ) AS row JOIN bucket USING (traded_on, instrument_id, kind, currency)
 """
-TRADES = """
+_ASKED = """
+    SELECT unnest(ARRAY[first.id, second.id]) AS id FROM aggregation_possibleduplicate AS pair
+    JOIN aggregation_transaction AS first ON first.id = pair.first_id
+    JOIN aggregation_transaction AS second ON second.id = pair.second_id
+    WHERE pair.account_id = %(account)s AND {which}
+        AND first.status IN ('posted', 'pending') AND second.status IN ('posted', 'pending')"""
+TRADES = f"""
 CREATE TEMP TABLE trades ON COMMIT DROP AS
 WITH counted AS MATERIALIZED (
     SELECT traded_on, instrument_id, kind, currency FROM traded
     GROUP BY traded_on, instrument_id, kind, currency
     HAVING count(*) BETWEEN 3 AND %(most)s AND bool_or(source <> 'api')
         AND (count(DISTINCT (source, run_id)) > 1 OR bool_or(run_id IS NULL))
-), asked AS MATERIALIZED (
-    SELECT unnest(ARRAY[first.id, second.id]) AS id FROM aggregation_possibleduplicate AS pair
-    JOIN aggregation_transaction AS first ON first.id = pair.first_id
-    JOIN aggregation_transaction AS second ON second.id = pair.second_id
-    WHERE pair.account_id = %(account)s AND pair.whole_id IS NOT NULL
-        AND first.status IN ('posted', 'pending') AND second.status IN ('posted', 'pending')
+), asked AS MATERIALIZED ({_ASKED.format(which="pair.whole_id IS NOT NULL")}
 )
 SELECT traded.* FROM traded JOIN counted USING (traded_on, instrument_id, kind, currency)
 WHERE traded.id NOT IN (SELECT id FROM asked)
 """
-ROWS = """
+# A row that may be just one other row is no sum: that is likelier.
+ROWS = f"""
+WITH asked AS MATERIALIZED ({_ASKED.format(which="pair.decision = 'open'")}
+)
 SELECT id, traded_on, instrument_id, kind, currency, quantity, net_amount, costs, group_id,
-    coalesce(occurred_at::text, ''), ARRAY(SELECT teller FROM tellers WHERE row_id = trades.id), EXISTS (
-        SELECT FROM aggregation_possibleduplicate AS pair
-        JOIN aggregation_transaction AS first ON first.id = pair.first_id
-        JOIN aggregation_transaction AS second ON second.id = pair.second_id
-        WHERE pair.decision = 'open' AND trades.id IN (first.id, second.id)
-            AND first.status IN ('posted', 'pending') AND second.status IN ('posted', 'pending'))
-FROM trades ORDER BY id
+    coalesce(occurred_at::text, ''), coalesce(told_by, '{{}}'),
+    id IN (SELECT asked.id FROM asked)
+FROM trades LEFT JOIN tellers ON row_id = trades.id ORDER BY id
 """
 ASK = """
 INSERT INTO aggregation_possibleduplicate
@@ -140,15 +140,14 @@ def adds_up(whole: Trade, several: Sequence[Trade]) -> bool:
 
 def find(cursor: CursorWrapper, scope: Scope) -> None:
     """Ask about the sums among the trades of the days of the temporary table `fresh`."""
-    cursor.execute("DROP TABLE IF EXISTS traded, trades, tellers")
+    cursor.execute("DROP TABLE IF EXISTS traded, trades")
     cursor.execute(OF_THE_DAYS, scope)
     cursor.execute("ANALYZE traded")
     cursor.execute(TRADES, {**scope, "most": MOST})
     if cursor.rowcount == 0:
         return
-    cursor.execute(TELLERS.format(rows="SELECT id FROM trades"), scope)
-    cursor.execute("ANALYZE tellers")
-    cursor.execute(ROWS)
+    tellers.find(cursor, scope, "SELECT id FROM trades")
+    cursor.execute(ROWS, scope)
     for trades in _buckets(cursor.fetchall()):
         for found in sums(trades):
             _ask(cursor, scope["account"], found)
@@ -156,8 +155,8 @@ def find(cursor: CursorWrapper, scope: Scope) -> None:
 
 def _buckets(rows: Iterable[tuple[Any, ...]]) -> Iterable[list[Trade]]:
     buckets: dict[tuple[Any, ...], list[Trade]] = defaultdict(list)
-    for id_, on, instrument, kind, currency, quantity, net, costs, group, at, tellers, is_asked in rows:
-        trade = Trade(id_, quantity, net, costs, (group, at, id_), frozenset(tellers), is_asked)
+    for id_, on, instrument, kind, currency, quantity, net, costs, group, at, told_by, is_asked in rows:
+        trade = Trade(id_, quantity, net, costs, (group, at, id_), frozenset(told_by), is_asked)
         buckets[on, instrument, kind, currency].append(trade)
     return buckets.values()
 

@@ -28,11 +28,14 @@ WITH touched AS (
     FROM aggregation_delivery AS delivery CROSS JOIN unnest(delivery.rows) AS told (id)
     JOIN aggregation_transaction AS row ON row.id = told.id
     WHERE delivery.account_id = %(account)s AND delivery.run_id = %(run)s
-), mine AS (
-    SELECT row.* FROM aggregation_transaction AS row JOIN touched ON row.source = touched.source
-        AND row.external_id = touched.external_id
-        AND (row.external_id <> '' OR row.content_key = touched.content_key AND row.occurrence = touched.occurrence)
-    WHERE row.account_id = %(account)s
+), mine AS (  -- by id and by content, each by an equality: rows without ids all have the same empty one
+    SELECT row.id, row.source, row.external_id, row.content_key, row.occurrence
+    FROM touched JOIN aggregation_transaction AS row USING (source, external_id)
+    WHERE row.account_id = %(account)s AND external_id <> ''
+    UNION ALL
+    SELECT row.id, row.source, row.external_id, row.content_key, row.occurrence
+    FROM touched JOIN aggregation_transaction AS row USING (source, external_id, content_key, occurrence)
+    WHERE row.account_id = %(account)s AND external_id = ''
 ), last AS (
     SELECT told.id, max(delivery.id) AS delivery FROM aggregation_delivery AS delivery
     CROSS JOIN unnest(delivery.rows) AS told (id)

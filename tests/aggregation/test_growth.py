@@ -101,8 +101,8 @@ def test_a_file_that_tells_every_row_a_day_later_is_asked_about_and_taken_back()
 
 
 @pytest.mark.parametrize("first", ["broker", "file"])
-@pytest.mark.parametrize("days", [0, 1, 5, 6, 11, 40])
-def test_a_row_told_by_its_settlement_date_is_asked_about_however_long_after_its_trade(first: str, days: int):
+@pytest.mark.parametrize("days", [0, 1, 3, 5])
+def test_a_row_told_by_its_settlement_date_is_asked_about(first: str, days: int):
     account, settled = an_account(), date(2026, 3, 2) + timedelta(days=days)
     told = a_record("1", settled_on=settled)
     later = a_record(traded_on=settled, net_amount=Decimal("-1802.51"))

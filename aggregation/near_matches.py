@@ -196,6 +196,7 @@ WITH judged AS (
 )
 SELECT %(account)s, least(one_id, other_id), greatest(one_id, other_id), reasons, 'open', now()
 FROM numbered WHERE one_number = other_number OR 'id' = ANY (reasons)
+ORDER BY 2, 3
 ON CONFLICT (first_id, second_id) DO NOTHING
 """
 ANSWERED_AGAIN = f"""

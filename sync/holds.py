@@ -15,7 +15,7 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -108,6 +108,19 @@ class Hold:
         for name, value in changes.items():
             if not hasattr(value, "resolve_expression"):
                 setattr(self.run, name, value)
+
+    def insist(self) -> None:
+        """Before the first write to the run in a transaction that has others' rows already. Raises HoldLost.
+
+        Whoever has the run's row for longer ends the run, and may be waiting for rows of ours: of two who wait for
+        each other the worker gives way, before the database has to choose (`deadlock_timeout`, one second).
+        """
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '900ms'")
+        try:
+            self.write()
+        except OperationalError as error:
+            raise HoldLost(f"run {self.run.pk}") from error
 
     def note(self, text: str) -> None:
         """A line for the run's log; inside a transaction it comes to be with the rest, or not at all."""

@@ -210,8 +210,7 @@ def run_import(hold: Hold) -> None:
         hold.write(step=f"Reading {file.name}, row {sieve.total}")
     refuse_wrong_accounts(sieve.accounts, file.hints)
     hold.write(step=f"Booking {sieve.total} rows of {file.name}", total=sieve.total)
-    with transaction.atomic():
-        hold.write()
+    with transaction.atomic():  # the run's row is written last, and free until then: a cancel waits for no booking
         booked = ledger.book(account=file.account, records=batch, source=Source.CSV, run_id=hold.run.pk)
         retold = replacing.replace(account=file.account, told=sieve.retold, user=user)
         park(run=hold.run, account=file.account, parked=sieve.parked)
@@ -224,6 +223,7 @@ def run_import(hold: Hold) -> None:
             parked=len(sieve.parked),
             rejected=sieve.left_out,
         )
+        hold.insist()
         hold.add(counts, done=sieve.total)
         hold.part(FILE, PartState.DONE, found.format.label)
         hold.warn(*passage.warnings, *_said_anew(retold))

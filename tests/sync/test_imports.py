@@ -1,18 +1,21 @@
 """Files from upload to books: the same ledger as a sync, every row accounted for, twice imported adds nothing."""
 
 import io
+import threading
 from collections.abc import Callable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, BinaryIO
 
 import pytest
+from django.db import connection as database
 from django.db.models import Count, Sum
 from django.utils import timezone
 
 from aggregation.models import Source, Transaction
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
+from connections import connection_manager
 from connections.brokers.records import TransactionKind
 from connections.models import Account, Connection
 from connections.states import ConnectionState
@@ -438,3 +441,41 @@ def test_a_date_in_the_future_is_parked(account: Account) -> None:
     run = import_into(account, HEADER + f'"{on}","Service Fee","","FEE","","","","-$1.00"\n'.encode())
     assert (run.inserted, run.parked) == (0, 1)
     assert ParkedRow.objects.get().reason == f"The date “{on}” is in the future."
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("ending", ["cancelled", "erased"])
+def test_an_import_is_ended_while_its_rows_are_being_booked(account: Account, ending: str) -> None:
+    """The person waits for no booking, however long it takes; nothing of it remains."""
+    run = sync_service.request_import(
+        user=account.connection.user, account=account, name="export.csv", content=fixture("schwab-brokerage.csv")
+    )
+    ended = threading.Event()
+
+    def end() -> None:
+        try:
+            if ending == "cancelled":
+                sync_service.cancel(SyncRun.objects.get(pk=run.pk))
+            else:
+                connection_manager.disconnect(
+                    connection=account.connection, actor=account.connection.user, keep_history=False
+                )
+        finally:
+            database.close()
+            ended.set()
+
+    def meanwhile(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        done = execute(sql, params, many, context)
+        if sql.lstrip().startswith("INSERT INTO aggregation_delivery"):
+            other.start()
+            ended.wait(2 if ending == "cancelled" else 0.5)
+        return done
+
+    other = threading.Thread(target=end)
+    with database.execute_wrapper(meanwhile):
+        tasks.import_file(run.pk)
+    other.join(30)
+    assert ended.is_set()
+    assert not Transaction.objects.filter(account=account).exists()
+    left = SyncRun.objects.filter(pk=run.pk).values_list("state", flat=True)
+    assert list(left) == ([RunState.CANCELLED] if ending == "cancelled" else [])

@@ -15,7 +15,7 @@ from uuid import UUID
 from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import RedisError
@@ -89,12 +89,20 @@ def _surest(found: Sequence[tuple[Format, Match]]) -> str:
 @transaction.atomic
 def confirm(draft: ImportDraft) -> list[SyncRun]:
     """Queue the import of the draft into its accounts, one run each, and end the draft. Raises NotAllowed."""
-    draft = ImportDraft.objects.select_for_update().get(pk=draft.pk)
+    draft = _locked(ImportDraft.objects.all(), draft)
     if draft.state != DraftState.READY:
         raise NotAllowed("This import is not ready yet: the file has not been checked as it now is.")
     runs = request_imports(user=draft.user, file=draft, places=draft.accounts)
     draft.delete()
     return runs
+
+
+def _locked(drafts: QuerySet[ImportDraft], draft: ImportDraft) -> ImportDraft:
+    """The draft as it is now. Raises NotAllowed when it ended meanwhile: confirmed twice at once, or discarded."""
+    current = drafts.select_for_update().filter(pk=draft.pk).first()
+    if current is None:
+        raise NotAllowed("This import was confirmed or discarded already. The Sync page shows what became of it.")
+    return current
 
 
 def delete_abandoned() -> int:
@@ -150,7 +158,7 @@ def leave_out(draft: ImportDraft, rows: Q, *, is_left_out: bool) -> int:
 
     Leaving one out changes the state of no other: equal rows that are known come first among their equals.
     """
-    draft = ImportDraft.objects.select_for_update().defer("content").get(pk=draft.pk)
+    draft = _locked(ImportDraft.objects.defer("content"), draft)
     chosen = draft.rows.filter(rows).exclude(state=RowState.DUPLICATE).exclude(is_left_out=is_left_out)
     count = chosen.update(is_left_out=is_left_out)
     draft.left_out = list(draft.rows.filter(is_left_out=True).values_list("line", flat=True))

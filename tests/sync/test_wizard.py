@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db.models import Q
 from django.test import Client
 from django.utils import timezone
 
 from aggregation.models import Transaction
+from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections.models import Account, Connection
 from sync import drafts, tasks
@@ -53,6 +55,17 @@ def test_a_draft_is_there_after_a_reload_and_can_be_discarded(web: Client, accou
     web.post(f"/sync/import/{draft.pk}/discard")
     assert not ImportDraft.objects.exists()
     assert not DraftRow.objects.exists()
+
+
+def test_an_import_confirmed_twice_at_once_is_queued_once_and_says_so(web: Client, account: Account) -> None:
+    draft = ready(web, account, SCHWAB)
+    late = ImportDraft.objects.get(pk=draft.pk)  # the second click found the draft before the first ended it
+    drafts.confirm(draft)
+    with pytest.raises(NotAllowed, match="already"):
+        drafts.confirm(late)
+    with pytest.raises(NotAllowed, match="already"):
+        drafts.leave_out(late, Q(), is_left_out=True)
+    assert SyncRun.objects.count() == 1
 
 
 def test_an_abandoned_draft_goes_after_a_day_and_a_touched_one_stays(web: Client, account: Account) -> None:

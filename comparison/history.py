@@ -108,9 +108,15 @@ def own(user: User, accounts: Iterable[int]) -> TransactionQuerySet:
 
 
 def data_version(user: User, accounts: Iterable[int]) -> str:
-    """Another word when a row came, went, was excluded or was edited."""
-    found = own(user, accounts).aggregate(rows=Count("id"), newest=Max("id"), net=Sum("net_amount"), fees=Sum("fees"))
-    return "-".join(str(value) for value in found.values())
+    """Another word when a row came, went, was excluded or brought back, or when the broker said another balance.
+
+    Rows are never changed in place but for their status, so which ones there are says what they hold.
+    """
+    accounts = list(accounts)
+    rows = own(user, accounts).aggregate(rows=Count("id"), newest=Max("id"), which=Sum("id"), net=Sum("net_amount"))
+    balances = Balance.objects.filter(account__in=Account.objects.for_user(user).filter(pk__in=accounts), currency=USD)
+    said = balances.aggregate(money=Sum("cash"), told=Count("cash"), read=Max("as_of"))
+    return "-".join(str(value) for value in (*rows.values(), *said.values()))
 
 
 def months(user: User, accounts: Iterable[int], since: date, until: date) -> Iterator[Month]:

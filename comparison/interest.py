@@ -1,7 +1,7 @@
 """Interest on a margin loan and on idle cash, over days. Rates are percent a year; amounts Decimal in USD. Pure."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,8 @@ from comparison.fee_models import slices
 from comparison.terms import ZERO, BenchmarkValue, CostLine, Rule
 
 HUNDRED = Decimal(100)
+DAY = timedelta(days=1)
+ITEMS = ("margin_interest", "margin_interest_allowance", "cash_interest")
 MARGIN_YEAR, CASH_YEAR = Decimal(360), Decimal(365)
 
 
@@ -84,6 +86,17 @@ def margin(tariff: Tariff, balance: Decimal, days: int, day: date) -> list[CostL
         why = f"{free.values['amount']} are free of interest" if free is not None and charged != part.balance else ""
         lines.append(CostLine("margin_interest", low, high, rule, steps, why=why))
     return lines
+
+
+def turning_days(tariff: Tariff) -> list[date]:
+    """Days on which a rate for borrowed or idle cash begins to hold; none where one day's rates count for all."""
+    if tariff.as_of is not None:
+        return []
+    rules = [rule for item in ITEMS for rule in tariff.plan.rules.get(item, ())]
+    days = {rule.valid_from for rule in rules} | {rule.valid_to + DAY for rule in rules if rule.valid_to is not None}
+    for name in {rule.values["benchmark"] for rule in rules if rule.values.get("benchmark")}:
+        days |= {value.on for value in tariff.rates.benchmarks.get(name, ())}
+    return sorted(day for day in days if day is not None)
 
 
 def cash_rate(tariff: Tariff, rule: Rule, day: date) -> Decimal:

@@ -153,9 +153,14 @@ def lines_of(tariff: Tariff, one: Placed) -> list[CostLine]:
         return lines
     apart: dict[str, list[CostLine]] = defaultdict(list)
     for fill in one.order.fills:
-        for line in cost(tariff, fill, one.volume):
-            apart[line.item].append(line)
-    return [_either(line, apart[line.item], len(one.order.fills)) for line in lines]
+        for name, line in _by_name(cost(tariff, fill, one.volume)):
+            apart[name].append(line)
+    return [_either(line, apart[name], len(one.order.fills)) for name, line in _by_name(lines)]
+
+
+def _by_name(lines: list[CostLine]) -> Iterator[tuple[str, CostLine]]:
+    """The commission comes first, whatever rule it follows: a fraction of a share has another than the whole order."""
+    return (("" if place == 0 else line.item, line) for place, line in enumerate(lines))
 
 
 def _either(line: CostLine, apart: list[CostLine], fills: int) -> CostLine:
@@ -195,9 +200,17 @@ def replay(tariff: Tariff, history: Iterable[Placed], into: PlanCost | None = No
 
 def every_line(tariff: Tariff, history: Iterable[Placed], item: str = "") -> Iterator[tuple[Event, CostLine]]:
     """The lines behind a sum, with what caused them: computed again when somebody opens an amount."""
+    days: dict[tuple[str, date, str], tuple[Decimal, Rule]] = {}
     for one in history:
-        if tariff.cannot(one.order.event):
+        event = one.order.event
+        if tariff.cannot(event):
             continue
         for line in lines_of(tariff, one):
-            if not item or line.item == item:
-                yield one.order.event, line
+            if item and line.item != item:
+                continue
+            yield event, line
+            if line.daily and line.low is not None:
+                key = (event.account, event.on, line.daily)
+                days[key] = (days[key][0] + line.low if key in days else line.low, line.rule)
+    for (account, day, _), line in zip(sorted(days), settled(days), strict=True):
+        yield Event(on=day, item=line.item, account=account), line

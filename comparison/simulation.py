@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from itertools import islice
+from itertools import islice, pairwise
 
 from django.core.cache import cache
 
@@ -19,7 +19,7 @@ from comparison.replay import Order, PlanCost, every_line, lines_of, orders, pla
 from comparison.terms import ZERO, CostLine, Event
 from connections.models import Account
 
-ENGINE = 1  # grows when the same inputs would cost something else
+ENGINE = 2  # grows when the same inputs would cost something else
 KEPT_FOR = timedelta(hours=12)
 WARN_FRACTION, WARN_AMOUNT = Decimal("0.05"), Decimal(5)
 MONTHLY = ("subscription", "account_inactivity")
@@ -201,11 +201,21 @@ def _add_interest(found: Simulation, accounts: Iterable[Account], tariffs: dict[
 
 def interest_lines(tariff: Tariff, stretches: Iterable[Stretch]) -> Iterator[CostLine]:
     """Margin interest on borrowed days, interest on cash on the others."""
-    for stretch in stretches:
+    for stretch in at_one_rate(tariff, stretches):
         if stretch.cash < 0:
             yield from interest.margin(tariff, -stretch.cash, stretch.days, stretch.first)
         elif stretch.cash > 0:
             yield interest.cash(tariff, stretch.cash, stretch.days, stretch.first)
+
+
+def at_one_rate(tariff: Tariff, stretches: Iterable[Stretch]) -> Iterator[Stretch]:
+    """The stretches, cut on the days on which a rate changes while the balance stands."""
+    turns = interest.turning_days(tariff)
+    for stretch in stretches:
+        end = stretch.first + timedelta(days=stretch.days)
+        edges = [stretch.first, *(day for day in turns if stretch.first < day < end), end]
+        for first, after in pairwise(edges):
+            yield Stretch(first, (after - first).days, stretch.cash)
 
 
 class _OwnBroker:
@@ -274,7 +284,7 @@ def _lines_behind(user: User, wish: Wish, tariff: Tariff, item: str) -> Iterator
     accounts = list(Account.objects.for_user(user).filter(pk__in=wish.accounts))
     if item in ("margin_interest", "cash_interest"):
         for account in accounts:
-            for stretch in history.cash_stretches(account, wish.since, wish.until) or ():
+            for stretch in at_one_rate(tariff, history.cash_stretches(account, wish.since, wish.until) or ()):
                 for line in interest_lines(tariff, [stretch]):
                     if line.item == item:
                         about = Event(on=stretch.first, item=item, amount=stretch.cash, symbol=str(account))

@@ -1,5 +1,6 @@
 """The user's own transactions, priced at every plan."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal as D
 
@@ -9,10 +10,12 @@ from django.utils import timezone
 from aggregation import ledger
 from aggregation.models import BookStatus, Source, Transaction
 from comparison import simulation
-from comparison.costs import total
+from comparison.costs import Tariff
+from comparison.history import Stretch
 from comparison.simulation import Wish
 from connections.brokers.records import AssetClass, InstrumentRecord, TransactionKind
 from tests.aggregation.factories import CALL, a_balance, a_connection, a_record, a_user, an_account, some_holdings
+from tests.comparison.engine import shipped
 
 COIN = InstrumentRecord(asset_class=AssetClass.CRYPTO, symbol="BTC")
 YEAR = (date(2026, 1, 1), date(2026, 9, 30))
@@ -180,22 +183,59 @@ def test_another_persons_account_prices_nothing(account):
     assert found.is_empty
 
 
-@pytest.mark.parametrize(
-    "item", ["us_stock_trade", "sec_section_31", "subscription", "margin_interest", "cash_interest"]
-)
-@pytest.mark.parametrize("ref", ["ibkr:pro_tiered", "robinhood:gold"])
-def test_every_amount_is_the_sum_of_the_lines_behind_it(account, item, ref):
+@pytest.mark.parametrize("ref", ["ibkr:pro_tiered", "robinhood:gold", "alpaca:retail"])
+def test_every_amount_is_the_sum_of_the_lines_behind_it(account, ref):
     book(account, sold("1"), sold("2", on=date(2026, 7, 2)), sold("3", on=date(2026, 7, 2)))
     holdings = some_holdings(as_of=timezone.now(), balances=(a_balance(cash=D(-500)),))
     ledger.record_holdings(account=account, holdings=holdings, run_id=None)
     found = simulated(account, dated=False)
-    items = ("us_stock_trade", "sec_section_31", "clearing_nscc_dtc", "subscription", "margin_interest")
-    for ref in ("ibkr:pro_tiered", "robinhood:gold"):
-        for item in items:
-            lines = simulation.lines_behind(account.connection.user, found.wish, ref, item, 0, 10_000)
-            entry = found.plans[ref].items.get(item)
-            assert total(line for _, line in lines).low == (entry.low if entry else 0)
-            assert all(line.formula for _, line in lines)
+    plan = found.plans[ref]
+    assert {"us_stock_trade", "sec_section_31", "margin_interest"} <= plan.items.keys(), "otherwise nothing is compared"
+    for item, entry in plan.items.items():
+        lines = simulation.lines_behind(account.connection.user, found.wish, ref, item, 0, 10_000)
+        assert sum((line.low for _, line in lines if line.low is not None), D(0)) == entry.low, item
+        assert sum((line.high for _, line in lines if line.high is not None), D(0)) == entry.high, item
+        assert len(lines) == entry.count + entry.unknown
+        assert all(line.formula for _, line in lines)
+
+
+def test_fills_below_one_share_are_priced_as_fractions_whether_one_order_or_many(account):
+    fills = [sold(str(n), quantity="0.6", price="100", fees="0") for n in range(2)]
+    book(account, *fills)
+    items = simulated(account).plans["ibkr:pro_fixed"].items
+    # As one order of 1.2 shares the minimum of 1.00, as two of 0.6 one percent of 60.00 each.
+    assert (items["us_stock_trade"].low, items["us_stock_trade"].high) == (D(1), D("1.2"))
+
+
+def test_interest_follows_the_rate_that_changes_while_the_balance_stands():
+    plan = shipped()[0]["robinhood:standard"]
+    [rule] = plan.rules["margin_interest"]
+    dearer = [tier | {"rate_pct": D("7.2")} for tier in rule.values["tiers"]]
+    before = replace(rule, values={**rule.values, "tiers": dearer}, valid_to=date(2026, 7, 31))
+    rules = dict(plan.rules) | {"margin_interest": (replace(rule, valid_from=date(2026, 8, 1)), before)}
+    changed = Tariff(replace(plan, rules=rules), shipped()[1])
+    july_and_august = Stretch(date(2026, 7, 1), 62, D(-36_000))
+    first, second = simulation.interest_lines(changed, [july_and_august])
+    assert first.low == D(36_000) * 31 * D("7.2") / 100 / 360
+    assert second.low == D(36_000) * 31 * D("5.25") / 100 / 360
+    assert len(list(simulation.interest_lines(Tariff(plan, shipped()[1], date(2026, 9, 1)), [july_and_august]))) == 1
+
+
+def test_the_result_is_new_when_the_broker_says_another_balance(account):
+    book(account, sold("1"))
+    simulated(account)
+    holdings = some_holdings(as_of=timezone.now(), balances=(a_balance(cash=D(-500)),))
+    ledger.record_holdings(account=account, holdings=holdings, run_id=None)
+    assert simulation.kept(account.connection.user, wish(account)) is None
+
+
+def test_excluding_one_trade_and_bringing_back_its_like_is_a_change(account):
+    book(account, sold("1"), sold("2", on=date(2025, 7, 1)), sold("3", on=date(2026, 7, 1)))
+    Transaction.objects.filter(external_id="2").update(status=BookStatus.EXCLUDED)
+    assert simulated(account).orders == 2
+    Transaction.objects.update(status=BookStatus.POSTED)
+    Transaction.objects.filter(external_id="1").update(status=BookStatus.EXCLUDED)
+    assert simulated(account).orders == 1
 
 
 def test_progress_is_told_month_by_month(account):

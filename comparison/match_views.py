@@ -15,6 +15,7 @@ from comparison import features, matching, recommendation, stored
 from comparison.models import RecommendationProfile
 from comparison.profiles import PRESETS, SLIDERS
 from comparison.recommendation import CRITERIA
+from comparison.running import StillPricing
 from comparison.selection import NotUnderstood
 from comparison.stored import Catalogue
 from comparison.terms import plain
@@ -45,6 +46,12 @@ def _answered(request: HtmxRequest, query: QueryDict, catalogue: Catalogue) -> d
         given = matching.basis(request.user, QueryDict(), catalogue, today)
         asked = matching.answers(QueryDict(), catalogue, given.profile, given.days)
         return {"problem": str(error), **_form(query, catalogue, asked, given)}
+    except StillPricing as pricing:
+        preset = QueryDict(mutable=True)
+        preset["preset"] = query.get("preset", "long_term")
+        given = matching.basis(request.user, preset, catalogue, today)
+        asked = matching.answers(query, catalogue, given.profile, given.days)
+        return {"running": pricing.simulation, **_form(query, catalogue, asked, given)}
     known = matching.measured(today)
     found = recommendation.recommend(catalogue, asked, given.costs, known, today)
     turns = [] if given.is_own else matching.usage_turns(catalogue, given.profile, asked, found, known, today)
@@ -88,6 +95,8 @@ def keep(request: HtmxRequest) -> HttpResponse:
     catalogue = stored.catalogue()
     query = QueryDict(request.POST.get("query", ""))
     context = _answered(request, query, catalogue)
+    if "running" in context:
+        raise StillPricing(context["running"])
     if "found" not in context:
         raise NotUnderstood(context["problem"])
     name = request.POST.get("name", "").strip() or timezone.localdate().strftime("%-d %b %Y")

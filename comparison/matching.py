@@ -9,7 +9,7 @@ from typing import Any
 from django.http import QueryDict
 
 from brokerhub.kernel.models import User
-from comparison import history, profiles, ratings, recommendation, selection, simulation, wording
+from comparison import history, profiles, ratings, recommendation, running, selection, wording
 from comparison.catalogue_models import CatalogueChange
 from comparison.costs import Tariff
 from comparison.models import PublishedFigure
@@ -148,12 +148,12 @@ class Basis:
 
 
 def basis(user: User, query: QueryDict, catalogue: Catalogue, today: date) -> Basis:
-    """Raises NotUnderstood."""
+    """Raises NotUnderstood, or StillPricing where the own trades are too many for one answer."""
     preset = query.get("preset", "long_term")
     profile = selection.numbers(Profile, query, PRESETS.get(preset, PRESETS["long_term"])[1])
     if query.get("mine") == "1":
         wish = selection.wish(user, query)
-        found = simulation.simulate(user, wish)
+        found = running.result(user, wish)
         if not found.is_empty:
             return Basis(profile, found.plans, (wish.until - wish.since).days + 1, True)
     tariffs = {ref: Tariff(plan, catalogue.rates, today) for ref, plan in catalogue.plans.items()}

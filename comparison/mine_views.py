@@ -17,6 +17,7 @@ from comparison import exports, my_cost, profiles, running, selection, simulatio
 from comparison.costs import Tariff
 from comparison.models import CostSimulation
 from comparison.profiles import PRESETS, SLIDERS, Profile
+from comparison.running import StillPricing
 from comparison.selection import NotUnderstood
 from comparison.simulation import Wish
 from comparison.simulation_models import OPEN
@@ -63,10 +64,10 @@ def _years(user: User) -> list[int]:
 def _own(request: HtmxRequest, catalogue: Catalogue) -> dict[str, Any]:
     wish = selection.wish(request.user, request.GET)
     context: dict[str, Any] = {"wish": wish, "period": request.GET.get("period", "")}
-    found = simulation.kept(request.user, wish)
-    if found is None and running.is_large(request.user, wish):
-        return context | {"running": running.request(request.user, wish)}
-    found = found or simulation.simulate(request.user, wish)
+    try:
+        found = running.result(request.user, wish)
+    except StillPricing as pricing:
+        return context | {"running": pricing.simulation}
     today = timezone.localdate()
     rows = my_cost.rows(catalogue, found.plans, today, request.GET.get("sort", ""))
     complete = [row for row in rows if not row.cost.is_partial]

@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import User
 from comparison import history, simulation, stored
 from comparison.replay import PlanCost
@@ -20,15 +21,30 @@ STALE = timedelta(minutes=2)  # without progress, a worker is taken for dead
 SAID_EVERY = timedelta(seconds=1)
 
 
+class StillPricing(HubError):
+    """Too many transactions for one answer: `simulation` prices them in the background."""
+
+    status = 503
+    code = "still_pricing"
+
+    def __init__(self, simulation: CostSimulation) -> None:
+        super().__init__("Your transactions are many and are priced in the background. Ask again in a few minutes.")
+        self.simulation = simulation
+
+
 def is_large(user: User, wish: Wish) -> bool:
     return history.own(user, wish.accounts).filter(traded_on__range=(wish.since, wish.until)).count() > LARGE
 
 
-def request(user: User, wish: Wish) -> CostSimulation:
-    """A new simulation, or the open or finished one of the same inputs and data."""
+def request(user: User, wish: Wish, *, to_show: bool = False) -> CostSimulation:
+    """A new simulation, or the open or finished one of the same inputs and data.
+
+    `to_show`: a page needs what is kept for some hours only, so a finished one without it is no help.
+    """
     key = simulation.key_of(user, wish)
     same = CostSimulation.objects.for_user(user).filter(key=key, state__in=[SimulationState.DONE, *OPEN])
-    if found := same.first():
+    found = same.first()
+    if found and (found.state in OPEN or not to_show or simulation.kept(user, wish) is not None):
         return found
     try:
         with transaction.atomic():
@@ -39,6 +55,14 @@ def request(user: User, wish: Wish) -> CostSimulation:
         return CostSimulation.objects.get(user=user, key=key, state__in=OPEN)
     nudge(made)
     return made
+
+
+def result(user: User, wish: Wish) -> Simulation:
+    """The result at once. Raises StillPricing where that would take longer than a page may."""
+    found = simulation.kept(user, wish)
+    if found is None and is_large(user, wish):
+        raise StillPricing(request(user, wish, to_show=True))
+    return found or simulation.simulate(user, wish)
 
 
 def nudge(one: CostSimulation) -> None:

@@ -88,6 +88,8 @@ def period(query: QueryDict) -> tuple[date, date]:
     since = day(query.get("since", ""), "since") if use and query.get("since") else until - timedelta(days=364)
     if since > until:
         raise NotUnderstood("The first day lies after the last one.")
+    if since > today:
+        raise NotUnderstood("The first day lies in the future.")
     return since, min(until, today)
 
 

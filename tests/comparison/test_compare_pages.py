@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal as D
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 
 from aggregation import ledger
@@ -221,6 +222,32 @@ def test_a_long_history_runs_in_the_background(browser, account, monkeypatch):
     answer = browser.get(f"/compare/mine/running/{one.pk}", headers={"HX-Request": "true"})
     assert answer["HX-Refresh"] == "true"
     assert "Orders priced" in page(browser, "/compare/mine/?period=2026")
+
+
+def test_a_long_history_is_priced_again_when_its_result_is_no_longer_kept(browser, account, monkeypatch):
+    monkeypatch.setattr(running, "LARGE", 1)
+    page(browser, "/compare/mine/?period=2026")
+    running.run(str(CostSimulation.objects.get().pk))
+    assert "Orders priced" in page(browser, "/compare/mine/?period=2026")
+    cache.clear()  # as after twelve hours
+    assert "priced in the background" in page(browser, "/compare/mine/?period=2026")
+    again = CostSimulation.objects.get(state=SimulationState.QUEUED)
+    running.run(str(again.pk))
+    assert "Orders priced" in page(browser, "/compare/mine/?period=2026")
+
+
+def test_the_recommendation_does_not_wait_for_a_long_history(browser, account, monkeypatch):
+    monkeypatch.setattr(running, "LARGE", 1)
+    found = page(browser, "/compare/match/?mine=1")
+    assert "priced in the background" in found
+    assert CostSimulation.objects.get().state == SimulationState.QUEUED
+    running.run(str(CostSimulation.objects.get().pk))
+    assert "Costs are those of your own trades" in page(browser, "/compare/match/?mine=1")
+
+
+def test_a_period_in_the_future_is_refused(browser, account):
+    found = page(browser, "/compare/mine/?period=custom&since=2999-01-01&until=2999-02-01")
+    assert "The first day lies in the future" in found
 
 
 def test_a_failed_run_says_so(account, monkeypatch):

@@ -58,7 +58,7 @@ def test_a_draft_is_there_after_a_reload_and_can_be_discarded(web: Client, accou
 
 
 def test_an_import_confirmed_twice_at_once_is_queued_once_and_says_so(web: Client, account: Account) -> None:
-    draft = ready(web, account, SCHWAB)
+    draft = ready(web, account, fixture("schwab-brokerage.csv"))
     late = ImportDraft.objects.get(pk=draft.pk)  # the second click found the draft before the first ended it
     drafts.confirm(draft)
     with pytest.raises(NotAllowed, match="already"):

@@ -1,10 +1,12 @@
 """What can be asked of the transactions, on the page, in the export and in the API alike."""
 
+from datetime import date
 from typing import Any
 
 import django_filters as filters
 from django.db.models import Q, QuerySet
 from django.forms import DateInput, HiddenInput, TextInput
+from django.http import Http404, HttpRequest
 
 from aggregation.models import BookStatus, Transaction, TransactionQuerySet, UserEdit
 from aggregation.newest import NewestFirst
@@ -84,3 +86,14 @@ def newest_first(user: User, asked: TransactionFilter) -> NewestFirst:
     chosen = asked.form.cleaned_data.get("account") if asked.form.is_valid() else None
     accounts = [chosen.pk] if chosen else list(Account.objects.for_user(user).values_list("pk", flat=True))
     return NewestFirst(asked.qs, accounts)
+
+
+def position_asked(request: HttpRequest) -> tuple[date, int] | None:
+    """Where to go on: ?after=2026-03-02_123, the date and id of the last row shown. A mangled one is no address."""
+    on, _, pk = request.GET.get("after", "").partition("_")
+    if not on:
+        return None
+    try:
+        return date.fromisoformat(on), int(pk)
+    except ValueError as error:
+        raise Http404("no such place in the list") from error

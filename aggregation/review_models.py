@@ -45,7 +45,8 @@ class Delivery(models.Model):
     @classmethod
     def last_telling(cls, row: "Transaction") -> "Delivery | None":
         """The last batch that stands and has `row` in it; None for a part, which nobody told, or when undone."""
-        told = cls.objects.filter(account=row.account_id, undone_at=None, rows__contains=[row.pk])
+        around = {"first_on__lte": row.traded_on, "last_on__gte": row.traded_on}  # or all of the account would be read
+        told = cls.objects.filter(account=row.account_id, undone_at=None, rows__contains=[row.pk], **around)
         return told.defer("rows").order_by("-pk").first()
 
 

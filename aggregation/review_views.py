@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from aggregation import edits, review
+from aggregation.filters import TransactionFilter, newest_first, position_asked
 from aggregation.forms import EditForm, PartForms
 from aggregation.models import BookStatus, PossibleDuplicate, Transaction
 from brokerhub.kernel.errors import HubError
@@ -115,9 +116,15 @@ def _next_place(request: HtmxRequest, pair: PossibleDuplicate, *, is_undo: bool)
 @require_GET
 def excluded(request: HtmxRequest) -> HttpResponse:
     """Rows the person left out, newest first, each with the way back."""
-    own = Transaction.objects.for_user(request.user).filter(status=BookStatus.EXCLUDED)
-    rows = own.select_related("instrument", "account__connection").defer("raw").order_by("-traded_on", "-pk")
-    return TemplateResponse(request, "aggregation/excluded.html", {"transactions": rows[:500]})
+    asked = TransactionFilter({"status": BookStatus.EXCLUDED}, Transaction.objects.all(), request=request)
+    rows = newest_first(request.user, asked).after(position_asked(request))[: PAGE_SIZE + 1]
+    last = rows[PAGE_SIZE - 1] if len(rows) > PAGE_SIZE else None
+    context = {
+        "transactions": rows[:PAGE_SIZE],
+        "older": f"{last.traded_on}_{last.pk}" if last else "",
+        "is_first": not request.GET.get("after"),
+    }
+    return TemplateResponse(request, "aggregation/excluded.html", context)
 
 
 def _own(request: HtmxRequest, transaction_id: int) -> Transaction:

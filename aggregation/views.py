@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -14,7 +13,7 @@ from django.views.decorators.http import require_GET
 
 from aggregation import account_aggregator, charts, exports
 from aggregation.account_aggregator import Holding, Lot, Portfolio
-from aggregation.filters import TransactionFilter, newest_first, own_tags
+from aggregation.filters import TransactionFilter, newest_first, own_tags, position_asked
 from aggregation.forms import EditForm
 from aggregation.handover import handover
 from aggregation.models import BookStatus, Delivery, PossibleDuplicate, Transaction, UserEdit
@@ -113,7 +112,7 @@ def transactions(request: HtmxRequest) -> HttpResponse:
     asked = TransactionFilter(request.GET, Transaction.objects.all(), request=request)
     rows: list[Transaction] = []
     if asked.is_valid():
-        rows = newest_first(request.user, asked).after(_position(request))[: ROWS_A_LOAD + 1]
+        rows = newest_first(request.user, asked).after(position_asked(request))[: ROWS_A_LOAD + 1]
     query = request.GET.copy()
     query.pop("after", None)
     last = rows[ROWS_A_LOAD - 1] if len(rows) > ROWS_A_LOAD else None
@@ -132,17 +131,6 @@ def transactions(request: HtmxRequest) -> HttpResponse:
         "tags": own_tags(request.user),
     }
     return TemplateResponse(request, "aggregation/transactions.html", context)
-
-
-def _position(request: HtmxRequest) -> tuple[date, int] | None:
-    """Where to go on: ?after=2026-03-02_123, the date and id of the last row shown. A mangled one is no address."""
-    on, _, pk = request.GET.get("after", "").partition("_")
-    if not on:
-        return None
-    try:
-        return date.fromisoformat(on), int(pk)
-    except ValueError as error:
-        raise Http404("no such place in the list") from error
 
 
 @login_required

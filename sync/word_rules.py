@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
@@ -162,17 +163,20 @@ def apply(rule: WordRule) -> Applied:
         return applied
     has_word = Q(*(Q(**{f"raw__{name}__iexact": rule.word}) for name in fields), _connector=Q.OR)
     rows = ParkedRow.objects.for_user(rule.user).waiting().filter(has_word, account__connection__broker=rule.broker)
-    waiting = rows.exclude(run__trigger=Trigger.IMPORT).select_related("account").order_by("account_id", "pk")
-    for row in waiting.select_for_update(of=("self",)):
-        try:
-            record = reading(Broker(rule.broker), row, K(rule.kind), rule.word)
-        except NotReadable as odd:
-            applied.left.append(str(odd))
-            continue
-        ledger.book(account=row.account, records=[record], source=Source.API, run_id=row.run_id)
-        row.resolved_at, row.resolved_by_id = timezone.now(), row.run_id
-        row.save(update_fields=["resolved_at", "resolved_by"])
-        applied.booked += 1
+    waiting = rows.exclude(run__trigger=Trigger.IMPORT).select_related("account").order_by("account_id", "run_id", "pk")
+    for (account, run_id), told in groupby(
+        waiting.select_for_update(of=("self",)), lambda row: (row.account, row.run_id)
+    ):
+        records, understood = [], []
+        for row in told:
+            try:
+                records.append(reading(Broker(rule.broker), row, K(rule.kind), rule.word))
+                understood.append(row.pk)
+            except NotReadable as odd:
+                applied.left.append(str(odd))
+        ledger.book(account=account, records=records, source=Source.API, run_id=run_id)
+        ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now(), resolved_by=run_id)
+        applied.booked += len(records)
     return applied
 
 

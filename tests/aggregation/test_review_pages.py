@@ -1,6 +1,8 @@
 """Deciding about rows as a person and as a program."""
 
+import re
 from collections.abc import Callable
+from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
@@ -136,6 +138,21 @@ def test_a_row_gets_a_note_is_excluded_and_brought_back_on_its_pages(web: Client
     web.post(f"{page}change", {"do": "bring_back", "list": "1"})
     assert counting(account) == 1
     assert "Nothing is excluded" in web.get("/portfolio/transactions/excluded/").content.decode()
+
+
+def test_the_list_of_excluded_rows_goes_on_to_the_oldest(web: Client, account: Account) -> None:
+    days = [date(2026, 1, 1) + timedelta(days=number) for number in range(27)]
+    book_api(account, *(a_record(f"{number}", traded_on=on) for number, on in enumerate(days)))
+    for row in account.transactions.all():
+        edits.exclude(row, user=account.connection.user)
+    first = web.get("/portfolio/transactions/excluded/").content.decode()
+    assert re.findall(r">(\d+ Jan 2026)<", first) == [f"{number} Jan 2026" for number in range(27, 2, -1)]
+    (older,) = re.findall(r'href="(\?after=[^"]+)"', first)
+    last = web.get(f"/portfolio/transactions/excluded/{older}").content.decode()
+    assert re.findall(r">(\d+ Jan 2026)<", last) == ["2 Jan 2026", "1 Jan 2026"]
+    assert "Newest" in last
+    assert "Older ones" not in last
+    assert web.get("/portfolio/transactions/excluded/?after=nonsense_1").status_code == 404
 
 
 def test_a_row_is_split_and_joined_on_its_pages(web: Client, account: Account) -> None:

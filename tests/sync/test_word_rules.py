@@ -1,6 +1,7 @@
 """What a person says once about a word that the hub does not know."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -68,6 +69,17 @@ def test_new_rows_with_the_word_are_booked_as_they_come_and_once(account: Accoun
     assert ([one.external_id for one in records], [one.external_id for one in left]) == (["1", "9"], ["8"])
     assert word_rules.apply(rules[0]).booked == 0
     assert Transaction.objects.count() == 1
+
+
+def test_equal_rows_without_an_id_that_waited_are_booked_as_many_as_they_are(account: Account, person: User) -> None:
+    nameless = replace(a_row("1"), external_id="")
+    run = wait_for_a_rule(account, nameless, nameless, nameless)
+    first = ParkedRow.objects.first()
+    assert first is not None
+    _, applied = word_rules.remember(person, first, field="type", kind=TransactionKind.FEE)
+    assert applied.booked == 3
+    assert Transaction.objects.in_books().filter(run=run, net_amount=Decimal("-1.25")).count() == 3
+    assert not ParkedRow.objects.waiting().exists()
 
 
 def test_the_amount_of_a_broker_that_prints_no_sign_goes_the_way_of_the_kind() -> None:

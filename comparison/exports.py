@@ -90,7 +90,8 @@ def my_cost(catalogue: Catalogue, costs: Iterable[PlanCost]) -> HttpResponse:
             found = [rule for rule in rules if rule.source] or [row.rule for row in dated[-1:]]
             sources = "; ".join(f"{r.source.title} {r.source.url} ({r.as_of})" for r in found if r.source)
             why = "; ".join(entry.reasons)
-            values = [plan.ref, label_of(item), "yes" if entry.counted else "no", entry.low, entry.high]
+            sums = ("", "") if entry.is_unknown else (entry.low, entry.high)
+            values = [plan.ref, label_of(item), "yes" if entry.counted else "no", *sums]
             rows.append([*values, entry.count, entry.unknown, why, sources])
         for reason, count in cost.impossible.items():
             rows.append([plan.ref, f"not possible there: {count} trades", "no", "", "", "", count, reason, ""])

@@ -11,7 +11,6 @@ from comparison.matrix import Badge
 from comparison.stored import Answer, Catalogue, Definition
 from comparison.terms import Confidence
 
-DRAWBACKS = {"pfof_equities", "pfof_options"}  # yes is the worse answer
 GROUP_LABELS = {
     "assets": "What can be traded",
     "accounts": "Kinds of account",
@@ -82,7 +81,7 @@ def share(definition: Definition, value: Any) -> Decimal | None:
     if value is None:
         return None
     if definition.kind == "bool":
-        good = not value if definition.key in DRAWBACKS else bool(value)
+        good = not value if definition.is_drawback else bool(value)
         return Decimal(good)
     if definition.kind == "enum":
         return Decimal(definition.words.index(value)) / (len(definition.words) - 1)
@@ -92,7 +91,7 @@ def share(definition: Definition, value: Any) -> Decimal | None:
 def kind_of(definition: Definition, value: Any) -> str:
     if value is None:
         return "unknown"
-    if definition.key in DRAWBACKS:
+    if definition.is_drawback:
         return "drawback" if value else "plain"
     if definition.kind == "bool":
         return "yes" if value else "no"

@@ -1,6 +1,6 @@
 """The rows of the page "My cost": each plan's sum, its parts, its badge, and what it leaves out. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -12,6 +12,7 @@ from comparison.replay import ItemSum, PlanCost
 from comparison.stored import Catalogue
 from comparison.terms import ZERO, PlanTerms, Rule
 
+MARGIN = "margin_interest"
 ACCOUNT = ("subscription", "account_inactivity", "annual_account_fee")
 NOT_MODELLED = (
     "taxes",
@@ -35,7 +36,7 @@ class Part:
 
     @property
     def is_unknown(self) -> bool:
-        return bool(self.entry.unknown) and not self.entry.count
+        return self.entry.is_unknown
 
     @property
     def is_range(self) -> bool:
@@ -72,20 +73,25 @@ class PlanRow:
     def earned(self) -> Part | None:
         return next((part for part in self.beside if part.item == "cash_interest"), None)
 
-    def sum_of(self, items: Iterable[str]) -> Decimal:
-        return sum((part.entry.low for part in self.parts if part.item in items), ZERO)
+    @property
+    def trading(self) -> Part:
+        return self._together(self.cost.items.keys() - {MARGIN, *ACCOUNT})
 
     @property
-    def trading(self) -> Decimal:
-        return self.cost.low - self.margin - self.account
+    def margin(self) -> Part:
+        return self._together({MARGIN})
 
     @property
-    def margin(self) -> Decimal:
-        return self.sum_of(["margin_interest"])
+    def account(self) -> Part:
+        return self._together(ACCOUNT)
 
-    @property
-    def account(self) -> Decimal:
-        return self.sum_of(ACCOUNT)
+    def _together(self, items: Collection[str]) -> Part:
+        whole = ItemSum()
+        for item, entry in self.cost.items.items():
+            if item in items and entry.counted:
+                whole.low, whole.high = whole.low + entry.low, whole.high + entry.high
+                whole.count, whole.unknown = whole.count + entry.count, whole.unknown + entry.unknown
+        return Part("", "", whole)
 
 
 SORTS = {"name": "name", "total": "total, lowest first"}

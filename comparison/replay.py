@@ -35,6 +35,11 @@ class ItemSum:
     counted: bool = True
     reasons: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def is_unknown(self) -> bool:
+        """Nothing of it is known: the sums say nothing, not zero."""
+        return bool(self.unknown) and not self.count
+
 
 @dataclass(slots=True)
 class PlanCost:

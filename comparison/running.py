@@ -135,8 +135,8 @@ def plan_json(cost: PlanCost) -> dict[str, Any]:
         "items": [
             {
                 "item": item,
-                "low": money(entry.low),
-                "high": money(entry.high),
+                "low": None if entry.is_unknown else money(entry.low),
+                "high": None if entry.is_unknown else money(entry.high),
                 "lines": entry.count,
                 "unknown_lines": entry.unknown,
                 "why_unknown": list(entry.reasons),

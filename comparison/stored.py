@@ -23,6 +23,8 @@ from comparison.models import BrokerPlan, ComparisonBroker, ComparisonSource
 from comparison.price_lists import price_lists, rates_of, rule_of
 from comparison.terms import Confidence, PlanTerms, Rates, Rule, SourceRef
 
+DRAWBACKS = {"pfof_equities", "pfof_options"}
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -32,6 +34,11 @@ class Definition:
     kind: str  # bool, int, decimal or enum
     words: tuple[str, ...]  # of an enum, as the catalogue orders them
     hint: str
+
+    @property
+    def is_drawback(self) -> bool:
+        """Yes is the worse answer."""
+        return self.key in DRAWBACKS
 
 
 @dataclass(frozen=True, slots=True)

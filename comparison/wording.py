@@ -105,6 +105,7 @@ LINES = {
     "cat_equity": "Consolidated audit trail",
     "cat_option": "Consolidated audit trail, options",
     "orf_venue": "Options regulatory fee",
+    "orf_estimate": "Options regulatory fee",
     "occ_clearing": "OCC clearing",
     "index_exchange_fee": "Exchange fee on index options",
     "mutual_fund_redemption": "Mutual fund sale",

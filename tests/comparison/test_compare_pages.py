@@ -261,3 +261,19 @@ def test_a_failed_run_says_so(account, monkeypatch):
     one.refresh_from_db()
     assert (one.state, one.error) == (SimulationState.FAILED, "The simulation failed on our side.")
     assert running.request(user, wish) != one, "it may be tried again"
+
+
+def test_what_is_unknown_is_never_shown_as_nothing(browser, account):
+    """No broker said how much cash there is, so what a loan would cost is not known."""
+    found = page(browser, "/compare/mine/?period=2026")
+    robinhood = found[found.index(">Robinhood</a>") :]
+    margin = robinhood[robinhood.index('data-label="Margin"') : robinhood.index('data-label="Account"')]
+    assert "unknown" in margin
+    assert "0.00" not in margin
+
+
+def test_the_features_say_what_this_hub_reads_today(browser, loaded):
+    found = page(browser, "/compare/features/?plan=ibkr:lite&plan=vanguard:standard")
+    row = found[found.index("What this hub reads today") :]
+    ways = re.findall(r"<td>(.*?)</td>", row)[:2]
+    assert ways == ["Official sign-in · Your own API keys · Flex query · Files", "Files"]

@@ -97,7 +97,7 @@ def preview(owner: Connection, rows: int) -> Iterator[Ratio]:
     file = ImportFile(name="bench.csv", content=content, size=len(content), format=FORMAT)
 
     def dry_run() -> float:
-        return seconds(lambda: check_rows(read(file, owner.user).parsed, {"": account}))
+        return seconds(lambda: list(check_rows(read(file, owner.user).parsed, {"": account})))
 
     def wizard() -> float:
         draft = a_draft(account, content)

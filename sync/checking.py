@@ -1,7 +1,7 @@
 """What an import would do, row by row, before anything is written: the preview and the dry run."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,9 +40,12 @@ class CheckedRow:
 
 def check_rows(
     parsed: ParsedFile, accounts: Mapping[str, Account | None], left_out: Iterable[int] = ()
-) -> list[CheckedRow]:
-    """Every row of the file with its state. `accounts` says where the rows of each name in the file go; None is an
-    account not made yet, whose books are empty. A row that is left out has the state it would have if it were not."""
+) -> Iterator[CheckedRow]:
+    """Every row of the file with its state, made while they are asked for.
+
+    `accounts` says where the rows of each name in the file go; None is an account not made yet, whose books are empty.
+    A row that is left out has the state it would have if it were not.
+    """
     unwanted = set(left_out)
     outcomes: dict[int, list[Foreseen]] = {}
     by_account: dict[int, list[FileRow]] = {}
@@ -58,9 +61,9 @@ def check_rows(
         foreseen = foresee(account=places[pk], records=[record for _, record in pairs], source=Source.CSV)
         for (line, _), one in zip(pairs, foreseen, strict=True):
             outcomes.setdefault(line, []).append(one)
-    return [
+    return (
         _checked(row, outcomes.get(row.line, []), row.line in unwanted, row.line in replaced) for row in parsed.rows
-    ]
+    )
 
 
 def _replaced(account: Account, rows: Iterable[FileRow]) -> set[int]:

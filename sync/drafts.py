@@ -7,8 +7,9 @@ are checked within the request, large ones by a worker.
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -24,7 +25,7 @@ from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections.models import AccountQuerySet
 from sync import importers
-from sync.checking import CheckedRow, check_rows, counts_of, propose_account
+from sync.checking import CheckedRow, check_rows, propose_account
 from sync.columns import template_for
 from sync.import_models import DraftRow, DraftState, ImportDraft, RowState
 from sync.importers import reader
@@ -39,6 +40,7 @@ MOST_DRAFTS = 20
 MOST_CHECKS = 3  # of one version; a check that never ends is no use
 MOST_SHOWN = 100  # skipped rows and warnings of one file
 NEW, KNOWN = "new", "account"
+SAVED_AT_ONCE = 5_000
 ROW_FACTS = ("line", "account", "state", "is_left_out", "notes", "records", "resembles", "word", "text")
 
 
@@ -209,7 +211,7 @@ def check(draft_id: UUID | str) -> None:
             raise HubError("Checking this file was interrupted again and again. Upload a shorter period.")
         found, rows = _look(draft)
     except HubError as error:
-        found, rows = {}, []
+        found, rows = {}, None
         draft.error = str(error)[:500]
     is_ready = bool(draft.format) and not draft.error and not found.get("questions") and bool(draft.accounts)
     with transaction.atomic():
@@ -217,17 +219,18 @@ def check(draft_id: UUID | str) -> None:
         if not current.values_list("pk"):
             return  # changed in the meantime, or discarded
         draft.rows.all().delete()
-        _save_rows(draft, rows)
-        draft.left_out = [row.line for row in rows if row.is_left_out]
-        draft.found = found
+        if rows is not None:
+            _save_rows(draft, rows)
+        draft.left_out = list(draft.rows.filter(is_left_out=True).values_list("line", flat=True))
+        draft.found = found if rows is None else {**found, "counts": count_rows(draft)}
         draft.state = DraftState.READY if is_ready else DraftState.CHOOSING
         draft.save(update_fields=["state", "error", "found", "accounts", "left_out"])
 
 
-def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[CheckedRow]]:
+def _look(draft: ImportDraft) -> tuple[dict[str, Any], Iterator[CheckedRow] | None]:
     """What the file says, and its rows when nothing is left to ask. Raises HubError."""
     if not draft.format:
-        return {}, []
+        return {}, None
     read_file = read(draft, draft.user)
     hints = list(read_file.parsed.accounts)
     found: dict[str, Any] = {
@@ -246,27 +249,22 @@ def _look(draft: ImportDraft) -> tuple[dict[str, Any], list[CheckedRow]]:
         draft.accounts = {hint: place for hint, place in draft.accounts.items() if hint in hints}
         found["proposals"] = _proposals(draft.user, read_file)
         draft.accounts = {} if set(hints) - draft.accounts.keys() else draft.accounts
-        return found, []
+        return found, None
     draft.accounts = {hint: draft.accounts[hint] for hint in hints}
     house = house_of(read_file.format)
     places = {hint: known_account(draft.user, place, house) for hint, place in draft.accounts.items()}
-    rows = check_rows(read_file.parsed, places, draft.left_out)
-    found["counts"] = counts_of(rows)
-    return found, rows
+    return found, check_rows(read_file.parsed, places, draft.left_out)
 
 
-def _save_rows(draft: ImportDraft, rows: Iterable[CheckedRow]) -> None:
-    """By COPY: there may be as many as a file has."""
+def _save_rows(draft: ImportDraft, rows: Iterator[CheckedRow]) -> None:
+    """By COPY, some thousand at a time: while that goes on nothing else may be asked of the database."""
     statement = f"COPY {DraftRow._meta.db_table} (draft_id, {', '.join(ROW_FACTS)}) FROM STDIN"
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            facts = (getattr(row, name) for name in ROW_FACTS)
-            copy.write_row(
-                (
-                    draft.pk,
-                    *(json.dumps(fact, ensure_ascii=False) if isinstance(fact, tuple) else fact for fact in facts),
-                )
-            )
+    while piece := list(islice(rows, SAVED_AT_ONCE)):
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in piece:
+                facts = (getattr(row, name) for name in ROW_FACTS)
+                told = (json.dumps(fact, ensure_ascii=False) if isinstance(fact, tuple) else fact for fact in facts)
+                copy.write_row((draft.pk, *told))
 
 
 def _proposals(user: User, read_file: FileRead) -> dict[str, int]:

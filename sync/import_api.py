@@ -120,7 +120,7 @@ def _tried(user: User, wanted: ImportSerializer, page: dict[str, Any]) -> Any:
         refuse_wrong_accounts(read_file.parsed.accounts, None)
     house = house_of(read_file.format)
     places = {hint: known_account(user, place, house) for hint, place in _places(wanted, read_file).items()}
-    rows = check_rows(read_file.parsed, places)
+    rows = list(check_rows(read_file.parsed, places))
     first, last = page["offset"], page["offset"] + page["limit"]
     return DryRunSerializer(
         {

@@ -26,9 +26,10 @@ HAS_TELLERS = """
 SELECT EXISTS (SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL AND source = 'csv')
     AND (SELECT count(*) > 1 FROM aggregation_delivery WHERE account_id = %(account)s AND undone_at IS NULL)
 """
-# The batch's rows, and those it knows to be the same: questions between them have answered themselves.
+# The batch's rows, and those it knows to be the same: questions between them have answered themselves. `IS TRUE` has
+# the answered ones hashed: as a join, a table that grew a moment ago is compared with itself row by row.
 ANSWERED = """
-DELETE FROM aggregation_possibleduplicate WHERE account_id = %(account)s AND coalesce(leader_id, id) IN (
+DELETE FROM aggregation_possibleduplicate WHERE account_id = %(account)s AND (coalesce(leader_id, id) IN (
     WITH told AS (
         SELECT DISTINCT CASE WHEN row.status = 'duplicate' THEN row.superseded_by_id ELSE row.id END AS id
         FROM (
@@ -37,7 +38,7 @@ DELETE FROM aggregation_possibleduplicate WHERE account_id = %(account)s AND coa
     )
     SELECT coalesce(pair.leader_id, pair.id) FROM aggregation_possibleduplicate AS pair
     JOIN told AS one ON one.id = pair.first_id JOIN told AS other ON other.id = pair.second_id
-    WHERE pair.account_id = %(account)s AND pair.decision = 'open')
+    WHERE pair.account_id = %(account)s AND pair.decision = 'open')) IS TRUE
 """
 HAS_QUESTIONS = """
 SELECT EXISTS (SELECT FROM aggregation_possibleduplicate WHERE account_id = %(account)s AND decision = 'open')
@@ -200,10 +201,10 @@ ORDER BY 2, 3
 ON CONFLICT (first_id, second_id) DO NOTHING
 """
 ANSWERED_AGAIN = f"""
-DELETE FROM aggregation_possibleduplicate AS question WHERE account_id = %(account)s AND coalesce(leader_id, id) IN (
+DELETE FROM aggregation_possibleduplicate AS question WHERE account_id = %(account)s AND (coalesce(leader_id, id) IN (
     SELECT coalesce(leader_id, id) FROM aggregation_possibleduplicate AS pair
     WHERE pair.account_id = %(account)s AND pair.decision = 'open'
-        AND {TOLD_BY_ONE.format(one="pair.first_id", other="pair.second_id")})
+        AND {TOLD_BY_ONE.format(one="pair.first_id", other="pair.second_id")})) IS TRUE
 """
 
 

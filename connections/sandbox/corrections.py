@@ -12,7 +12,7 @@ Each in the way of the account's broker, as far as its page tells one; what a br
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 
 from connections.sandbox.book import ZERO, Account, Event, Nature, Status
@@ -78,7 +78,7 @@ def _revalued(event: Event, change: str, value: str | None) -> dict[str, Any]:
 
 def _priced(event: Event, quantity: Decimal, price: Decimal) -> dict[str, Any]:
     assert event.symbol
-    gross = (quantity * price * WORLD.market.known(event.symbol).multiplier).quantize(CENT)
+    gross = (quantity * price * WORLD.market.known(event.symbol).multiplier).quantize(CENT, ROUND_HALF_UP)
     return {"quantity": quantity, "price": price, "cash": -gross - event.fee_total}
 
 
@@ -202,7 +202,7 @@ def _order_facts(nature: Nature, facts: Mapping[str, Any], day: date) -> dict[st
     quantity = abs(decimal(facts.get("quantity", 1))) * side
     price = decimal(facts["price"]) if "price" in facts else WORLD.market.price(symbol, day)
     fees = abs(decimal(facts.get("fees", 0)))
-    gross = (quantity * price * WORLD.market.known(symbol).multiplier).quantize(CENT)
+    gross = (quantity * price * WORLD.market.known(symbol).multiplier).quantize(CENT, ROUND_HALF_UP)
     return {
         "symbol": symbol,
         "currency": WORLD.market.known(symbol).currency,

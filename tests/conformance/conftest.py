@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from connections.brokers import ibkr_replies
 from tests.conformance.stage import Stage, make_quick, set_up
 from tests.conformance.ways import Way
 from tests.plugins.sandbox_server import Sandbox
@@ -24,6 +25,12 @@ def settled(
         with set_up(way, sandbox_server) as stage:
             yield stage
         transaction.set_rollback(True)
+
+
+@pytest.fixture(autouse=True)
+def by_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outside of the hours in which Interactive Brokers is maintained every night: there a 503 means just that."""
+    monkeypatch.setattr(ibkr_replies, "maintenance_until", lambda now: None)
 
 
 @pytest.fixture

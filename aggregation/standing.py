@@ -106,14 +106,16 @@ WHERE edit.account_id = %(account)s AND part.part_of_id = row.id AND part.status
 # What was decided, pair by pair. Several rows count for the one they add up to while they are complete: when one of
 # them is gone, the one counts for those that are left.
 _VERDICTS = """(
-    SELECT id, first_id, second_id, decision, CASE
-        WHEN whole_id IS NULL OR kept_id = whole_id OR NOT EXISTS (
-            SELECT FROM aggregation_possibleduplicate AS part
-            JOIN aggregation_transaction AS gone ON gone.id = part.kept_id
-            WHERE part.account_id = pair.account_id AND gone.status IN ('superseded', 'undone')
-                AND coalesce(part.leader_id, part.id) = coalesce(pair.leader_id, pair.id))
-        THEN kept_id ELSE whole_id END AS kept_id
-    FROM aggregation_possibleduplicate AS pair WHERE account_id = %(account)s AND kept_id IS NOT NULL
+    SELECT pair.id, first_id, second_id, decision, CASE WHEN broken.question IS NULL THEN kept_id ELSE whole_id END
+        AS kept_id
+    FROM aggregation_possibleduplicate AS pair
+    LEFT JOIN (
+        SELECT DISTINCT coalesce(part.leader_id, part.id) AS question FROM aggregation_possibleduplicate AS part
+        JOIN aggregation_transaction AS gone ON gone.id = part.kept_id
+        WHERE part.account_id = %(account)s AND part.whole_id IS NOT NULL AND part.kept_id <> part.whole_id
+            AND gone.status IN ('superseded', 'undone')
+    ) AS broken ON broken.question = coalesce(pair.leader_id, pair.id)
+    WHERE account_id = %(account)s AND kept_id IS NOT NULL
 ) AS verdict"""
 MERGE = f"""
 UPDATE aggregation_transaction AS row SET status = 'duplicate', superseded_by_id = merged.kept_id

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import BigIntegerField, Func, Q, Value
+from django.db.models import BigIntegerField, CharField, Exists, F, Func, OuterRef, Q, QuerySet, Value
 from django.utils import timezone
 
 from aggregation.models import Transaction
@@ -100,6 +100,7 @@ def settle(run: SyncRun) -> int:
     rows = rows.filter(account__connection=run.connection_id).select_for_update(of=("self",))
     runs = SyncRun.objects.filter(connection=run.connection_id)
     undone = set(runs.exclude(undone_at=None).values_list("pk", flat=True))
+    booked = _booked(ParkedRow.objects.filter(resolved_by=run)) if run.undone_at else set()
     changed, before = [], {}
     for row in rows:
         before[row.pk] = row.is_waiting
@@ -108,18 +109,24 @@ def settle(run: SyncRun) -> int:
         if standing and row.run_id in undone:
             row.run_id = standing[-1]
         if row.resolved_by_id == run.pk:
-            row.resolved_at = timezone.now() if run.undone_at is None or _is_booked(row) else None
+            row.resolved_at = timezone.now() if run.undone_at is None or row.pk in booked else None
         changed.append(row)
     ParkedRow.objects.bulk_update(changed, ["is_aside", "run", "resolved_at"], batch_size=1000)
     return sum(row.is_waiting != before[row.pk] for row in changed)
 
 
-def _is_booked(row: ParkedRow) -> bool:
-    """Whether the books have it: by its id, or its legs' ids; without one, by what was sent."""
-    booked = Transaction.objects.current().filter(account=row.account_id)
-    if not row.external_id:
-        return booked.filter(external_id="", raw=row.raw).exists()
-    return booked.filter(Q(external_id=row.external_id) | Q(external_id__startswith=f"{row.external_id}:")).exists()
+def _booked(rows: QuerySet[ParkedRow]) -> set[int]:
+    """Which of `rows` the books have: by the id, or by an id of the legs; without one, by what was sent."""
+    current = Transaction.objects.current().filter(account=OuterRef("account"))
+    leg_of = Func(F("external_id"), Value(":"), Value(1), function="split_part", output_field=CharField())
+    legs = current.annotate(leg_of=leg_of).filter(leg_of=OuterRef("external_id"))
+    has_id = ~Q(external_id="")
+    known = rows.filter(
+        Q(has_id & Exists(current.filter(external_id=OuterRef("external_id"))))
+        | Q(has_id & Exists(legs))
+        | Q(Exists(current.filter(external_id="", raw=OuterRef("raw"))), external_id="")
+    )
+    return set(known.values_list("pk", flat=True))
 
 
 def digests(raws: Iterable[Mapping[str, Any]], twins: Counter[str] | None = None) -> Iterator[str]:

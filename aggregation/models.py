@@ -169,6 +169,12 @@ class Transaction(models.Model):
     def __str__(self) -> str:
         return f"{self.traded_on} {self.get_kind_display()} {self.net_amount} {self.currency}"
 
+    @property
+    def told_by(self) -> str:
+        """Broker, By hand, or the name of the file it came in."""
+        file = getattr(self.run, "file", None) if self.source == Source.CSV else None
+        return f"File {file.name}" if file else self.get_source_display()
+
 
 class PositionQuerySet(models.QuerySet["Position"]):
     def for_user(self, user: User) -> Self:

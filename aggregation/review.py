@@ -50,6 +50,16 @@ def differing(pair: PossibleDuplicate) -> frozenset[str]:
     return frozenset(name for name in COMPARED if getattr(pair.first, name) != getattr(pair.second, name))
 
 
+def verdict(pair: PossibleDuplicate) -> str:
+    """What was decided, in words; of a sum also which side counts."""
+    if pair.one is None or pair.decision == Decision.OPEN:
+        return pair.get_decision_display()
+    if pair.decision == Decision.KEPT:
+        return "Different, all counted"
+    counts = "the one row counts" if pair.kept_id == pair.whole_id else f"the {len(pair.several)} rows count"
+    return f"The same: {counts}"
+
+
 @dataclass(frozen=True, slots=True)
 class Together:
     """The several rows of a question added up, and how far their amount is from the one's, not negative."""

@@ -93,10 +93,13 @@ class PossibleDuplicateQuerySet(models.QuerySet["PossibleDuplicate"]):
         return self.decided().filter(decided_by=user).order_by("-decided_at", "-pk")
 
     def for_list(self) -> Self:
-        rows = ("first__instrument", "second__instrument", "first__account__connection", "second__account__connection")
-        followers = PossibleDuplicate.objects.select_related(*rows).order_by("pk")
+        sides = ("first", "second")
+        rows = [f"{side}__{name}" for side in sides for name in ("instrument", "account__connection", "run__file")]
+        bytes_of_files = [f"{side}__run__file__content" for side in sides]
+        followers = PossibleDuplicate.objects.select_related(*rows).defer(*bytes_of_files).order_by("pk")
         return (
             self.select_related("account__connection", "kept", "decided_by", *rows)
+            .defer(*bytes_of_files)
             .prefetch_related(Prefetch("followers", queryset=followers))
             .order_by("-pk")
         )

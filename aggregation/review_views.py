@@ -65,9 +65,23 @@ def _in_words(pair: PossibleDuplicate) -> dict[str, Any]:
         "pair": pair,
         "reasons": review.in_words(pair),
         "different": {label for label, name in FACTS.items() if name in different},
-        "preferred": review.preferred(pair).pk,
         "together": review.together(pair),
+        "choices": _choices(pair),
+        "verdict": review.verdict(pair),
     }
+
+
+def _choices(pair: PossibleDuplicate) -> list[dict[str, Any]]:
+    """Which row can count: {pk, label, is_preferred} each. Of several rows the first stands for all of them."""
+    preferred = review.preferred(pair)
+    if pair.one is None:
+        rows = [(row, f"{row.told_by}, {row.traded_on:%-d %b %Y}") for row in pair.rows]
+    else:
+        first = pair.several[0]
+        preferred = pair.one if preferred == pair.one else first
+        several = f"The {len(pair.several)} rows, {first.told_by}"
+        rows = [(first, several), (pair.one, f"The one row, {pair.one.told_by}")]
+    return [{"pk": row.pk, "label": label, "is_preferred": row == preferred} for row, label in rows]
 
 
 def _is_said(row: Transaction, name: str) -> bool:

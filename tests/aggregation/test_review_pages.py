@@ -11,9 +11,10 @@ from django.utils.html import strip_tags
 
 from aggregation import edits
 from aggregation.handover import handover
-from aggregation.models import BookStatus, PossibleDuplicate, Transaction
+from aggregation.models import BookStatus, PossibleDuplicate, Source, Transaction
 from brokerhub.kernel.models import User
 from connections.models import Account, ConnectionEvent
+from sync.models import ImportFile
 from tests.aggregation.factories import a_connection, a_record, an_account
 from tests.aggregation.test_booking import book_api, book_file
 from tests.aggregation.test_edits import HALVES
@@ -55,6 +56,13 @@ def test_the_queue_shows_both_rows_with_the_reason_and_each_answer_can_be_undone
     assert ConnectionEvent.objects.filter(action="duplicate_decided").count() == 3
 
 
+def test_a_question_names_the_file_a_row_came_in(web: Client, account: Account) -> None:
+    book_api(account, a_record("1"))
+    run = a_run(account, a_record(net_amount=Decimal("-1802.49")), source=Source.CSV)
+    ImportFile.objects.create(run=run, account=account, name="march.csv", size=1, sha256="", content=b"-")
+    assert web.get("/portfolio/review/").content.decode().count("File march.csv") == 2  # its column and its choice
+
+
 def test_the_queue_by_the_api(web: Client, account: Account) -> None:
     pair = a_pair(account)
     place = "/api/v1/brokerage/duplicates"
@@ -78,7 +86,7 @@ def test_an_order_stands_beside_its_executions_and_is_decided_with_one_answer(we
     decide = f"/portfolio/review/{question.pk}"
     web.post(decide, {"do": "merge", "keep": question.several[1].pk})
     assert counting(account) == 3
-    assert "The 3 rows count" in " ".join(web.get("/portfolio/review/?show=decided").content.decode().split())
+    assert "The same: the 3 rows count" in " ".join(web.get("/portfolio/review/?show=decided").content.decode().split())
     web.post(decide, {"do": "undo"})
     web.post(decide, {"do": "merge", "keep": question.one.pk})
     assert account.transactions.in_books().get() == question.one

@@ -10,6 +10,7 @@ from django.test import Client
 from playwright.sync_api import Page, expect
 from pytest_django.live_server_helper import LiveServer
 
+from aggregation import review
 from aggregation.models import PossibleDuplicate
 from brokerhub.kernel.models import User
 from connections.models import Account
@@ -111,3 +112,23 @@ def test_the_queue_fits_a_phone_and_is_accessible_there(
     screenshot(page, "phone")
     assert inaccessible(page) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_what_was_decided_and_what_was_told_twice_are_accessible_lists(
+    browse: Callable[..., Page],
+    person: User,
+    questions: list[int],
+    inaccessible: Callable[[Page], list[str]],
+    screenshot: Callable[..., Path],
+) -> None:
+    pair = PossibleDuplicate.objects.get(pk=questions[0])
+    review.merge(pair, user=person)
+    page = browse()
+    page.get_by_role("link", name="Decided before").click()
+    expect(page.get_by_text("The same, counted once")).to_be_visible()
+    screenshot(page, "decided")
+    assert inaccessible(page) == []
+    page.get_by_role("link", name="Told twice, counted once").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    screenshot(page, "told-twice")
+    assert inaccessible(page) == []

@@ -11,6 +11,7 @@ from aggregation.models import (
     Instrument,
     Position,
     PossibleDuplicate,
+    ReferenceRate,
     Transaction,
     UserEdit,
 )
@@ -22,6 +23,13 @@ class InstrumentAdmin(ReadOnlyAdmin):
     list_display = ("symbol", "name", "asset_class", "currency", "cusip", "isin", "multiplier")
     list_filter = ("asset_class", "currency")
     search_fields = ("symbol", "name", "=cusip", "=isin", "key")
+
+
+@admin.register(ReferenceRate)
+class ReferenceRateAdmin(ReadOnlyAdmin):
+    list_display = ("on", "currency", "per_euro", "publisher", "read_at")
+    list_filter = ("currency", "publisher")
+    date_hierarchy = "on"
 
 
 class OfAccountAdmin(ReadOnlyAdmin):

@@ -43,6 +43,7 @@ BALANCE_FACTS = (
     "buying_power",
     "margin_used",
     "accrued_interest",
+    "exchange_rate",
 )
 NEW_YORK = ZoneInfo("America/New_York")
 MARKET_ZONES = {Broker.SCHWAB: NEW_YORK, Broker.ROBINHOOD: NEW_YORK}

@@ -229,6 +229,9 @@ class Balance(models.Model):
     buying_power = MoneyField(null=True, blank=True)
     margin_used = MoneyField(null=True, blank=True)
     accrued_interest = MoneyField(null=True, blank=True)
+    exchange_rate = MoneyField(
+        null=True, blank=True, help_text="The broker's: units of the account's own currency for one of this."
+    )
     as_of = models.DateTimeField()
     run = models.ForeignKey("sync.SyncRun", null=True, blank=True, on_delete=models.SET_NULL)
     raw = models.JSONField(default=dict)
@@ -271,6 +274,7 @@ class BalancePoint(models.Model):
 
 
 # Last, because what people decide about rows refers to the rows.
+from aggregation.rates.models import ReferenceRate  # noqa: E402
 from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # noqa: E402
 
 __all__ = [
@@ -282,6 +286,7 @@ __all__ = [
     "PointBasis",
     "Position",
     "PossibleDuplicate",
+    "ReferenceRate",
     "Source",
     "Transaction",
     "TransactionQuerySet",

@@ -69,6 +69,7 @@ def _balances(statement: Statement, positions: Iterable[PositionRecord]) -> Iter
         raise Odd("the cash report is empty")
     if not by_currency:
         raise IncompleteQuery("Your Flex query gives cash in total only. Tick Currency Breakout in its Cash Report.")
+    rates = dict(_rates(statement))
     for currency in sorted(by_currency.keys() | held.keys()):
         row = by_currency.get(currency)
         cash = ZERO if row is None else _optional(row, "endingCash")
@@ -79,8 +80,17 @@ def _balances(statement: Statement, positions: Iterable[PositionRecord]) -> Iter
             settled_cash=ZERO if row is None else row.maybe_number("endingSettledCash"),
             market_value=value,
             net_asset_value=None if cash is None or value is None else cash + value,
+            exchange_rate=rates.get(currency),
             raw={} if row is None else row.told,
         )
+
+
+def _rates(statement: Statement) -> Iterator[tuple[str, Decimal]]:
+    """By currency, what one of it is worth in the account's own, as its positions tell; the query may leave it out."""
+    for row in _lots_left_out(statement):
+        rate = row.maybe_number("fxRateToBase")
+        if rate:
+            yield row.text("currency"), rate
 
 
 def _valued(statement: Statement, balances: list[BalanceRecord]) -> list[BalanceRecord]:

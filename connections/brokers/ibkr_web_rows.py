@@ -166,6 +166,7 @@ def balances(
             buying_power=power if currency == power_in else None,
             margin_used=abs(min(cash, ZERO)),
             accrued_interest=None if entry is None else maybe(entry, "interest"),
+            exchange_rate=None if entry is None else maybe(entry, "exchangerate"),
             raw=entry or {},
         )
 

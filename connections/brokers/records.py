@@ -169,6 +169,7 @@ class BalanceRecord:
     buying_power: Decimal | None = None
     margin_used: Decimal | None = None
     accrued_interest: Decimal | None = None
+    exchange_rate: Decimal | None = None  # units of the account's own currency for one of this, by the broker
     raw: Mapping[str, Any]
 
 

@@ -16,6 +16,7 @@ BY_HOST = {  # host name -> the prefix below which the sandbox has it
     "agent.robinhood.com": "/robinhood/agent",
     "app.alpaca.markets": "/alpaca",
     "api.alpaca.markets": "/alpaca",
+    "www.ecb.europa.eu": "/ecb",
     **dict.fromkeys(
         (
             "api.ibkr.com",

@@ -38,6 +38,7 @@ urlpatterns = [
     path(".well-known/oauth-protected-resource/robinhood/agent/mcp/trading", oauth.protected_resource),
     path(".well-known/oauth-authorization-server/robinhood/agent/mcp/trading", oauth.authorization_server),
     path("alpaca/", include("connections.sandbox.alpaca.urls")),
+    path("ecb/", include("connections.sandbox.ecb.urls")),
     path("ibkr/", include("connections.sandbox.ibkr.urls")),
     path("", include("connections.sandbox.ibkr.urls")),  # as ibind and ibflex are pointed here
     path("", include("connections.sandbox.schwab.urls")),  # api.schwabapi.com

@@ -1,0 +1,1 @@
+"""The European Central Bank's reference rates as its site has them."""

@@ -1,13 +1,17 @@
-"""What booking would do, without booking: the ledger's own statements, taken back at the end."""
+"""What booking would do, without booking: the ledger's own statements, taken back at the end.
+
+Telling the rows apart writes nothing yet. Only where a row may be asked about they are booked, for trial.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Q
 
-from aggregation import ledger
-from aggregation.models import Delivery, PossibleDuplicate, Source, Transaction
+from aggregation import ledger, near_matches, standing
+from aggregation.models import PossibleDuplicate, Source, Transaction
 from aggregation.staging import Batch
 from connections.brokers.records import TransactionRecord
 from connections.models import Account
@@ -40,24 +44,28 @@ def foresee(*, account: Account, records: Sequence[TransactionRecord], source: S
     if not records:
         return []
     foreseen = [Foreseen() for _ in records]
-    if Delivery.objects.filter(account=account).exists():
-        ledger.book(account=account, records=records, source=source, run_id=None)
-    else:  # nobody has told of the account before, so no row can be like another's: that much need not be tried
-        with connection.cursor() as cursor:
-            ledger.classify(cursor, account, Batch.of(records), source, None)
-    lines: dict[int, int] = {}  # by the number of the row that was booked for it
+    ledger.hold(account)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT to_regclass('pg_temp.booking')")
-        if cursor.fetchone() != (None,):
-            cursor.execute("SELECT line, outcome, new_id FROM booking")
-            for line, outcome, new_id in cursor.fetchall():
-                foreseen[line].outcome = outcome
-                if new_id is not None:
-                    lines[new_id] = line
-    for mine, other, reasons in _asked(account, lines):
-        foreseen[lines[mine]].resembles.append(Resemblance(other, reasons))
+        scope, verdicts = ledger.classify(cursor, account, Batch.of(records), source, None)
+        if verdicts is not None:
+            lines = _judge(cursor, foreseen)
+            if standing.has_any(cursor, account.pk) or near_matches.has_strangers(cursor, scope):
+                ledger.carry_out(cursor, account, scope, verdicts)
+                for mine, other, reasons in _asked(account, lines):
+                    foreseen[lines[mine]].resembles.append(Resemblance(other, reasons))
     transaction.set_rollback(True)  # all of it: rows, questions, instruments met for the first time, temporary tables
     return foreseen
+
+
+def _judge(cursor: CursorWrapper, foreseen: Sequence[Foreseen]) -> dict[int, int]:
+    """Fill in the outcome of each record; which of them is new, by the number its row gets."""
+    cursor.execute("SELECT line, outcome, new_id FROM booking")
+    lines: dict[int, int] = {}
+    for line, outcome, new_id in cursor.fetchall():
+        foreseen[line].outcome = outcome
+        if new_id is not None:
+            lines[new_id] = line
+    return lines
 
 
 def _asked(account: Account, new: dict[int, int]) -> list[tuple[int, Transaction, tuple[str, ...]]]:

@@ -75,13 +75,7 @@ def book(
     batch = records if isinstance(records, Batch) else Batch.of(records)
     with connection.cursor() as cursor:
         scope, verdicts = classify(cursor, account, batch, source, run_id)
-        staging.write(cursor, scope, verdicts)
-        if verdicts is None:
-            near_matches.answer(cursor, scope, staging.NO_NEWS)
-        else:
-            standing.uphold(cursor, account.pk)
-            near_matches.answer(cursor, scope, staging.NEWS)
-            near_matches.find(cursor, scope)
+        carry_out(cursor, account, scope, verdicts)
     batch.drop()
     if verdicts is None:
         return Booked(fetched=len(batch), matched=len(batch))
@@ -101,6 +95,19 @@ def classify(
     instruments = [ids[instrument] for instrument in batch.instruments]
     scope = {"account": account.pk, "source": str(source), "run": run_id, "instruments": instruments}
     return scope, staging.classify(cursor, scope, has_ids=batch.has_ids)
+
+
+def carry_out(
+    cursor: CursorWrapper, account: Account, scope: staging.Scope, verdicts: staging.Verdicts | None
+) -> None:
+    """Write what `classify` found, let decisions stand, and ask about what may be told twice."""
+    staging.write(cursor, scope, verdicts)
+    if verdicts is None:
+        near_matches.answer(cursor, scope, staging.NO_NEWS)
+    else:
+        standing.uphold(cursor, account.pk)
+        near_matches.answer(cursor, scope, staging.NEWS)
+        near_matches.find(cursor, scope)
 
 
 def hold(account: Account) -> None:

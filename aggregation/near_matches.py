@@ -2,7 +2,7 @@
 
 A teller is the broker, or one file. Each is trusted in itself: **two rows are two when one teller told both**, whether
 in these words or by a row known to be the same. All others that are alike are asked about. Set-based and limited to
-the days of the batch; where an account has one teller only, nothing is looked for.
+the days of the batch; where nobody else told a row of these days, nothing is looked for.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from aggregation import sums, tellers
 from aggregation.staging import Scope
 from aggregation.tellers import TOLD_BY_ONE
 
-CLEAR = "DROP TABLE IF EXISTS changed, fresh, alone, near_fresh, near_alone, alike, facing"
+CLEAR = "DROP TABLE IF EXISTS changed, told, fresh, alone, near_fresh, near_alone, alike, facing"
 # The batch's own delivery is the account's newest.
 HAS_OTHERS = """
 SELECT EXISTS (
@@ -57,6 +57,37 @@ _FACTS = """
     END AS family
 """
 _LIVES = "row.status IN ('posted', 'pending') AND row.part_of_id IS NULL"
+# The rows the batch told, as they stand or by one known to be the same: it is not asked about any two of these. By
+# their ids, because each row of some days is looked up in them.
+TOLD = "CREATE TEMP TABLE told (id bigint PRIMARY KEY) ON COMMIT DROP"
+FILL_TOLD = """
+INSERT INTO told SELECT id FROM (
+    SELECT prior_id FROM keyed WHERE is_known
+    UNION
+    SELECT row.superseded_by_id FROM keyed JOIN aggregation_transaction AS row ON row.id = prior_id
+    WHERE is_known AND prior_status = 'duplicate' AND row.status = 'duplicate'
+    UNION
+    SELECT unnest(ARRAY[prior_id, new_id, CASE WHEN new_id IS NOT NULL THEN claimed_by END]) FROM booking
+) AS each (id) WHERE id IS NOT NULL
+"""
+_IS_STRANGE = "NOT EXISTS (SELECT FROM told WHERE told.id = row.id)"
+_IS_OTHERS = f"NOT (row.source = 'api' AND %(source)s = 'api') AND {_LIVES} AND {_IS_STRANGE}"
+# Whether the books have a row that another told and that may be like one of these: near its days, or with its id.
+HAS_STRANGERS = f"""
+SELECT EXISTS (
+    SELECT FROM aggregation_transaction AS row, (
+        SELECT min(traded_on) - 5 AS first_on, max(traded_on) + 5 AS last_on
+        FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL
+    ) AS days
+    WHERE account_id = %(account)s AND traded_on BETWEEN first_on AND last_on AND {_IS_OTHERS}
+) OR EXISTS (
+    SELECT FROM booking CROSS JOIN LATERAL (
+        SELECT * FROM aggregation_transaction AS found
+        WHERE found.account_id = %(account)s AND found.external_id = booking.external_id AND booking.external_id <> ''
+            AND found.source = CASE %(source)s WHEN 'api' THEN 'csv' ELSE 'api' END OFFSET 0
+    ) AS row WHERE booking.new_id IS NOT NULL AND {_IS_OTHERS}
+)
+"""
 # All that counts of the contents of which something new was told: what is new may have taken another row's partner.
 NEW_CONTENTS = """
 CREATE TEMP TABLE changed ON COMMIT DROP AS SELECT DISTINCT content_key FROM booking WHERE new_id IS NOT NULL
@@ -77,6 +108,7 @@ CREATE TEMP TABLE alone ON COMMIT DROP AS
 SELECT {_FACTS} FROM aggregation_transaction AS row
 WHERE row.account_id = %(account)s AND {_LIVES}
     AND (row.source <> 'api' OR EXISTS (SELECT FROM fresh WHERE source <> 'api'))
+    AND ({_IS_STRANGE} OR EXISTS (SELECT FROM fresh AS row WHERE {_IS_STRANGE}))
     AND row.traded_on BETWEEN (SELECT min(traded_on) - 5 FROM fresh) AND (SELECT max(traded_on) + 5 FROM fresh)
 """
 # The same broker's id is asked about however far the days are apart.
@@ -218,10 +250,21 @@ def answer(cursor: CursorWrapper, scope: Scope, news: str) -> None:
 def find(cursor: CursorWrapper, scope: Scope) -> None:
     """Ask about what the batch just booked. Reads the temporary tables of the booking."""
     cursor.execute(HAS_OTHERS, scope)
-    if cursor.fetchone() == (True,):
-        cursor.execute(CLEAR)
+    if cursor.fetchone() == (True,) and has_strangers(cursor, scope):
         cursor.execute(NEW_CONTENTS)
         _ask(cursor, scope, NO_QUESTION)
+
+
+def has_strangers(cursor: CursorWrapper, scope: Scope) -> bool:
+    """Whether another told a row that a new one of the batch may be like: if not, there is nothing to ask about.
+
+    Reads the temporary tables of the booking, carried out or not.
+    """
+    cursor.execute(CLEAR)
+    cursor.execute(TOLD)
+    cursor.execute(FILL_TOLD)
+    cursor.execute(HAS_STRANGERS, scope)
+    return bool(cursor.fetchone() == (True,))
 
 
 def find_again(cursor: CursorWrapper, account_id: int, rows: Sequence[int]) -> None:
@@ -233,6 +276,7 @@ def find_again(cursor: CursorWrapper, account_id: int, rows: Sequence[int]) -> N
     cursor.execute(HAS_TELLERS, scope)
     if cursor.fetchone() == (True,):
         cursor.execute(CLEAR)
+        cursor.execute(TOLD)
         cursor.execute(CONTENTS_OF, {"rows": list(rows)})
         _ask(cursor, scope, STILL_OPEN)
 
@@ -240,10 +284,12 @@ def find_again(cursor: CursorWrapper, account_id: int, rows: Sequence[int]) -> N
 def _ask(cursor: CursorWrapper, scope: Scope, still_open: str) -> None:
     for statement in (FRESH, ALONE, BY_ID):
         cursor.execute(statement, scope)
-    cursor.execute("ANALYZE fresh")
-    cursor.execute("ANALYZE alone")
+    cursor.execute("ANALYZE fresh (traded_on, instrument_id, quantity, net_amount)")
+    cursor.execute("ANALYZE alone (traded_on, instrument_id, quantity, net_amount)")
     cursor.execute(NEAR_FRESH)
     cursor.execute(NEAR_ALONE)
+    cursor.execute("ANALYZE near_fresh (span, instrument_id, quantity, net_amount)")
+    cursor.execute("ANALYZE near_alone (span, instrument_id, quantity, net_amount)")
     cursor.execute(ALIKE)
     cursor.execute(f"SELECT EXISTS (SELECT FROM alike) OR EXISTS ({still_open})", scope)
     if cursor.fetchone() == (True,):

@@ -153,8 +153,12 @@ STATEMENTS = (
 
 def uphold(cursor: CursorWrapper, account_id: int) -> None:
     """Make the account's rows say what people decided. Twice changes nothing. Call inside a transaction."""
-    scope = {"account": account_id}
-    cursor.execute(HAS_ANY, scope)
-    if cursor.fetchone() == (True,):
+    if has_any(cursor, account_id):
         for statement in STATEMENTS:
-            cursor.execute(statement, scope)
+            cursor.execute(statement, {"account": account_id})
+
+
+def has_any(cursor: CursorWrapper, account_id: int) -> bool:
+    """Whether people ever decided anything about the account's rows, or are asked to."""
+    cursor.execute(HAS_ANY, {"account": account_id})
+    return bool(cursor.fetchone() == (True,))

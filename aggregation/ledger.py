@@ -97,9 +97,7 @@ def classify(
     return scope, staging.classify(cursor, scope, has_ids=batch.has_ids)
 
 
-def carry_out(
-    cursor: CursorWrapper, account: Account, scope: staging.Scope, verdicts: staging.Verdicts | None
-) -> None:
+def carry_out(cursor: CursorWrapper, account: Account, scope: staging.Scope, verdicts: staging.Verdicts | None) -> None:
     """Write what `classify` found, let decisions stand, and ask about what may be told twice."""
     staging.write(cursor, scope, verdicts)
     if verdicts is None:

@@ -11,11 +11,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import groupby
 
-from django.db.models import Count, Max, Sum
+from django.db.models import Avg, Count, Max, Sum
+from django.db.models.functions import Abs
 
 from aggregation.models import Balance, Transaction, TransactionQuerySet
 from brokerhub.kernel.models import User
-from comparison.terms import ZERO, Asset, Event, Side
+from comparison.terms import CENT, ZERO, Asset, Event, Side
 from connections.brokers.records import AssetClass, TransactionKind
 from connections.models import Account
 
@@ -127,6 +128,23 @@ def months(user: User, accounts: Iterable[int], since: date, until: date) -> Ite
     found = (Row(*values) for values in rows.values_list(*FIELDS).iterator(chunk_size=5_000))
     for _, group in groupby(found, key=lambda row: (row.on.year, row.on.month)):
         yield _month(group, held)
+
+
+def usual_sizes(user: User, accounts: Iterable[int], since: date, until: date) -> dict[str, Decimal]:
+    """The mean size of the own trades as a profile has it: shares and price, contracts and premium. Without trades of
+    a kind its words are missing."""
+    kinds = {"option": ("contracts", "premium"), "equity": ("shares", "price"), "etf": ("shares", "price")}
+    rows = own(user, accounts).filter(traded_on__range=(since, until), kind__in=list(TRADES), currency=USD)
+    means = (
+        rows.filter(instrument__asset_class__in=kinds, price__gt=0)
+        .values_list("instrument__asset_class")
+        .annotate(count=Count("id"), size=Avg(Abs("quantity")), price=Avg("price"))
+        .order_by("count")  # of stocks and funds, what was traded more often says the size
+    )
+    found: dict[str, Decimal] = {}
+    for kind, _, size, price in means:
+        found |= dict(zip(kinds[kind], (size.quantize(CENT), price.quantize(CENT)), strict=True))
+    return found
 
 
 def _held_before(user: User, accounts: list[int], since: date) -> dict[tuple[int, str], Decimal]:

@@ -54,7 +54,7 @@ def _answered(request: HtmxRequest, query: QueryDict, catalogue: Catalogue) -> d
         return {"running": pricing.simulation, **_form(query, catalogue, asked, given)}
     known = matching.measured(today)
     found = recommendation.recommend(catalogue, asked, given.costs, known, today)
-    turns = [] if given.is_own else matching.usage_turns(catalogue, given.profile, asked, found, known, today)
+    turns = matching.usage_turns(catalogue, given, asked, found, known, today)
     return {
         "found": found,
         "turns": turns,

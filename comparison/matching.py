@@ -23,7 +23,7 @@ from comparison.recommendation import (
     Measured,
     Recommendation,
 )
-from comparison.replay import PlanCost
+from comparison.replay import PlanCost, with_more
 from comparison.selection import NotUnderstood
 from comparison.simulation_models import RecommendationProfile
 from comparison.stored import Catalogue
@@ -32,21 +32,43 @@ from health import health_monitor
 from health.health_monitor import Window
 
 MOST_WEIGHT = 1_000
+CLOSEST = 5  # plans among which a change of usage is looked for
 MATCH_STAYS = "An IRA match may have to stay for years, or it is taken back."
-SEARCHED = {
-    "option_trades_a_month": "option trades a month",
-    "trades_a_month": "stock trades a month",
-    "margin": "USD borrowed on margin",
-}
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Something people do more or less of: a field of Profile, in words with {n} for how much of it."""
+
+    name: str
+    one: str
+    many: str
+
+    def words(self, count: int, *, is_more: bool) -> str:
+        said = self.one if count == 1 else self.many
+        return said.format(n=f"{count:,}", more=" more" if is_more else "")
+
+
+SEARCHED = (
+    Usage("option_trades_a_month", "{n}{more} option trade a month", "{n}{more} option trades a month"),
+    Usage("trades_a_month", "{n}{more} stock trade a month", "{n}{more} stock trades a month"),
+    Usage("margin", "{n} USD{more} borrowed on margin", "{n} USD{more} borrowed on margin"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """From how much of something on another plan takes the lead."""
+    """From how much of something on another plan takes the lead. `is_more`: beyond what the own history has."""
 
-    words: str
-    above: Decimal
+    usage: Usage
+    above: int
+    is_more: bool
+    ref: str
     title: str
+
+    @property
+    def words(self) -> str:
+        return self.usage.words(self.above, is_more=self.is_more)
 
 
 def answers(query: QueryDict, catalogue: Catalogue, profile: Profile, days: int) -> Answers:
@@ -107,36 +129,6 @@ def measured(today: date) -> Measured:
     return Measured(reliability=reliability, execution=execution, ratings=rated)
 
 
-def usage_turns(
-    catalogue: Catalogue, profile: Profile, asked: Answers, found: Recommendation, known: Measured, today: date
-) -> list[Turn]:
-    """How much more of something would let another plan win, found by halving; what never turns is left out."""
-    if not found.ranked:
-        return []
-    leader = found.ranked[0].ref
-    shown = [match.ref for match in found.ranked[:5]]
-    tariffs = {ref: Tariff(catalogue.plans[ref], catalogue.rates, today) for ref in shown}
-
-    def first(name: str, value: int) -> str:
-        changed = replace(profile, **{name: type(getattr(profile, name))(value)})
-        if name == "margin" and not profile.margin_days:
-            changed = replace(changed, margin_days=profiles.DAYS)
-        costs = profiles.simulate(changed, tariffs, today)
-        return recommendation.leader(catalogue, asked, costs, known, today) or leader
-
-    turns = []
-    for name, words in SEARCHED.items():
-        low = int(getattr(profile, name))
-        high = next(slider.highest for slider in profiles.SLIDERS if slider.name == name)
-        if low >= high or first(name, high) == leader:
-            continue
-        while high - low > max(1, high // 200):
-            middle = (low + high) // 2
-            low, high = (low, middle) if first(name, middle) != leader else (middle, high)
-        turns.append(Turn(words, Decimal(high), catalogue.plans[first(name, high)].title))
-    return turns
-
-
 @dataclass(frozen=True, slots=True)
 class Basis:
     """The costs a recommendation stands on: a described year, or the own trades of a period."""
@@ -147,6 +139,52 @@ class Basis:
     is_own: bool
 
 
+def usage_turns(
+    catalogue: Catalogue, given: Basis, asked: Answers, found: Recommendation, known: Measured, today: date
+) -> list[Turn]:
+    """How much more of something would let another plan win, found by halving; what never turns is left out.
+
+    A described year is changed; own trades stay as they are, and more of the same kind and size are added.
+    """
+    if not found.ranked:
+        return []
+    leader = found.ranked[0].ref
+    tariffs = {
+        match.ref: Tariff(catalogue.plans[match.ref], catalogue.rates, today) for match in found.ranked[:CLOSEST]
+    }
+    turns = []
+    for usage in SEARCHED:
+
+        def first(value: int, usage: Usage = usage) -> str:
+            costs = _with_usage(given, usage, value, tariffs, today)
+            return recommendation.leader(catalogue, asked, costs, known, today) or leader
+
+        low = 0 if given.is_own else int(getattr(given.profile, usage.name))
+        high = next(slider.highest for slider in profiles.SLIDERS if slider.name == usage.name)
+        if low >= high or first(high) == leader:
+            continue
+        while high - low > max(1, high // 200):
+            middle = (low + high) // 2
+            low, high = (low, middle) if first(middle) != leader else (middle, high)
+        ref = first(high)
+        turns.append(Turn(usage, high, given.is_own, ref, catalogue.plans[ref].title))
+    return turns
+
+
+def _with_usage(
+    given: Basis, usage: Usage, value: int, tariffs: dict[str, Tariff], today: date
+) -> Mapping[str, PlanCost]:
+    amount = type(getattr(given.profile, usage.name))(value)
+    if not given.is_own:
+        days = given.profile.margin_days or (profiles.DAYS if usage.name == "margin" else 0)
+        return profiles.simulate(replace(given.profile, **{usage.name: amount, "margin_days": days}), tariffs, today)
+    sizes = {name: getattr(given.profile, name) for name in ("shares", "price", "contracts", "premium")}
+    more = Profile(**sizes, **{usage.name: amount, "margin_days": profiles.DAYS})
+    share = Decimal(given.days) / profiles.DAYS
+    extra = profiles.simulate(more, tariffs, today, with_account=False)
+    return {ref: with_more(given.costs[ref], extra[ref], share) for ref in tariffs}
+
+
 def basis(user: User, query: QueryDict, catalogue: Catalogue, today: date) -> Basis:
     """Raises NotUnderstood, or StillPricing where the own trades are too many for one answer."""
     preset = query.get("preset", "long_term")
@@ -155,7 +193,8 @@ def basis(user: User, query: QueryDict, catalogue: Catalogue, today: date) -> Ba
         wish = selection.wish(user, query)
         found = running.result(user, wish)
         if not found.is_empty:
-            return Basis(profile, found.plans, (wish.until - wish.since).days + 1, True)
+            usual = replace(profile, **history.usual_sizes(user, wish.accounts, wish.since, wish.until))
+            return Basis(usual, found.plans, (wish.until - wish.since).days + 1, True)
     tariffs = {ref: Tariff(plan, catalogue.rates, today) for ref, plan in catalogue.plans.items()}
     return Basis(profile, profiles.simulate(profile, tariffs, today), profiles.DAYS, False)
 

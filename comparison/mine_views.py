@@ -44,7 +44,7 @@ def mine(request: HtmxRequest) -> HttpResponse:
     }
     has_trades = bool(context["years"])
     is_profile = request.GET.get("mode", "" if has_trades else "profile") == "profile"
-    context |= {"has_trades": has_trades, "is_profile": is_profile}
+    context |= {"has_trades": has_trades, "is_profile": is_profile} | _said(request)
     try:
         context |= _profile(request, catalogue) if is_profile else _own(request, catalogue)
     except NotUnderstood as error:
@@ -55,6 +55,18 @@ def mine(request: HtmxRequest) -> HttpResponse:
     return TemplateResponse(request, f"comparison/{name}", context)
 
 
+def _said(request: HtmxRequest) -> dict[str, Any]:
+    """What the form says, right or wrong: it must not change under the hands of who corrects it."""
+    query = request.GET
+    return {
+        "period": query.get("period", ""),
+        "since": query.get("since", ""),
+        "until": query.get("until", ""),
+        "is_dated": query.get("rates") == "day",
+        "ticked": [int(pk) for pk in query.getlist("account") if pk.isascii() and pk.isdigit() and len(pk) < 19],
+    }
+
+
 def _years(user: User) -> list[int]:
     """Calendar years with trades, newest first."""
     own = Transaction.objects.for_user(user).in_books()
@@ -63,7 +75,11 @@ def _years(user: User) -> list[int]:
 
 def _own(request: HtmxRequest, catalogue: Catalogue) -> dict[str, Any]:
     wish = selection.wish(request.user, request.GET)
-    context: dict[str, Any] = {"wish": wish, "period": request.GET.get("period", "")}
+    context: dict[str, Any] = {
+        "ticked": wish.accounts,
+        "since": wish.since.isoformat(),
+        "until": wish.until.isoformat(),
+    }
     try:
         found = running.result(request.user, wish)
     except StillPricing as pricing:

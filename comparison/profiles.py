@@ -120,14 +120,22 @@ def check(profile: Profile) -> None:
             raise ValueError(f"{field.name} must be between 0 and {LIMITS[field.name]:,}.")
 
 
-def events(profile: Profile, since: date) -> Iterator[Event]:
-    """The events of the year that starts on `since`."""
+def _first(since: date, month: int) -> date:
+    return since + timedelta(days=round(month * DAYS / MONTHS))
+
+
+def of_having(since: date) -> Iterator[Event]:
+    """What an account may cost in the year that starts on `since`, whatever is done with it."""
     for month in range(MONTHS):
-        first = since + timedelta(days=round(month * DAYS / MONTHS))
-        yield from _trades(profile, first, month)
-        yield Event(on=first, item="subscription")
-        yield Event(on=first, item="account_inactivity")
+        yield Event(on=_first(since, month), item="subscription")
+        yield Event(on=_first(since, month), item="account_inactivity")
     yield Event(on=since, item="annual_account_fee")
+
+
+def events(profile: Profile, since: date) -> Iterator[Event]:
+    """What `profile` does in the year that starts on `since`."""
+    for month in range(MONTHS):
+        yield from _trades(profile, _first(since, month), month)
     if profile.crypto_a_year:
         yield Event(
             on=since,
@@ -180,9 +188,15 @@ def _trades(profile: Profile, first: date, month: int) -> Iterator[Event]:
         )
 
 
-def simulate(profile: Profile, tariffs: dict[str, Tariff], today: date) -> dict[str, PlanCost]:
-    """A year of `profile` at each plan, at the rates the tariffs were made for."""
-    history = placed(orders(events(profile, today - timedelta(days=DAYS - 1))))
+def simulate(
+    profile: Profile, tariffs: dict[str, Tariff], today: date, *, with_account: bool = True
+) -> dict[str, PlanCost]:
+    """A year of `profile` at each plan, at the rates the tariffs were made for.
+
+    `with_account` False: only what is done, without what having the account costs.
+    """
+    since = today - timedelta(days=DAYS - 1)
+    history = placed(orders([*events(profile, since), *(of_having(since) if with_account else ())]))
     found = {}
     for ref, tariff in tariffs.items():
         cost = replay(tariff, history)

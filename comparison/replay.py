@@ -81,6 +81,20 @@ class PlanCost:
         return bool(self.impossible) or bool(self.unknown)
 
 
+def with_more(own: PlanCost, more: PlanCost, share: Decimal) -> PlanCost:
+    """`own` and, of `more`, the `share` that falls into the same time: 0.5 for half of it."""
+    found = PlanCost(own.ref, impossible=own.impossible + more.impossible, priced=own.priced + more.priced)
+    for item in own.items | more.items:
+        one, other = own.items.get(item), more.items.get(item)
+        entry = found.items[item] = ItemSum(counted=(one or other or ItemSum()).counted)
+        for part, weight in ((one, Decimal(1)), (other, share)):
+            if part is not None:
+                entry.low, entry.high = entry.low + part.low * weight, entry.high + part.high * weight
+                entry.count, entry.unknown = entry.count + part.count, entry.unknown + part.unknown
+                entry.reasons += part.reasons
+    return found
+
+
 def one_order(fills: Sequence[Event]) -> Event:
     """Fills as the one order they may have been, at their average price."""
     quantity = sum((fill.quantity for fill in fills), ZERO)

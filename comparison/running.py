@@ -177,6 +177,10 @@ def as_json(found: Simulation) -> dict[str, Any]:
                 "paid": money(error.paid),
                 "gap": money(error.gap),
                 "is_large": error.is_large,
+                "orders_compared": error.compared,
+                "orders_not_compared": error.left,
+                "why_not_compared": [{"reason": reason, "orders": count} for reason, count in error.reasons],
+                "paid_not_compared": money(error.paid_without),
             }
             for error in found.errors
         ],

@@ -99,9 +99,14 @@ def own_accounts(user: User) -> list[Account]:
 
 
 def wish(user: User, query: QueryDict) -> Wish:
-    """What to replay: all accounts unless some are named; another person's are no accounts. Raises NotUnderstood."""
+    """What to replay: all accounts unless some are named; another person's are no accounts. Raises NotUnderstood.
+
+    A form that showed the accounts sends `accounts=shown`: then none named means that none was left ticked.
+    """
     accounts = {account.pk for account in own_accounts(user)}
     named = _ids(query.getlist("account"))
+    if not named and accounts and query.get("accounts") == "shown":
+        raise NotUnderstood("Choose at least one account.")
     chosen = accounts & named if named else accounts
     if named and not chosen:
         raise NotUnderstood("account: none of these is an account of yours.")

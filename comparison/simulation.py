@@ -12,14 +12,14 @@ from itertools import islice, pairwise
 from django.core.cache import cache
 
 from brokerhub.kernel.models import User
-from comparison import history, interest, stored
+from comparison import history, interest, stored, wording
 from comparison.costs import Tariff
 from comparison.history import Actual, Stretch
 from comparison.replay import Order, PlanCost, every_line, lines_of, orders, placed, quarter_of, replay
 from comparison.terms import ZERO, CostLine, Event
 from connections.models import Account
 
-ENGINE = 2  # grows when the same inputs would cost something else
+ENGINE = 3  # grows when the same inputs would cost something else
 KEPT_FOR = timedelta(hours=12)
 WARN_FRACTION, WARN_AMOUNT = Decimal("0.05"), Decimal(5)
 MONTHLY = ("subscription", "account_inactivity")
@@ -54,13 +54,22 @@ class Difference:
 
 @dataclass(slots=True)
 class ModelError:
-    """The model at the user's own broker beside what that broker charged: how far the other sums can be trusted."""
+    """The model at the user's own broker beside what that broker charged: how far the other sums can be trusted.
+
+    `low`, `high` and `paid` are about the `compared` orders. An order with a price nobody knows cannot be compared: a
+    gap there would be the unknown price as well as an error. `without` says how many there are for each reason, and
+    `paid_without` what was paid for them.
+    """
 
     broker: str
     ref: str
-    low: Decimal
-    high: Decimal
-    paid: Decimal
+    low: Decimal = ZERO
+    high: Decimal = ZERO
+    paid: Decimal = ZERO
+    compared: int = 0
+    without: Counter[str] = field(default_factory=Counter)
+    left: int = 0  # orders not compared; one may have several reasons
+    paid_without: Decimal = ZERO
     differing: list[Difference] = field(default_factory=list)
 
     @property
@@ -71,6 +80,36 @@ class ModelError:
     @property
     def is_large(self) -> bool:
         return abs(self.gap) > WARN_AMOUNT and abs(self.gap) > WARN_FRACTION * max(self.paid, self.low)
+
+    @property
+    def orders(self) -> int:
+        return self.compared + self.left
+
+    @property
+    def reasons(self) -> list[tuple[str, int]]:
+        """Why orders are not compared, and how many: a template would ask a Counter for the key "items"."""
+        return self.without.most_common()
+
+    def add(self, order: Order, lines: list[CostLine], cannot: str) -> None:
+        event = order.event
+        counted = [line for line in lines if line.counted]
+        missing = {line.item for line in counted if line.low is None}
+        reasons = [f"{wording.label_of(item)} not known" for item in sorted(missing)] + [cannot] * bool(cannot)
+        if event.paid is None:
+            reasons.append("what was charged not known")
+        if event.paid is None or reasons:
+            self.left += 1
+            self.without.update(reasons)
+            self.paid_without += event.paid or ZERO
+            return
+        low = sum((line.low for line in counted if line.low), ZERO)
+        high = sum((line.high for line in counted if line.high), ZERO)
+        self.compared += 1
+        self.low, self.high, self.paid = self.low + low, self.high + high, self.paid + event.paid
+        if not low - Decimal("0.02") <= event.paid <= high + Decimal("0.02"):
+            words = f"{event.side} {event.quantity.normalize():f} {event.symbol.strip()}"
+            apart = [*self.differing, Difference(event.on, words, low if event.paid < low else high, event.paid)]
+            self.differing = sorted(apart, key=lambda one: -abs(one.paid - one.modelled))[:DIFFERING]
 
 
 @dataclass(slots=True)
@@ -228,45 +267,32 @@ class _OwnBroker:
             for ref, tariff in tariffs.items()
             if tariff.plan.broker in set(self.broker_of.values())
         }
-        self.sums = {ref: PlanCost(ref) for ref in self.tariffs}
-        self.paid: Counter[str] = Counter()
-        self.apart: dict[str, list[Difference]] = {ref: [] for ref in self.tariffs}
+        self.found = {ref: ModelError(tariff.plan.broker, ref) for ref, tariff in self.tariffs.items()}
         self.counters: dict[str, _Trades] = {}
 
     def add(self, events: list[Event]) -> None:
         for broker in {tariff.plan.broker for tariff in self.tariffs.values()}:
             own = [event for event in events if event.side and self.broker_of.get(event.account) == broker]
             counter = self.counters.setdefault(broker, _Trades())
-            history = placed(orders(own), counter.before(own))
-            for event in own:
-                self.paid[broker] += event.paid or ZERO  # type: ignore[assignment]  # a Counter of Decimal
+            ordered = placed(orders(own), counter.before(own))
             for ref, tariff in self.tariffs.items():
                 if tariff.plan.broker == broker:
-                    replay(tariff, history, self.sums[ref])
-                    for one in history:
-                        self._compare(ref, one.order, lines_of(tariff, one))
-
-    def _compare(self, ref: str, order: Order, lines: list[CostLine]) -> None:
-        event = order.event
-        low = sum((line.low for line in lines if line.counted and line.low), ZERO)
-        high = sum((line.high for line in lines if line.counted and line.high), ZERO)
-        if event.paid is None or low - Decimal("0.02") <= event.paid <= high + Decimal("0.02"):
-            return
-        words = f"{event.side} {event.quantity.normalize():f} {event.symbol.strip()}"
-        nearest = low if event.paid < low else high
-        apart = [*self.apart[ref], Difference(event.on, words, nearest, event.paid)]
-        self.apart[ref] = sorted(apart, key=lambda d: -abs(d.paid - d.modelled))[:DIFFERING]
+                    for one in ordered:
+                        cannot = tariff.cannot(one.order.event)
+                        self.found[ref].add(one.order, [] if cannot else lines_of(tariff, one), cannot)
 
     def errors(self) -> list[ModelError]:
         """For each own broker, the plan that explains what was paid best: nobody told us which one it is."""
         best: dict[str, ModelError] = {}
-        for ref, total in self.sums.items():
-            broker = self.tariffs[ref].plan.broker
-            paid = Decimal(self.paid[broker])
-            found = ModelError(broker, ref, total.low, total.high, paid, self.apart[ref])
-            if total.priced and (broker not in best or abs(found.gap) < abs(best[broker].gap)):
-                best[broker] = found
+        for found in self.found.values():
+            if found.orders and (found.broker not in best or self.fit(found) < self.fit(best[found.broker])):
+                best[found.broker] = found
         return list(best.values())
+
+    @staticmethod
+    def fit(found: ModelError) -> tuple[bool, Decimal, int]:
+        """The lower the better: how far off it is where it can be compared at all, then how much cannot."""
+        return not found.compared, abs(found.gap), found.left
 
 
 def lines_behind(user: User, wish: Wish, ref: str, item: str, first: int, count: int) -> list[tuple[Event, CostLine]]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from comparison import features, wording
+from comparison import features, hub_use, wording
 from comparison.catalogue_models import FeeRule
 from comparison.matrix import Cell, Group
 from comparison.running import money
@@ -22,6 +22,7 @@ def plan(found: PlanTerms) -> dict[str, Any]:
         "broker_name": found.broker_name,
         "is_integrated": found.is_integrated,
         "eligibility": found.eligibility,
+        "this_hub_reads": hub_use.ways_in(found.broker),
     }
 
 
@@ -68,6 +69,7 @@ def feature_matrix(sections: list[features.Section], refs: list[str]) -> list[di
                     "detail": mark.answer.detail,
                     "reason": mark.answer.reason,
                     "badge": mark.badge.text,
+                    "this_hub": mark.this_hub,
                     "as_of": mark.answer.as_of,
                     "confidence": mark.answer.confidence.value,
                     "source": source(mark.answer.source),
@@ -76,7 +78,7 @@ def feature_matrix(sections: list[features.Section], refs: list[str]) -> list[di
             ],
         }
         for section in sections
-        for line in section.lines
+        for line in section.rows
     ]
 
 

@@ -44,6 +44,9 @@ class PlanSerializer(serializers.Serializer[Any]):
     broker_name = serializers.CharField()
     is_integrated = serializers.BooleanField(help_text="Whether its accounts can be connected to the hub.")
     eligibility = serializers.CharField(allow_blank=True)
+    this_hub_reads = serializers.ListField(
+        child=serializers.CharField(), help_text="The ways in which this hub reads accounts there today."
+    )
 
 
 class MatrixRowSerializer(serializers.Serializer[Any]):

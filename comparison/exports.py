@@ -7,12 +7,15 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from aggregation.exports import safe_cell
+from comparison import hub_use
 from comparison.features import Section
 from comparison.matrix import Calculator, Cell, Group
 from comparison.replay import PlanCost
 from comparison.stored import Catalogue
 from comparison.terms import PlanTerms
 from comparison.wording import label_of
+
+READS = "What this hub reads today"
 
 
 def address(request: HttpRequest) -> str:
@@ -59,7 +62,7 @@ def prices(groups: Iterable[Group], plans: Sequence[PlanTerms], calculator: Calc
 
 
 def features(sections: Iterable[Section], plans: Sequence[PlanTerms]) -> HttpResponse:
-    head = ["group", "feature", "plan", "answer", "detail", "badge", "source", "url", "as_of"]
+    head = ["group", "feature", "plan", "answer", "detail", "this_hub", "badge", "source", "url", "as_of"]
     rows = [
         [
             section.label,
@@ -67,16 +70,18 @@ def features(sections: Iterable[Section], plans: Sequence[PlanTerms]) -> HttpRes
             plan.ref,
             mark.text,
             mark.answer.detail or mark.answer.reason,
+            mark.this_hub,
             mark.badge.text,
             mark.answer.source.title if mark.answer.source else "",
             mark.answer.source.url if mark.answer.source else "",
             mark.answer.as_of,
         ]
         for section in sections
-        for line in section.lines
+        for line in section.rows
         for plan, mark in zip(plans, line.marks, strict=True)
     ]
-    return _answer("broker-features", [head, *rows])
+    ways = [["", READS, plan.ref, "; ".join(hub_use.ways_in(plan.broker)), *[""] * 6] for plan in plans]
+    return _answer("broker-features", [head, *rows, *ways])
 
 
 def my_cost(catalogue: Catalogue, costs: Iterable[PlanCost]) -> HttpResponse:

@@ -1,4 +1,7 @@
-"""The feature matrix: yes, limited, no or unknown for each plan, and which plans meet what a person needs. Pure."""
+"""The feature matrix: yes, limited, no or unknown for each plan, and which plans meet what a person needs.
+
+Pure, but for what this hub does there itself.
+"""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from comparison import freshness
+from comparison import freshness, hub_use
 from comparison.matrix import Badge
 from comparison.stored import Answer, Catalogue, Definition
 from comparison.terms import Confidence
@@ -41,6 +44,7 @@ class Mark:
     text: str
     answer: Answer
     badge: Badge
+    this_hub: str = ""  # what of it this hub uses at the broker
 
     @property
     def icon(self) -> str:
@@ -53,14 +57,26 @@ class Line:
     marks: tuple[Mark, ...]
 
     @property
+    def label(self) -> str:
+        return self.definition.label
+
+    @property
+    def unit(self) -> str:
+        return "yes is the worse answer" if self.definition.is_drawback else self.definition.hint
+
+    @property
+    def cells(self) -> tuple[Mark, ...]:
+        return self.marks
+
+    @property
     def differs(self) -> bool:
-        return len({mark.text for mark in self.marks}) > 1
+        return len({(mark.text, mark.this_hub) for mark in self.marks}) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
     label: str
-    lines: tuple[Line, ...]
+    rows: tuple[Line, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +134,8 @@ def mark(catalogue: Catalogue, ref: str, definition: Definition, today: date) ->
     else:
         tone = {"checked": "good", "reported": "plain"}.get(answer.confidence, "quiet")
         badge = Badge(tone, answer.confidence.label, f"As of {answer.as_of}")
-    return Mark(kind_of(definition, answer.value), text_of(definition, answer.value), answer, badge)
+    this_hub = hub_use.of(ref.partition(":")[0], definition.key) if definition.group == "hub" else ""
+    return Mark(kind_of(definition, answer.value), text_of(definition, answer.value), answer, badge, this_hub)
 
 
 def matrix(catalogue: Catalogue, refs: list[str], today: date, differences_only: bool = False) -> list[Section]:

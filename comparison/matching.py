@@ -149,9 +149,7 @@ def usage_turns(
     if not found.ranked:
         return []
     leader = found.ranked[0].ref
-    tariffs = {
-        match.ref: Tariff(catalogue.plans[match.ref], catalogue.rates, today) for match in found.ranked[:CLOSEST]
-    }
+    tariffs = _closest(catalogue, found, today)
     turns = []
     for usage in SEARCHED:
 
@@ -169,6 +167,10 @@ def usage_turns(
         ref = first(high)
         turns.append(Turn(usage, high, given.is_own, ref, catalogue.plans[ref].title))
     return turns
+
+
+def _closest(catalogue: Catalogue, found: Recommendation, today: date) -> dict[str, Tariff]:
+    return {match.ref: Tariff(catalogue.plans[match.ref], catalogue.rates, today) for match in found.ranked[:CLOSEST]}
 
 
 def _with_usage(

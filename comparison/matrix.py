@@ -70,7 +70,14 @@ class Cell:
 class Row:
     item: Item
     cells: tuple[Cell, ...]
-    hint: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.item.label
+
+    @property
+    def unit(self) -> str:
+        return self.item.unit
 
 
 @dataclass(frozen=True, slots=True)

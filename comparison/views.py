@@ -10,13 +10,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
-from comparison import exports, features, freshness, matrix, selection, stored, wording
+from comparison import exports, features, freshness, hub_use, matrix, selection, stored, wording
 from comparison.catalogue_models import RuleChange
 from comparison.matrix import Calculator
 from comparison.selection import NotUnderstood
 from comparison.stored import Catalogue
 from comparison.terms import plain
-from connections.brokers import offered
 
 NUMBERS = {
     "shares": ("Shares", "in one order"),
@@ -90,17 +89,11 @@ def feature_list(request: HtmxRequest) -> HttpResponse:
         "excluded": [(catalogue.plans[fit.ref], fit.misses) for fit in found if fit.is_excluded],
         "open": [(catalogue.plans[fit.ref], fit.open) for fit in found if fit.open and not fit.is_excluded],
         "csv_url": exports.address(request),
-        "ways": [_ways_in(plan.broker) for plan in context["plans"]],
+        "ways": [" · ".join(hub_use.ways_in(plan.broker)) for plan in context["plans"]],
         "unknown": [features.unknown_count(catalogue, ref) for ref in fitting],
     }
     name = "_features.html" if wants_partial(request) else "features.html"
     return TemplateResponse(request, f"comparison/{name}", context)
-
-
-def _ways_in(broker: str) -> str:
-    """How this hub reads accounts there today; a file of the broker's own is always possible."""
-    names = dict.fromkeys(entry.method.label for entry in offered() if entry.broker == broker)
-    return " · ".join([*names, "Files"])
 
 
 @login_required

@@ -203,6 +203,28 @@ def test_another_persons_account_is_none(browser, account, loaded):
     assert "none of these is an account of yours" in page(browser, f"/compare/mine/?account={other.pk}")
 
 
+def test_a_form_without_a_ticked_account_asks_for_one_and_keeps_what_was_chosen(browser, account, person):
+    other = an_account(a_connection(person))
+    shown = page(browser, "/compare/mine/?period=2026")
+    assert '<input type="hidden" name="accounts" value="shown">' in shown
+    found = page(browser, "/compare/mine/?accounts=shown&period=2026&rates=day")
+    assert "Choose at least one account." in found
+    assert "Orders priced" not in found
+    assert '<option value="2026" selected>' in found
+    assert '<option value="day" selected>' in found
+    assert f'value="{other.pk}" checked' not in re.sub(r"\s+", " ", found)
+    one = page(browser, f"/compare/mine/?accounts=shown&period=2026&account={account.pk}")
+    assert "Orders priced" in one
+    assert f'value="{account.pk}" checked' in re.sub(r"\s+", " ", one)
+
+
+def test_orders_that_cannot_be_compared_are_said_in_words(browser, account):
+    """For 2024 the catalogue knows no rate of the CAT fee, which some plans hand on; Schwab's own prices are known."""
+    found = re.sub(r"\s+", " ", page(browser, "/compare/mine/?period=2026"))
+    assert "The fees of your own 3 orders at your own broker" in found
+    assert "cannot be compared" not in found
+
+
 def test_my_cost_as_csv(browser, account):
     found = page(browser, "/compare/mine/?period=2026&format=csv")
     assert "ibkr:pro_fixed,US stocks and ETFs,yes,3" in found
@@ -277,3 +299,9 @@ def test_the_features_say_what_this_hub_reads_today(browser, loaded):
     row = found[found.index("What this hub reads today") :]
     ways = re.findall(r"<td>(.*?)</td>", row)[:2]
     assert ways == ["Official sign-in · Your own API keys · Flex query · Files", "Files"]
+    row = found[found.index("OAuth sign-in for third-party apps") :]
+    assert re.findall(r'class="cell__hub">(.*?)<', row)[:2] == ["This hub uses it", "This hub does not use it"]
+    assert found.count("This hub never places orders") >= 2
+    lines = page(browser, "/compare/features/?plan=ibkr:lite&plan=vanguard:standard&format=csv").splitlines()
+    assert any(line.startswith(",What this hub reads today,vanguard:standard,Files,") for line in lines)
+    assert any("Official API: read account data,ibkr:lite," in line and "This hub reads it" in line for line in lines)

@@ -30,11 +30,10 @@ def shown(web, **choice) -> str:
     return " ".join(web.get(PAGE, choice).content.decode().split())
 
 
-def test_the_empty_page_says_what_an_operator_must_import(web):
+def test_the_empty_page_says_in_plain_words_what_will_be_here(web):
     page = shown(web)
-    assert "No reports yet" in page
-    assert "manage.py import_rule605 FILE" in page
-    assert "manage.py import_rule606 FILE.xml" in page
+    assert "No publisher's file for this choice has been added to this hub yet." in page
+    assert "manage.py" not in page
 
 
 def test_publishers_stand_side_by_side_each_with_its_period_sample_and_file(web, reports):

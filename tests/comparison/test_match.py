@@ -8,12 +8,14 @@ from django.http import QueryDict
 from django.test import Client
 from django.utils import timezone
 
+from aggregation import ledger
+from aggregation.models import Source
 from comparison import matching, published, recommendation, stored
 from comparison.catalogue_models import CatalogueChange
 from comparison.models import RecommendationProfile
 from comparison.recommendation import Measured
 from comparison.selection import NotUnderstood
-from tests.aggregation.factories import a_connection, a_user, an_account
+from tests.aggregation.factories import CALL, a_connection, a_record, a_user, an_account
 
 
 @pytest.fixture
@@ -127,6 +129,39 @@ def test_the_page_explains_and_names_the_cost_of_moving(person, browser):
     assert "What would change this" in found
     assert "This is information, not advice" in re.sub(r"\s+", " ", found)
     assert "best broker" not in found.casefold()
+
+
+def test_what_would_change_it_in_usage_is_told_in_singular_and_plural():
+    options, stocks, margin = matching.SEARCHED
+    assert options.words(1, is_more=False) == "1 option trade a month"
+    assert stocks.words(1_200, is_more=True) == "1,200 more stock trades a month"
+    assert margin.words(35, is_more=True) == "35 USD more borrowed on margin"
+
+
+def test_usage_that_would_change_it_is_found_for_own_trades_too(person, browser):
+    account = an_account(a_connection(person))
+    records = [
+        a_record(str(number), instrument=CALL, price=D(2), net_amount=D(-200), gross_amount=D(-200), quantity=D(1))
+        for number in range(3)
+    ]
+    ledger.book(account=account, records=records, source=Source.API, run_id=None)
+    only = "&".join(f"weight_{name}={100 if name == 'cost' else 0}" for name in recommendation.CRITERIA)
+    query = QueryDict(f"mine=1&accounts=&{only}")
+    catalogue, today = stored.catalogue(), timezone.localdate()
+    given = matching.basis(person, query, catalogue, today)
+    assert given.is_own
+    assert (given.profile.contracts, given.profile.premium) == (D(1), D(2)), "the size of the own trades"
+    asked = matching.answers(query, catalogue, given.profile, given.days)
+    found = recommendation.recommend(catalogue, asked, given.costs, Measured(), today)
+    turns = matching.usage_turns(catalogue, given, asked, found, Measured(), today)
+    assert turns
+    for turn in turns:
+        assert turn.is_more
+        assert turn.ref != found.ranked[0].ref
+        costs = matching._with_usage(given, turn.usage, turn.above, matching._closest(catalogue, found, today), today)
+        assert recommendation.leader(catalogue, asked, costs, Measured(), today) == turn.ref
+    said = browser.get(f"/compare/match/?{query.urlencode()}").content.decode()
+    assert f"leads from about {turns[0].words}." in said
 
 
 def test_kept_and_opened_again_it_says_what_changed(person, browser, loaded):

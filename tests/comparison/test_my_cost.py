@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from aggregation import ledger
 from aggregation.models import BookStatus, Source, Transaction
-from comparison import simulation
+from comparison import simulation, stored
 from comparison.costs import Tariff
 from comparison.history import Stretch
 from comparison.simulation import Wish
+from comparison.terms import Asset, Event, Side
 from connections.brokers.records import AssetClass, InstrumentRecord, TransactionKind
 from tests.aggregation.factories import CALL, a_balance, a_connection, a_record, a_user, an_account, some_holdings
 from tests.comparison.engine import shipped
@@ -131,6 +132,26 @@ def test_what_was_paid_stands_beside_the_model_of_the_own_broker(account):
     assert error.gap == D("9.75")
     assert error.is_large
     assert [(one.modelled, one.paid) for one in error.differing] == [(D("0.20"), D("9.95"))]
+
+
+def test_an_order_with_an_unknown_price_is_not_compared_as_if_it_cost_nothing(account, monkeypatch):
+    """Before the broker's price list says anything about an item, what it charged may be that item."""
+    rates = stored.catalogue().rates
+    unknown = {**rates.regulatory, "sec_section_31": ()}
+    tariffs = {
+        "schwab:standard": Tariff(stored.catalogue().plans["schwab:standard"], replace(rates, regulatory=unknown))
+    }
+    model = simulation._OwnBroker([account], tariffs)
+    order = {"on": date(2026, 6, 15), "asset": Asset.US_STOCK, "price": D(85), "account": str(account.pk)}
+    buy = Event(**order, side=Side.BUY, quantity=D(10), amount=D(850), paid=D(0))
+    sell = Event(**order, side=Side.SELL, quantity=D(10), amount=D(850), paid=D("6.95"))
+    model.add([buy, sell, replace(buy, symbol="UNTOLD", paid=None)])
+    [error] = model.errors()
+    assert (error.compared, error.left, error.orders) == (1, 2, 3)
+    assert (error.low, error.high, error.paid, error.gap) == (D(0), D(0), D(0), D(0))
+    assert error.paid_without == D("6.95")
+    assert dict(error.reasons) == {"SEC Section 31 fee not known": 1, "what was charged not known": 1}
+    assert not error.differing
 
 
 def test_a_small_model_error_does_not_warn(account):

@@ -1,5 +1,6 @@
 """Before anybody loaded the catalogue."""
 
+import pytest
 from django.test import Client
 
 from tests.aggregation.factories import a_connection, a_user, an_account
@@ -11,4 +12,16 @@ def test_before_the_catalogue_is_loaded_the_pages_say_so(db):
     client = Client()
     client.force_login(person)
     for address in ("/compare/", "/compare/features/", "/compare/mine/", "/compare/match/"):
-        assert "The broker catalogue is not loaded" in client.get(address).content.decode()
+        assert "There are no prices to compare yet" in client.get(address).content.decode()
+
+
+@pytest.mark.parametrize("address", ["/compare/execution-quality/", "/compare/ratings/", "/compare/"])
+def test_only_staff_are_told_of_commands(db, address):
+    """Nothing is loaded: people read that something is missing, operators how to add it."""
+    for is_staff in (False, True):
+        person = a_user()
+        person.is_staff = is_staff
+        person.save(update_fields=["is_staff"])
+        client = Client()
+        client.force_login(person)
+        assert ("manage.py" in client.get(address).content.decode()) is is_staff

@@ -195,7 +195,8 @@ def basis(user: User, query: QueryDict, catalogue: Catalogue, today: date) -> Ba
         wish = selection.wish(user, query)
         found = running.result(user, wish)
         if not found.is_empty:
-            usual = replace(profile, **history.usual_sizes(user, wish.accounts, wish.since, wish.until))
+            sizes: dict[str, Any] = {**history.usual_sizes(user, wish.accounts, wish.since, wish.until)}
+            usual = replace(profile, **sizes)
             return Basis(usual, found.plans, (wish.until - wish.since).days + 1, True)
     tariffs = {ref: Tariff(plan, catalogue.rates, today) for ref, plan in catalogue.plans.items()}
     return Basis(profile, profiles.simulate(profile, tariffs, today), profiles.DAYS, False)

@@ -11,7 +11,7 @@ from django.test import Client
 from aggregation import ledger
 from aggregation.models import Source
 from comparison import running, simulation, stored
-from comparison.models import CostSimulation, PlanFeature
+from comparison.models import CatalogueChange, CostSimulation, PlanFeature, RegulatoryFee
 from comparison.simulation_models import SimulationState
 from comparison.stored import catalogue
 from connections.brokers.records import TransactionKind
@@ -219,10 +219,15 @@ def test_a_form_without_a_ticked_account_asks_for_one_and_keeps_what_was_chosen(
 
 
 def test_orders_that_cannot_be_compared_are_said_in_words(browser, account):
-    """For 2024 the catalogue knows no rate of the CAT fee, which some plans hand on; Schwab's own prices are known."""
     found = re.sub(r"\s+", " ", page(browser, "/compare/mine/?period=2026"))
     assert "The fees of your own 3 orders at your own broker" in found
     assert "cannot be compared" not in found
+    RegulatoryFee.objects.filter(key="sec_section_31", retired_at=None).update(effective_to=date(2026, 6, 1))
+    CatalogueChange.objects.create(origin="test", change="changed", what="a rate")
+    found = re.sub(r"\s+", " ", page(browser, "/compare/mine/?period=2026"))
+    assert "2 of 3 orders not compared" in found
+    assert "2 orders cannot be compared, for which you paid" in found
+    assert "SEC Section 31 fee not known (2)" in found
 
 
 def test_my_cost_as_csv(browser, account):
@@ -299,7 +304,7 @@ def test_the_features_say_what_this_hub_reads_today(browser, loaded):
     row = found[found.index("What this hub reads today") :]
     ways = re.findall(r"<td>(.*?)</td>", row)[:2]
     assert ways == ["Official sign-in · Your own API keys · Flex query · Files", "Files"]
-    row = found[found.index("OAuth sign-in for third-party apps") :]
+    row = found.split("OAuth sign-in for third-party apps")[2]  # after the form's own
     assert re.findall(r'class="cell__hub">(.*?)<', row)[:2] == ["This hub uses it", "This hub does not use it"]
     assert found.count("This hub never places orders") >= 2
     lines = page(browser, "/compare/features/?plan=ibkr:lite&plan=vanguard:standard&format=csv").splitlines()

@@ -134,13 +134,12 @@ def test_what_was_paid_stands_beside_the_model_of_the_own_broker(account):
     assert [(one.modelled, one.paid) for one in error.differing] == [(D("0.20"), D("9.95"))]
 
 
-def test_an_order_with_an_unknown_price_is_not_compared_as_if_it_cost_nothing(account, monkeypatch):
-    """Before the broker's price list says anything about an item, what it charged may be that item."""
-    rates = stored.catalogue().rates
-    unknown = {**rates.regulatory, "sec_section_31": ()}
-    tariffs = {
-        "schwab:standard": Tariff(stored.catalogue().plans["schwab:standard"], replace(rates, regulatory=unknown))
-    }
+def test_an_order_with_an_unknown_price_is_not_compared_as_if_it_cost_nothing(account):
+    """No rate of the SEC's fee is known for the day: what was charged may be that fee."""
+    plan, rates = stored.catalogue().plans["schwab:standard"], stored.catalogue().rates
+    ended = tuple(replace(row, last=date(2026, 1, 1)) for row in rates.regulatory["sec_section_31"])
+    untold = replace(rates, regulatory={**rates.regulatory, "sec_section_31": ended})
+    tariffs = {plan.ref: Tariff(plan, untold)}
     model = simulation._OwnBroker([account], tariffs)
     order = {"on": date(2026, 6, 15), "asset": Asset.US_STOCK, "price": D(85), "account": str(account.pk)}
     buy = Event(**order, side=Side.BUY, quantity=D(10), amount=D(850), paid=D(0))

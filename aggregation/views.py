@@ -17,6 +17,7 @@ from aggregation.filters import TransactionFilter, newest_first, own_tags, posit
 from aggregation.forms import EditForm
 from aggregation.handover import handover
 from aggregation.models import BookStatus, Delivery, PossibleDuplicate, Transaction, UserEdit
+from aggregation.rates import choice, totals
 from aggregation.serializers import shown_raw
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import AssetClass
@@ -68,7 +69,13 @@ def portfolio(request: HtmxRequest) -> HttpResponse:
         (total.currency, charts.allocation([part for part in parts if part.currency == total.currency]).to_dict())
         for total in whole.totals
     ]
-    context |= {"groups": GROUPS.items(), "allocation": parts, "figures": figures}
+    context |= {
+        "groups": GROUPS.items(),
+        "allocation": parts,
+        "figures": figures,
+        "whole": totals.total(whole, choice.chosen(request)),
+        "currencies": choice.choices(request.user),
+    }
     return TemplateResponse(request, "aggregation/portfolio.html", context)
 
 

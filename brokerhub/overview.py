@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,8 +13,8 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from aggregation import charts
-from aggregation.account_aggregator import Portfolio, Total, balance_history, portfolio
-from aggregation.valuation import difference, fraction
+from aggregation.account_aggregator import Portfolio, balance_history, portfolio
+from aggregation.rates import choice, totals
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
 from connections import connection_manager
@@ -39,29 +38,18 @@ class Matter:
     action: str
 
 
-@dataclass(frozen=True, slots=True)
-class TotalLine:
-    """A currency's total, and how much it moved today as a share of what it was before; None when either is unknown."""
-
-    total: Total
-
-    @property
-    def day_fraction(self) -> Decimal | None:
-        change = self.total.day_change
-        return fraction(change, difference(self.total.net_asset_value, change))
-
-
 @login_required
 @require_safe
 def overview(request: HtmxRequest) -> HttpResponse:
     connections = list(connection_manager.list_connections(request.user))
     if not connections:
         return render(request, "overview/empty.html")
-    held = portfolio(request.user)
+    held, currency = portfolio(request.user), choice.chosen(request)
     context = {
         "matters": list(matters(request.user, connections)),
         "portfolio": held,
-        "totals": [TotalLine(total) for total in held.totals],
+        "whole": totals.total(held, currency),
+        "currencies": choice.choices(request.user),
         "runs": SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS],
         **_charts(held),
     }

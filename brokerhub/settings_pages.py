@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from aggregation.rates import choice
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
 
@@ -25,20 +26,25 @@ def time_zones() -> list[tuple[str, str]]:
 class ProfileForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """The list keeps the zone the person has now, even one that is no longer offered."""
 
+    currency = forms.ChoiceField(label="Currency", help_text="Totals are shown in this currency.")
     timezone = forms.ChoiceField(label="Time zone", help_text="Clock times are shown in this zone.")
 
     class Meta:
         model = User
-        fields: ClassVar = ["name", "timezone"]
+        fields: ClassVar = ["name", "currency", "timezone"]
         widgets: ClassVar = {"name": forms.TextInput(attrs={"autocomplete": "name"})}
         help_texts: ClassVar = {"name": "How the hub and its e-mails speak to you."}
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
-        now, choices = self.instance.timezone, time_zones()
-        field = self.fields["timezone"]
+        now, zones = self.instance.timezone, time_zones()
+        self._offer("timezone", zones if (now in dict(zones)) else [(now, now), *zones])
+        self._offer("currency", choice.choices(self.instance))
+
+    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+        field = self.fields[name]
         assert isinstance(field, forms.ChoiceField)
-        field.choices = choices if (now in dict(choices)) else [(now, now), *choices]
+        field.choices = choices
 
 
 @login_required

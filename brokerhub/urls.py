@@ -18,6 +18,7 @@ urlpatterns = [
     path("metrics", prometheus.metrics, name="metrics"),
     path("portfolio/", include("aggregation.urls")),
     path("preferences/theme", preference_views.theme, name="preference-theme"),
+    path("preferences/currency", preference_views.currency, name="preference-currency"),
     path("preferences/amounts", preference_views.amounts, name="preference-amounts"),
     path("readyz", views.readyz, name="readyz"),
     path("settings/", settings_pages.profile, name="settings"),

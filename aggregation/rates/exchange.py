@@ -22,6 +22,7 @@ EURO = "EUR"
 OLDEST = timedelta(days=31)  # a rate from longer before the day asked for is none
 BROKERS_HOLD = timedelta(days=4)  # how far from its own day a broker's rate may be used: over a long weekend
 ONE = Decimal(1)
+SHOWN_DIGITS = 6
 SOURCES = {**dict(RatePublisher.choices), **dict(Broker.choices)}
 
 
@@ -44,6 +45,17 @@ class Quote:
     @property
     def source_label(self) -> str:
         return SOURCES.get(self.source, "")
+
+    @property
+    def shown_rate(self) -> Decimal:
+        """As many digits as the rates that are published have, six."""
+        return self.rate.quantize(Decimal(1).scaleb(self.rate.adjusted() - SHOWN_DIGITS + 1)).normalize()
+
+    @property
+    def words(self) -> str:
+        """1 GBP = 1.26449 USD (European Central Bank, 20 Nov 2026)."""
+        day = f"{self.on:%d %b %Y}".lstrip("0")
+        return f"1 {self.currency} = {self.shown_rate:f} {self.into} ({self.source_label}, {day})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from django.test import Client
 from brokerhub.kernel.models import User
 
 SignUp = Callable[[User], Client]
-GIVEN = {"name": "Ada L.", "timezone": "Europe/Berlin"}
+GIVEN = {"name": "Ada L.", "currency": "EUR", "timezone": "Europe/Berlin"}
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def browser_of(sign_up: SignUp, person: User) -> Client:
 def test_what_a_person_saves_is_kept_and_said(browser_of: Client, person: User) -> None:
     page = browser_of.post("/settings/", GIVEN, follow=True).content.decode()
     person.refresh_from_db()
-    assert (person.name, person.timezone) == ("Ada L.", "Europe/Berlin")
+    assert (person.name, person.currency, person.timezone) == ("Ada L.", "EUR", "Europe/Berlin")
     assert "Your settings are saved." in page
 
 
-@pytest.mark.parametrize(("field", "value"), [("timezone", "Mars/Olympus"), ("timezone", "")])
+@pytest.mark.parametrize(("field", "value"), [("timezone", "Mars/Olympus"), ("timezone", ""), ("currency", "XAU")])
 def test_what_is_not_offered_is_refused_beside_its_field(
     browser_of: Client, person: User, field: str, value: str
 ) -> None:
@@ -35,10 +35,10 @@ def test_what_is_not_offered_is_refused_beside_its_field(
 
 
 def test_a_value_that_is_no_longer_offered_can_be_kept(browser_of: Client, person: User) -> None:
-    User.objects.filter(pk=person.pk).update(timezone="US/Eastern")
-    browser_of.post("/settings/", {"name": "Ada L.", "timezone": "US/Eastern"})
+    User.objects.filter(pk=person.pk).update(timezone="US/Eastern", currency="HRK")
+    browser_of.post("/settings/", {"name": "Ada L.", "timezone": "US/Eastern", "currency": "HRK"})
     person.refresh_from_db()
-    assert (person.name, person.timezone) == ("Ada L.", "US/Eastern")
+    assert (person.name, person.timezone, person.currency) == ("Ada L.", "US/Eastern", "HRK")
 
 
 def test_nobody_can_name_more_than_the_form_shows(browser_of: Client, person: User) -> None:

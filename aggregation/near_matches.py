@@ -74,17 +74,20 @@ _IS_STRANGE = "NOT EXISTS (SELECT FROM told WHERE told.id = row.id)"
 _IS_OTHERS = f"NOT (row.source = 'api' AND %(source)s = 'api') AND {_LIVES} AND {_IS_STRANGE}"
 # Whether the books have a row that another told and that may be like one of these: near its days, or with its id.
 HAS_STRANGERS = f"""
+WITH days AS MATERIALIZED (
+    SELECT min(traded_on) - 5 AS first_on, max(traded_on) + 5 AS last_on
+    FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL
+)
 SELECT EXISTS (
-    SELECT FROM aggregation_transaction AS row, (
-        SELECT min(traded_on) - 5 AS first_on, max(traded_on) + 5 AS last_on
-        FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL
-    ) AS days
-    WHERE account_id = %(account)s AND traded_on BETWEEN first_on AND last_on AND {_IS_OTHERS}
+    SELECT FROM aggregation_transaction AS row
+    WHERE account_id = %(account)s AND {_IS_OTHERS}
+        AND traded_on BETWEEN (SELECT first_on FROM days) AND (SELECT last_on FROM days)
 ) OR EXISTS (
     SELECT FROM booking CROSS JOIN LATERAL (
         SELECT * FROM aggregation_transaction AS found
-        WHERE found.account_id = %(account)s AND found.external_id = booking.external_id AND booking.external_id <> ''
-            AND found.source = CASE %(source)s WHEN 'api' THEN 'csv' ELSE 'api' END OFFSET 0
+        WHERE found.account_id = %(account)s AND found.external_id = booking.external_id AND found.external_id <> ''
+            AND found.source = CASE %(source)s WHEN 'api' THEN 'csv' ELSE 'api' END
+            AND found.status <> 'superseded' AND found.status <> 'undone' OFFSET 0
     ) AS row WHERE booking.new_id IS NOT NULL AND {_IS_OTHERS}
 )
 """

@@ -4,11 +4,11 @@ from datetime import date
 from typing import Any
 
 import django_filters as filters
-from django.db.models import Q, QuerySet
-from django.forms import DateInput, HiddenInput, TextInput
+from django.db.models import Func, Q, QuerySet
+from django.forms import DateInput, HiddenInput, IntegerField, TextInput
 from django.http import Http404, HttpRequest
 
-from aggregation.models import BookStatus, Transaction, TransactionQuerySet, UserEdit
+from aggregation.models import BookStatus, Delivery, Transaction, TransactionQuerySet, UserEdit
 from aggregation.newest import NewestFirst
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, TransactionKind
@@ -22,6 +22,15 @@ def own_accounts(request: Any) -> QuerySet[Account]:
     return Account.objects.for_user(request.user).select_related("connection").order_by("connection__label", "name")
 
 
+class RunFilter(filters.NumberFilter):  # type: ignore[misc]
+    """By a run's number, a whole one that the database can hold: anything else is refused in words."""
+
+    field_class = IntegerField
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, min_value=1, max_value=2**63 - 1, widget=HiddenInput, **options)
+
+
 class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     account = filters.ModelChoiceFilter(queryset=own_accounts, empty_label="All accounts")
     broker = filters.ChoiceFilter(
@@ -31,20 +40,28 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
     since = filters.DateFilter("traded_on", "gte", label="From", widget=DateInput({"type": "date"}))
     until = filters.DateFilter("traded_on", "lte", label="To", widget=DateInput({"type": "date"}))
     symbol = filters.CharFilter("instrument__symbol", "iexact", label="Symbol", max_length=40)
-    run = filters.NumberFilter("run_id", label="Run", widget=HiddenInput)  # a link from a sync run leads here
+    run = RunFilter("run_id", label="Run")  # a link from a sync run leads here
+    told_by = RunFilter(label="Told by run", method="by_teller")
     status = filters.ChoiceFilter(choices=BookStatus.choices, empty_label="Current rows")
     tag = filters.CharFilter(label="Tag", method="by_tag", max_length=40, widget=TextInput({"list": "own-tags"}))
     q = filters.CharFilter(label="Text", method="by_text", max_length=80)
 
     class Meta:
         model = Transaction
-        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "status", "tag", "q")
+        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "told_by", "status", "tag", "q")
 
     def filter_queryset(self, queryset: TransactionQuerySet) -> TransactionQuerySet:
         """Rows that were replaced, taken back, split or told twice come only when a status or a run is asked for."""
         found: TransactionQuerySet = super().filter_queryset(queryset)
         asked = self.form.cleaned_data
-        return found if asked.get("status") or asked.get("run") is not None else found.shown()
+        is_asked = asked.get("status") or asked.get("run") is not None or asked.get("told_by") is not None
+        return found if is_asked else found.shown()
+
+    def by_teller(self, found: TransactionQuerySet, _name: str, run: int) -> TransactionQuerySet:
+        """Rows that a run told, also those that were known before."""
+        deliveries = Delivery.objects.filter(account__in=own_accounts(self.request).order_by(), run_id=run)
+        told = deliveries.annotate(told=Func("rows", function="unnest")).values("told")
+        return found.filter(pk__in=told)
 
     def by_text(self, found: TransactionQuerySet, _name: str, text: str) -> TransactionQuerySet:
         """Words of the description, the symbol's beginning, or words of one's own note or tags."""

@@ -24,6 +24,7 @@ from tests.aggregation.factories import (
     an_account,
     some_holdings,
 )
+from tests.aggregation.test_undoing import a_run
 
 pytestmark = pytest.mark.django_db
 HTMX = {"HX-Request": "true"}
@@ -169,6 +170,19 @@ def test_transactions_can_be_filtered(client, account, query, count):
     assert ("Nothing matches" in body) == (count == 0)
 
 
+def test_a_run_leads_to_what_it_brought_and_to_all_it_told(client, account):
+    first = a_run(account, a_record("1"), a_record("2", traded_on=date(2026, 3, 3)))
+    again = a_run(account, a_record("2", traded_on=date(2026, 3, 3)), a_record("3", traded_on=date(2026, 3, 4)))
+    bodies = [
+        client.get(f"/portfolio/transactions/?{query}").content.decode()
+        for query in (f"run={again.pk}", f"told_by={again.pk}", f"told_by={first.pk}")
+    ]
+    assert [len(re.findall(r"/portfolio/transactions/\d+/", body)) for body in bodies] == [1, 2, 2]
+    assert all(f"/sync/runs/{again.pk}" in body for body in bodies[:2])
+    client.force_login(a_user(email="stranger@example.com"))
+    assert "Nothing matches" in page(client, f"/portfolio/transactions/?told_by={again.pk}")
+
+
 def test_transactions_of_one_account(client, account):
     book_api(an_account(account.connection), a_record("1"))
     assert "Nothing matches" in page(client, f"/portfolio/transactions/?account={account.pk}")
@@ -179,7 +193,7 @@ def test_a_mangled_place_in_the_list_is_not_found(client, account, query):
     assert client.get(f"/portfolio/transactions/?{query}").status_code == 404
 
 
-@pytest.mark.parametrize("query", ["since=soon", "account=0", "account=9" * 9, "kind=theft"])
+@pytest.mark.parametrize("query", ["since=soon", "account=0", "account=9" * 9, "kind=theft", "run=1.5", "told_by=1e30"])
 def test_a_filter_that_cannot_be_read_is_explained_and_shows_nothing(client, account, query):
     book_api(account, a_record("1"))
     response = client.get(f"/portfolio/transactions/?{query}")

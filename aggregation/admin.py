@@ -7,12 +7,16 @@ from django.contrib import admin
 from aggregation.models import (
     Balance,
     BalancePoint,
+    Break,
+    Correction,
     Delivery,
     Instrument,
     Position,
     PossibleDuplicate,
+    Reconciliation,
     ReferenceRate,
     Transaction,
+    TransferLink,
     UserEdit,
 )
 from brokerhub.kernel.readonly import ReadOnlyAdmin
@@ -127,3 +131,35 @@ class PossibleDuplicateAdmin(ReadOnlyAdmin):
     list_filter = ("decision",)
     search_fields = ("=account__connection__user__email",)
     list_select_related = ("account", "first", "second", "decided_by")
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(ReadOnlyAdmin):
+    list_display = ("account", "compared_at", "reported_at", "items", "due_at", "parked")
+    list_filter = (("due_at", admin.EmptyFieldListFilter), "account__connection__broker")
+    search_fields = ("=account__connection__user__email",)
+    list_select_related = ("account",)
+
+
+@admin.register(Break)
+class BreakAdmin(ReadOnlyAdmin):
+    list_display = ("account", "instrument", "currency", "reported", "derived", "cause", "state", "found_at")
+    list_filter = ("state", "cause", "came_back", "account__connection__broker")
+    search_fields = ("=account__connection__user__email", "=instrument__symbol")
+    list_select_related = ("account", "instrument")
+
+
+@admin.register(Correction)
+class CorrectionAdmin(ReadOnlyAdmin):
+    list_display = ("done_at", "account", "cause", "label", "about", "done_by", "undone_at")
+    list_filter = ("cause", "action", ("undone_at", admin.EmptyFieldListFilter))
+    search_fields = ("=account__connection__user__email",)
+    list_select_related = ("account", "done_by")
+
+
+@admin.register(TransferLink)
+class TransferLinkAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "outgoing", "incoming", "state", "decided_by")
+    list_filter = ("state",)
+    search_fields = ("=outgoing__account__connection__user__email",)
+    list_select_related = ("outgoing", "incoming", "decided_by")

@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from aggregation import standing
 from aggregation.ledger import hold
 from aggregation.models import BookStatus, Source, Transaction, UserEdit
+from aggregation.reconciliation import comparing
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 
@@ -128,3 +129,4 @@ def _uphold(row: Transaction) -> None:
     with connection.cursor() as cursor:
         standing.uphold(cursor, row.account_id)
     row.refresh_from_db()
+    comparing.request([row.account_id])

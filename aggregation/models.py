@@ -78,6 +78,17 @@ class Instrument(models.Model):
         return self.symbol if self.title == self.name else self.name
 
 
+# Few among the many: units that come and go otherwise than by a trade.
+MOVES = (
+    TransactionKind.TRANSFER_IN,
+    TransactionKind.TRANSFER_OUT,
+    TransactionKind.SPLIT,
+    TransactionKind.CORPORATE_ACTION,
+    TransactionKind.OPTION_EXERCISE,
+    TransactionKind.OPTION_ASSIGNMENT,
+)
+
+
 class TransactionQuerySet(models.QuerySet["Transaction"]):
     def for_user(self, user: User) -> Self:
         return self.filter(account__connection__user=user)
@@ -164,6 +175,7 @@ class Transaction(models.Model):
             models.Index(fields=["account", "content_key"], name="transactions_by_content"),
             models.Index(fields=["superseded_by"], condition=~Q(superseded_by=None), name="replaced_transactions"),
             models.Index(fields=["part_of"], condition=~Q(part_of=None), name="parts_of_transactions"),
+            models.Index(fields=["account", "instrument"], condition=Q(kind__in=MOVES), name="moves_without_trade"),
         ]
 
     def __str__(self) -> str:
@@ -275,20 +287,25 @@ class BalancePoint(models.Model):
 
 # Last, because what people decide about rows refers to the rows.
 from aggregation.rates.models import ReferenceRate  # noqa: E402
+from aggregation.reconciliation.models import Break, Correction, Reconciliation, TransferLink  # noqa: E402
 from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # noqa: E402
 
 __all__ = [
     "Balance",
     "BalancePoint",
     "BookStatus",
+    "Break",
+    "Correction",
     "Delivery",
     "Instrument",
     "PointBasis",
     "Position",
     "PossibleDuplicate",
+    "Reconciliation",
     "ReferenceRate",
     "Source",
     "Transaction",
     "TransactionQuerySet",
+    "TransferLink",
     "UserEdit",
 ]

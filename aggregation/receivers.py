@@ -11,6 +11,7 @@ from aggregation.models import (
     Position,
     PossibleDuplicate,
     Transaction,
+    TransferLink,
     UserEdit,
 )
 from connections import signals
@@ -25,6 +26,10 @@ def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str,
     """Everything booked for the connection's accounts; instruments are shared by everybody and stay."""
     owned = Q(account__connection=connection)
     if not dry_run:
+        legs = TransferLink.objects.filter(
+            Q(outgoing__account__connection=connection) | Q(incoming__account__connection=connection)
+        )
+        legs.delete()
         for pointing in (PossibleDuplicate.objects, UserEdit.objects, Delivery.objects):  # they refer to the rows
             pointers = pointing.filter(owned)
             pointers._raw_delete(pointers.db)

@@ -9,6 +9,7 @@ from django.utils import timezone
 from aggregation import legs, near_matches, standing
 from aggregation.ledger import hold
 from aggregation.models import BookStatus, PossibleDuplicate, Source, Transaction
+from aggregation.reconciliation import comparing
 from aggregation.review_models import Decision
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
@@ -163,3 +164,4 @@ def _uphold(question: PossibleDuplicate) -> None:
     with connection.cursor() as cursor:
         standing.uphold(cursor, question.account_id)
         near_matches.find_again(cursor, question.account_id, [row.pk for row in question.rows])
+    comparing.request([question.account_id])

@@ -3,8 +3,14 @@
 from celery import shared_task
 
 from aggregation.rates import reading
+from aggregation.reconciliation import comparing
 
 
 @shared_task(name="aggregation.read_reference_rates")
 def read_reference_rates() -> None:
     reading.read_due()
+
+
+@shared_task(name="aggregation.reconcile")
+def reconcile() -> None:
+    comparing.reconcile_due()

@@ -15,6 +15,7 @@ app.conf.beat_schedule = {
     "heartbeat": {"task": "brokerhub.kernel.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
     "dispatch-syncs": {"task": "sync.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "plan-syncs": {"task": "sync.plan_due", "schedule": 60.0, "options": {"expires": 60}},
+    "reconcile": {"task": "aggregation.reconcile", "schedule": 15.0, "options": {"expires": 15}},
     "look-after-drafts": {"task": "sync.look_after_drafts", "schedule": 60.0, "options": {"expires": 60}},
     "remove-old-logs": {"task": "sync.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "renew-credentials": {"task": "connections.renew_due", "schedule": 60.0, "options": {"expires": 60}},

@@ -16,7 +16,7 @@ from brokerhub.kernel.models import User
 from connections import connection_manager
 from connections.brokers.base import BrokerError, BrokerUnavailable, CircuitOpen, RateLimited, UnderMaintenance
 from connections.models import EPOCH, Account, Connection
-from sync import fetching, imports, planning
+from sync import fetching, imports, planning, reconciling
 from sync.holds import Hold, HoldLost, PartState
 from sync.imports import request_import, request_import_into_new
 from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
@@ -248,6 +248,7 @@ def _settle(hold: Hold) -> None:
     if not hold.run.is_import:
         failing, has_fetched = _failing(hold, PartState.FAILED), not failed or _has_fetched(hold)
         connection_manager.note_success(hold.run.connection, failing_parts=failing, has_fetched=has_fetched)
+    reconciling.request(hold.run.connection)
 
 
 def _failing(hold: Hold, *states: str) -> dict[str, dict[str, str]]:

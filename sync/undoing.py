@@ -14,7 +14,7 @@ from aggregation.undoing import Effect
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections.moves import note
-from sync import word_rules
+from sync import reconciling, word_rules
 from sync.models import ParkedRow, SyncCursor, SyncRun, WordRule
 from sync.parking import settle
 
@@ -57,6 +57,7 @@ def undo(run: SyncRun, *, actor: User) -> RunEffect:
     """
     effect = _undo(run)
     note(run.connection, "run_undone", actor=actor, detail=f"Run {run.pk}: {_words(effect)}")
+    reconciling.request(run.connection)
     return effect
 
 
@@ -65,6 +66,7 @@ def reapply(run: SyncRun, *, actor: User) -> RunEffect:
     """Bring back what `undo` took. Raises NotAllowed for a run that was not taken back."""
     effect = _reapply(run)
     note(run.connection, "run_applied_again", actor=actor, detail=f"Run {run.pk}: {_words(effect)}")
+    reconciling.request(run.connection)
     return effect
 
 

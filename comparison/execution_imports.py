@@ -132,22 +132,22 @@ def broker_of(publisher: str) -> ComparisonBroker | None:
 
 
 def _store_routing(report: ExecutionReport, found: RoutingFile) -> None:
-    sections = RoutingSection.objects.bulk_create([_section(report, told) for told in found.sections])
+    sections = RoutingSection.objects.bulk_create([section_row(report, told) for told in found.sections])
     RoutingVenue.objects.bulk_create(
-        _venue(section, position, venue)
+        venue_row(section, position, venue)
         for section, told in zip(sections, found.sections, strict=True)
         for position, venue in enumerate(told.venues)
     )
 
 
-def _section(report: ExecutionReport, told: SectionOfMonth) -> RoutingSection:
+def section_row(report: ExecutionReport, told: SectionOfMonth) -> RoutingSection:
     mix = {f"{kind}_pct": share for kind, share in told.mix.items()}
     return RoutingSection(
         report=report, month_on=told.month_on, section=told.section, non_directed_pct=told.non_directed_pct, **mix
     )
 
 
-def _venue(section: RoutingSection, position: int, venue: Venue) -> RoutingVenue:
+def venue_row(section: RoutingSection, position: int, venue: Venue) -> RoutingVenue:
     numbers = {f"{kind}_pct": share for kind, share in venue.routed.items()}
     numbers |= {f"{kind}_usd": amount for kind, amount in venue.usd.items()}
     numbers |= {f"{kind}_cents": rate for kind, rate in venue.cents.items()}

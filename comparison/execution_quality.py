@@ -11,12 +11,12 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, prefetch_related_objects
 
 from aggregation.serializers import plain
 from comparison.models import ComparisonBroker, ExecutionReport, ExecutionStat, RoutingSection, RoutingVenue
 from comparison.quality_figures import METRICS, SAMPLES, Metric, cents, dollars, percent
-from comparison.quality_models import ReportForm
+from comparison.quality_models import ExecutionReportQuerySet, ReportForm
 from comparison.rule605 import OrderSize, StatOrder
 from comparison.rule606 import OrderKind, Section
 
@@ -37,11 +37,10 @@ class Publisher:
     broker: ComparisonBroker | None
     reports: tuple[ExecutionReport, ...] = field(repr=False)  # newest first
 
-    def newest(self, month: date | None, *, quality: bool) -> ExecutionReport | None:
-        """The newest report of the kind, or that of the month asked for."""
+    def quality_of(self, month: date | None) -> ExecutionReport | None:
+        """The newest report on how orders were executed, or that of the month asked for."""
         for report in self.reports:
-            is_wanted = ReportForm(report.form).is_quality == quality
-            if is_wanted and (month is None or report.first_on <= month <= report.last_on):
+            if ReportForm(report.form).is_quality and (month is None or report.first_on <= month <= report.last_on):
                 return report
         return None
 
@@ -113,8 +112,35 @@ class RoutingColumn:
         return f"{self.publisher.name}, {self.section.month_on:%b %Y}"
 
     @property
+    def place(self) -> tuple[str, date]:
+        return self.publisher.key, self.section.month_on
+
+    @property
     def venues(self) -> list["VenueLine"]:
         return [VenueLine.of(venue) for venue in self.section.venues.all()]
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """Routing reports side by side, with the lines of their table."""
+
+    columns: tuple[RoutingColumn, ...]
+    mix_lines: tuple[Line, ...]
+    rate_lines: tuple[Line, ...]
+    total_lines: tuple[Line, ...]
+
+    @property
+    def months_differ(self) -> bool:
+        return len({column.section.month_on for column in self.columns}) > 1
+
+    @classmethod
+    def of(cls, columns: tuple[RoutingColumn, ...]) -> "Routing":
+        return cls(
+            columns=columns,
+            mix_lines=tuple(_mix_lines(columns)),
+            rate_lines=tuple(_kind_line(columns, kind, RoutingSection.rate_for, cents) for kind in OrderKind),
+            total_lines=tuple(_kind_line(columns, kind, RoutingSection.paid_for, dollars) for kind in OrderKind),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,25 +150,28 @@ class Comparison:
     quality_missing: tuple[str, ...]  # names of the others
     result_lines: tuple[Line, ...]
     sample_lines: tuple[Line, ...]
-    routing: tuple[RoutingColumn, ...]
+    routing: Routing
     routing_missing: tuple[str, ...]
-    mix_lines: tuple[Line, ...]
-    rate_lines: tuple[Line, ...]
-    total_lines: tuple[Line, ...]
+    came_with: "Routing"  # what comes with the hub, apart from the files above
 
     @property
     def periods_differ(self) -> bool:
         return len({column.report.period for column in self.quality}) > 1
 
-    @property
-    def months_differ(self) -> bool:
-        return len({column.section.month_on for column in self.routing}) > 1
-
 
 def publishers() -> tuple[Publisher, ...]:
     """Everybody with a current report, by name. A broker's files count as the broker; further companies of one broker
     that report on the same stand beside it under their own names."""
-    reports = list(ExecutionReport.objects.current().select_related("broker"))
+    return _publishers(ExecutionReport.objects.current().imported())
+
+
+def came_with() -> tuple[Publisher, ...]:
+    """Those of whose routing reports figures come with the hub."""
+    return _publishers(ExecutionReport.objects.of_catalogue())
+
+
+def _publishers(told: ExecutionReportQuerySet) -> tuple[Publisher, ...]:
+    reports = list(told.select_related("broker", "source"))
     reports.sort(key=lambda report: (-report.last_on.toordinal(), report.pk))
     speaks: dict[tuple[str, bool], str] = {}  # whose files count as the broker: who reported last
     for report in reports:
@@ -164,11 +193,16 @@ def _name(key: str, report: ExecutionReport) -> str:
     return report.broker.name if report.broker and key == report.broker.key else report.publisher
 
 
-def compare(choice: Choice, known: Sequence[Publisher]) -> Comparison:
-    """A constant number of queries, whatever is chosen of the `publishers()`. Others are passed over."""
+def compare(choice: Choice, known: Sequence[Publisher], catalogue: Sequence[Publisher] = ()) -> Comparison:
+    """A constant number of queries, whatever is chosen of the `publishers()`. Others are passed over.
+
+    `catalogue`: those of `came_with()`, all of whom are shown, unless the same month was imported.
+    """
     wanted = [publisher for publisher in known if publisher.key in choice.publishers][:MOST_COLUMNS]
     chosen = tuple(wanted or known[:USUAL_COLUMNS])
     quality, routing = _quality(chosen, choice), _routing(chosen, choice)
+    imported = {column.place for column in routing}
+    ours = (column for column in _routing(catalogue, choice) if column.place not in imported)
     return Comparison(
         chosen=chosen,
         quality=quality,
@@ -177,11 +211,9 @@ def compare(choice: Choice, known: Sequence[Publisher]) -> Comparison:
         sample_lines=tuple(
             line for line in map(partial(_stat_line, quality), SAMPLES) if line.is_told or line.label == "Orders"
         ),
-        routing=routing,
+        routing=Routing.of(routing),
         routing_missing=_missing(chosen, routing),
-        mix_lines=tuple(_mix_lines(routing)),
-        rate_lines=tuple(_kind_line(routing, kind, RoutingSection.rate_for, cents) for kind in OrderKind),
-        total_lines=tuple(_kind_line(routing, kind, RoutingSection.paid_for, dollars) for kind in OrderKind),
+        came_with=Routing.of(tuple(ours)),
     )
 
 
@@ -206,17 +238,13 @@ def months(known: Sequence[Publisher]) -> tuple[date, ...]:
 def _quality(chosen: Sequence[Publisher], choice: Choice) -> tuple[QualityColumn, ...]:
     if choice.section is Section.OPTIONS:  # Rule 605 is about stocks
         return ()
-    wanted = _newest(chosen, choice, quality=True)
+    newest = ((publisher, publisher.quality_of(choice.month)) for publisher in chosen)
+    wanted = [(publisher, report) for publisher, report in newest if report]
     stats: dict[int, list[ExecutionStat]] = {}
     for stat in ExecutionStat.objects.filter(report__in=[report for _, report in wanted], order=choice.order):
         stats.setdefault(stat.report_id, []).append(stat)
     found = ((publisher, report, _stat(stats.get(report.pk, []), report, choice)) for publisher, report in wanted)
     return tuple(QualityColumn(publisher, report, stat) for publisher, report, stat in found if stat)
-
-
-def _newest(chosen: Sequence[Publisher], choice: Choice, *, quality: bool) -> list[tuple[Publisher, ExecutionReport]]:
-    found = ((publisher, publisher.newest(choice.month, quality=quality)) for publisher in chosen)
-    return [(publisher, report) for publisher, report in found if report]
 
 
 def _stat(stats: Sequence[ExecutionStat], report: ExecutionReport, choice: Choice) -> ExecutionStat | None:
@@ -237,16 +265,16 @@ def _cell(label: str, value: Any, written: Callable[[Any], str], why: str) -> Ce
 
 # --- Where orders were sent, and for what payment (Rule 606) ----------------------------------------------------------
 def _routing(chosen: Sequence[Publisher], choice: Choice) -> tuple[RoutingColumn, ...]:
-    wanted = _newest(chosen, choice, quality=False)
+    """Of each publisher the newest month that tells of the section, or the month asked for."""
+    told = {r.pk: (who, r) for who in chosen for r in who.reports if not ReportForm(r.form).is_quality}
+    sections = RoutingSection.objects.filter(report__in=told, section=choice.section)
+    if choice.month is not None:
+        sections = sections.filter(month_on=choice.month)
+    newest = {told[section.report_id][0].key: section for section in sections.order_by("month_on")}
     venues = RoutingVenue.objects.order_by("-order_pct", "position")
-    sections: dict[int, RoutingSection] = {}
-    told = RoutingSection.objects.filter(report__in=[report for _, report in wanted], section=choice.section)
-    for section in told.order_by("month_on").prefetch_related(Prefetch("venues", queryset=venues)):
-        if choice.month is None or section.month_on == choice.month:
-            sections[section.report_id] = section  # the newest month stays
-    return tuple(
-        RoutingColumn(publisher, report, sections[report.pk]) for publisher, report in wanted if report.pk in sections
-    )
+    prefetch_related_objects(list(newest.values()), Prefetch("venues", queryset=venues))
+    found = (newest[publisher.key] for publisher in chosen if publisher.key in newest)
+    return tuple(RoutingColumn(*told[section.report_id], section) for section in found)
 
 
 def _mix_lines(columns: Sequence[RoutingColumn]) -> Iterator[Line]:
@@ -269,7 +297,7 @@ def _kind_line(
 # --- As a file --------------------------------------------------------------------------------------------------------
 COLUMNS = (
     "publisher", "broker", "rule", "period", "stocks", "orders", "size", "venue", "figure", "value", "unit",
-    "source", "file", "sha256", "imported_at",
+    "document", "source", "file", "sha256", "imported_at",
 )  # fmt: skip
 
 
@@ -277,7 +305,7 @@ def rows(shown: Comparison) -> Iterator[Mapping[str, Any]]:
     """Every figure that the page shows, one a row, with where it was read."""
     for column in shown.quality:
         yield from _stat_rows(column.report, column.stat)
-    for routed in shown.routing:
+    for routed in (*shown.routing.columns, *shown.came_with.columns):
         yield from _routing_rows(routed.report, routed.section)
 
 
@@ -285,8 +313,9 @@ def _origin(report: ExecutionReport) -> dict[str, Any]:
     return dict.fromkeys(COLUMNS, "") | {
         "publisher": report.publisher,
         "broker": report.broker.key if report.broker else "",
-        "rule": "606" if report.form == ReportForm.ROUTING else "605",
+        "rule": "605" if ReportForm(report.form).is_quality else "606",
         "period": report.period,
+        "document": report.source.title if report.source else "",
         "source": report.source_url,
         "file": report.file_name,
         "sha256": report.sha256,

@@ -4,13 +4,17 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
+from comparison import freshness
+from comparison.matrix import Badge
 from comparison.models import ComparisonBroker, ComparisonSource, Confidence, PublishedFigure
 from comparison.quality_models import FigureKind, PublishedBy
 from comparison.report_files import FileRefused, Problem, refuse
@@ -44,6 +48,7 @@ class Group:
     rows: tuple[Row, ...]
     note: str
     source: ComparisonSource
+    badge: Badge
 
 
 def groups(*, payments: bool) -> list[Group]:
@@ -58,11 +63,26 @@ def groups(*, payments: bool) -> list[Group]:
             studies.setdefault(key, []).append(figure)
         else:
             pages.setdefault((figure.name, figure.period, figure.source_id), []).append(figure)
-    told = [_study(figures) for figures in studies.values()]
-    return [*told, *sorted((_page(figures) for figures in pages.values()), key=lambda group: group.title)]
+    today = timezone.localdate()
+    told = [_study(figures, today) for figures in studies.values()]
+    return [*told, *sorted((_page(figures, today) for figures in pages.values()), key=lambda group: group.title)]
 
 
-def _study(figures: list[PublishedFigure]) -> Group:
+def _badge(figure: PublishedFigure, today: date) -> Badge:
+    word = Confidence(figure.confidence)
+    if stale := freshness.why_stale(_last_month(figure.as_of), "execution", today):
+        return Badge("warn", f"Stale, {word.label.lower()}", stale)
+    return Badge({"checked": "good", "reported": "plain"}.get(word, "quiet"), word.label, f"As of {figure.as_of}")
+
+
+def _last_month(period: str) -> str:
+    """2026-06 for 2026-Q2 and for 2026-H1; any other text as it is."""
+    year, _, part = period.partition("-")
+    months = {"Q1": "03", "Q2": "06", "Q3": "09", "Q4": "12", "H1": "06", "H2": "12"}
+    return f"{year}-{months[part]}" if part in months else period
+
+
+def _study(figures: list[PublishedFigure], today: date) -> Group:
     first = figures[0]
     return Group(
         title=FigureKind(first.metric).label,
@@ -70,10 +90,11 @@ def _study(figures: list[PublishedFigure]) -> Group:
         rows=tuple(Row(figure.name, "", figure.value) for figure in figures),
         note=first.note.rstrip("."),
         source=first.source,
+        badge=_badge(first, today),
     )
 
 
-def _page(figures: list[PublishedFigure]) -> Group:
+def _page(figures: list[PublishedFigure], today: date) -> Group:
     first = figures[0]
     figures = sorted(figures, key=lambda figure: (figure.metric, figure.pk))  # as the page has them
     rows = [Row(FigureKind(it.metric).label, f"{it.scope}; {it.unit}", it.value) for it in figures]
@@ -83,6 +104,7 @@ def _page(figures: list[PublishedFigure]) -> Group:
         rows=tuple(rows),
         note=first.note.rstrip("."),
         source=first.source,
+        badge=_badge(first, today),
     )
 
 
@@ -132,7 +154,7 @@ def _source(told: ComparisonSource) -> ComparisonSource:
 
 def _figures(path: Path) -> Iterator[PublishedFigure]:
     try:
-        rows = json.loads(path.read_text(), parse_float=_Float)["statistics"]
+        rows = json.loads(path.read_text(), parse_float=Float)["statistics"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileRefused(f"{path.name} is no file of execution figures.") from error
     brokers = {broker.key: broker for broker in ComparisonBroker.objects.all()}
@@ -145,14 +167,14 @@ def _figures(path: Path) -> Iterator[PublishedFigure]:
                     raise ValueError("it is told twice")
                 found[_identity(figure)] = figure
         except (KeyError, TypeError, ValueError, InvalidOperation) as error:
-            problems.append(Problem(number, "statistic", _what_is_wrong(error)))
+            problems.append(Problem(number, "statistic", what_is_wrong(error)))
         except ValidationError as error:
             problems.append(Problem(number, "statistic", "; ".join(error.messages)))
     refuse(f"{path.name} was not loaded.", problems)
     yield from found.values()
 
 
-def _what_is_wrong(error: Exception) -> str:
+def what_is_wrong(error: Exception) -> str:
     if isinstance(error, KeyError):
         return f"it lacks {error}"
     return "its value cannot be read" if isinstance(error, InvalidOperation) else str(error)
@@ -169,7 +191,7 @@ def _of_row(row: Mapping[str, Any], brokers: Mapping[str, ComparisonBroker]) -> 
         else [(FigureKind(row["metric"]), row["value"], row["unit"])]
     )
     for kind, value, unit in values:
-        if not isinstance(value, str) or isinstance(value, _Float):
+        if not isinstance(value, str) or isinstance(value, Float):
             raise ValueError(f"{value} is a number: figures are written as strings")
         figure = PublishedFigure(
             broker=broker,
@@ -205,5 +227,5 @@ def _told_source(row: Mapping[str, Any]) -> ComparisonSource:
     return source
 
 
-class _Float(str):
+class Float(str):
     """A number of the file that was not written as a string; told apart so that it can be refused."""

@@ -1,4 +1,4 @@
-"""Execution quality for programs: the imported reports with all their figures."""
+"""Execution quality for programs: imported reports with all their figures, and those that come with the hub."""
 
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -95,6 +95,9 @@ class ReportSerializer(serializers.ModelSerializer[ExecutionReport]):
     """One file of one publisher. Never rank over different periods, order sizes or forms."""
 
     broker: Any = serializers.SlugRelatedField("key", read_only=True, allow_null=True)
+    document = serializers.CharField(
+        source="source.title", default="", read_only=True, help_text="Of figures that come with the hub (form 606cat)."
+    )
     stats = StatSerializer(many=True)
     sections = SectionSerializer(many=True)
 
@@ -108,6 +111,7 @@ class ReportSerializer(serializers.ModelSerializer[ExecutionReport]):
             "first_on",
             "last_on",
             "generated_at",
+            "document",
             "source_url",
             "file_name",
             "sha256",
@@ -141,7 +145,7 @@ class ReportList(ListAPIView[ExecutionReport]):
         wanted = {"broker__key" if name == "broker" else name: value for name, value in asked.validated_data.items()}
         venues = Prefetch("sections__venues", queryset=RoutingVenue.objects.order_by("-order_pct", "position"))
         reports = ExecutionReport.objects.current().filter(**wanted)
-        return reports.select_related("broker").prefetch_related("stats", "sections", venues)
+        return reports.select_related("broker", "source").prefetch_related("stats", "sections", venues)
 
 
 urlpatterns = [path("brokerage/execution-quality", ReportList.as_view(), name="execution-quality")]

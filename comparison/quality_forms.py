@@ -24,10 +24,10 @@ class QualityForm(forms.Form):
     size = forms.ChoiceField(label="Size of orders", choices=[USUAL_SIZE, *OrderSize.choices], required=False)
     month = forms.ChoiceField(label="Month", required=False)
 
-    def __init__(self, data: Any, known: Sequence[Publisher]) -> None:
+    def __init__(self, data: Any, known: Sequence[Publisher], catalogue: Sequence[Publisher]) -> None:
         super().__init__(data)
         self.choose("publisher", [(publisher.key, publisher.name) for publisher in known])
-        covered = [(f"{month:%Y-%m}", f"{month:%B %Y}") for month in months(known)]
+        covered = [(f"{month:%Y-%m}", f"{month:%B %Y}") for month in months([*known, *catalogue])]
         self.choose("month", [("", "Newest of each"), *covered])
 
     def choose(self, name: str, choices: Sequence[tuple[str, str]]) -> None:

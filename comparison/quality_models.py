@@ -7,7 +7,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
-from comparison.models import ComparisonBroker, Sourced
+from comparison.models import ComparisonBroker, ComparisonSource, Sourced
 from comparison.rule605 import OrderSize, StatOrder
 from comparison.rule606 import OrderKind, Section, weighted_rate
 
@@ -16,10 +16,11 @@ class ReportForm(models.TextChoices):
     ROUTING = "606a1", "Order routing (Rule 606)"
     SUMMARY = "605a2", "Execution quality, summary (Rule 605)"
     DETAIL = "605a1", "Execution quality, by market centre (Rule 605, old form)"
+    CATALOGUE = "606cat", "Order routing (Rule 606), figures that come with the hub"
 
     @property
     def is_quality(self) -> bool:
-        return self is not ReportForm.ROUTING
+        return self in (ReportForm.SUMMARY, ReportForm.DETAIL)
 
 
 def _number(**options: Any) -> "models.DecimalField[Any, Any]":
@@ -31,11 +32,12 @@ class ExecutionReportQuerySet(models.QuerySet["ExecutionReport"]):
         """Without those that a corrected file has replaced."""
         return self.filter(replaced_at=None)
 
-    def quality(self) -> Self:
-        return self.exclude(form=ReportForm.ROUTING)
+    def imported(self) -> Self:
+        """Out of the publishers' own files, which an operator handed over."""
+        return self.exclude(form=ReportForm.CATALOGUE)
 
-    def routing(self) -> Self:
-        return self.filter(form=ReportForm.ROUTING)
+    def of_catalogue(self) -> Self:
+        return self.filter(form=ReportForm.CATALOGUE)
 
 
 class ExecutionReport(models.Model):
@@ -59,6 +61,14 @@ class ExecutionReport(models.Model):
     file_name = models.CharField(max_length=200)
     sha256 = models.CharField(max_length=64)
     source_url = models.URLField(max_length=500, blank=True)
+    source = models.ForeignKey(
+        ComparisonSource,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="Of figures that come with the hub: the document they were read in.",
+    )
     warnings = ArrayField(models.CharField(max_length=300), default=list, blank=True)
     imported_at = models.DateTimeField(auto_now_add=True)
     replaced_at = models.DateTimeField(null=True, blank=True)
@@ -97,6 +107,15 @@ class RoutingSection(models.Model):
     marketable_limit_pct = _number()
     non_marketable_limit_pct = _number()
     other_pct = _number()
+    # Over all venues, as told; empty where they are the sum of the venues stored.
+    market_usd = _number()
+    market_cents = _number()
+    marketable_limit_usd = _number()
+    marketable_limit_cents = _number()
+    non_marketable_limit_usd = _number()
+    non_marketable_limit_cents = _number()
+    other_usd = _number()
+    other_cents = _number()
 
     class Meta:
         ordering: ClassVar = ["-month_on", "pk"]
@@ -114,12 +133,18 @@ class RoutingSection(models.Model):
 
     def paid_for(self, kind: OrderKind) -> Decimal | None:
         """Net dollars of the month over all venues, received positive; None when no venue says."""
+        told: Decimal | None = getattr(self, f"{kind}_usd")
+        if told is not None:
+            return told
         amounts = [venue.usd_for(kind) for venue in self.venues.all()]
         known = [amount for amount in amounts if amount is not None]
         return sum(known, Decimal(0)) if known else None
 
     def rate_for(self, kind: OrderKind) -> Decimal | None:
         """Cents per 100 shares (options: per contract) over all venues."""
+        told: Decimal | None = getattr(self, f"{kind}_cents")
+        if told is not None:
+            return told
         return weighted_rate((venue.usd_for(kind), venue.cents_for(kind)) for venue in self.venues.all())
 
 

@@ -18,10 +18,10 @@ from comparison.quality_forms import QualityForm
 @login_required
 @require_GET
 def execution_quality_page(request: HtmxRequest) -> HttpResponse:
-    known = execution_quality.publishers()
-    form = QualityForm(request.GET, known)
+    known, catalogue = execution_quality.publishers(), execution_quality.came_with()
+    form = QualityForm(request.GET, known, catalogue)
     choice = form.choice()
-    shown = execution_quality.compare(choice, known)
+    shown = execution_quality.compare(choice, known, catalogue)
     form.data = request.GET | {"publisher": [publisher.key for publisher in shown.chosen]}  # what is shown is ticked
     context = {
         "form": form,
@@ -40,7 +40,7 @@ def execution_quality_page(request: HtmxRequest) -> HttpResponse:
 @require_GET
 def export_execution_quality(request: HtmxRequest, suffix: str) -> HttpResponseBase:
     """The figures of the same choice as on the page, each with its file and address."""
-    known = execution_quality.publishers()
-    shown = execution_quality.compare(QualityForm(request.GET, known).choice(), known)
+    known, catalogue = execution_quality.publishers(), execution_quality.came_with()
+    shown = execution_quality.compare(QualityForm(request.GET, known, catalogue).choice(), known, catalogue)
     rows = execution_quality.rows(shown)
     return as_file(rows, execution_quality.COLUMNS, name="execution-quality", suffix=suffix)

@@ -14,6 +14,7 @@ from tests.comparison.report_samples import FIXTURES, changed, collected, refusa
 
 pytestmark = pytest.mark.django_db
 PAGE = "/compare/execution-quality/"
+FIGURES = FIXTURES.parents[2] / "comparison" / "data" / "execution.json"
 
 
 @pytest.fixture
@@ -28,6 +29,11 @@ def reports(tmp_path) -> None:
 def shown(web, **choice) -> str:
     """The page's text with single blanks."""
     return " ".join(web.get(PAGE, choice).content.decode().split())
+
+
+def exported(web, **choice) -> str:
+    answer = web.get("/compare/execution-quality.csv", choice)
+    return b"".join(answer.streaming_content).decode("utf-8-sig")
 
 
 def test_the_empty_page_says_in_plain_words_what_will_be_here(web):
@@ -45,6 +51,69 @@ def test_publishers_stand_side_by_side_each_with_its_period_sample_and_file(web,
     assert "https://example.com/606.xml" in page
     assert "Lantern &lt;b&gt;Execution&lt;/b&gt;" in page
     assert "<b>Execution" not in page
+
+
+@pytest.fixture
+def came_with_the_hub(db) -> None:
+    for key, name in (("robinhood", "Robinhood"), ("schwab", "Charles Schwab"), ("ibkr", "Interactive Brokers")):
+        ComparisonBroker.objects.create(key=key, name=name, role="integrated")
+    run("load_execution_figures", FIGURES)
+
+
+def test_routing_figures_that_come_with_the_hub_are_shown_with_source_and_date(web, came_with_the_hub):
+    page = shown(web)
+    apart = page.split("Figures that come with this hub")[1]
+    for told in ("October 2024", "December 2022, old", "Q4 2022", "as of 2022-12-31", "Stale", "8-K exhibit", "34.09"):
+        assert told in apart, told
+    assert "In part: only the first section of the filing was in the stored text" in apart
+    assert "No broker's own file for this choice has been added" in page, "nobody imported anything"
+    december = shown(web, month="2022-12").split("Figures that come with this hub")[1]
+    assert "34.62" in december, "Robinhood's rate over all venues, not only those stored"
+    assert "192,170" in december
+    assert "October 2024" not in december
+    options = shown(web, section="options").split("Figures that come with this hub")[1]
+    assert "Robinhood: 5 venues, December 2022" in options, "the newest month that tells of options"
+
+
+def test_routing_figures_are_exported_and_read_by_programs_with_their_document(web, api, came_with_the_hub):
+    rows = list(csv.DictReader(io.StringIO(exported(web, month="2022-12"))))
+    wanted = ("robinhood", "market", "payment_rate", "")
+    [rate] = [row for row in rows if (row["broker"], row["orders"], row["figure"], row["venue"]) == wanted]
+    assert (rate["rule"], rate["value"], rate["source"][:19]) == ("606", "34.6197", "https://github.com/")
+    assert rate["document"] == "Robinhood Securities, Rule 606(a)(1) report Q4 2022 (XML)"
+    found = api.get("/api/v1/brokerage/execution-quality?form=606cat&broker=schwab").json()["results"]
+    assert [(one["document"], len(one["sections"])) for one in found] == [
+        ("Charles Schwab, Rule 606(a)(1) report Q4 2022 (XML)", 9)
+    ]
+
+
+def test_an_imported_report_takes_the_place_of_what_came_with_the_hub(web, came_with_the_hub, tmp_path):
+    moved = (("<year>2026", "<year>2022"), ("<year>2026", "<year>2022"), ("<qtr>2", "<qtr>4"), ("<mon>6", "<mon>12"))
+    own = changed(tmp_path, "rule606.xml", ("Harbour   Street Brokerage, LLC", "Charles Schwab"), *moved)
+    assert "Charles Schwab:" in shown(web, month="2022-12").split("Figures that come with this hub")[1]
+    run("import_rule606", own, broker="schwab")
+    before, after = shown(web, month="2022-12").split("Figures that come with this hub")
+    assert "Charles Schwab:" in before
+    assert "Charles Schwab:" not in after
+    assert "Robinhood:" in after
+
+
+def test_loading_the_routing_figures_again_changes_nothing_and_a_mistake_neither(came_with_the_hub, tmp_path):
+    assert "0 routing reports added, 0 changed, 0 removed" in run("load_execution_figures", FIGURES)
+    before = list(ExecutionReport.objects.values_list("pk", flat=True))
+    assert len(before) == 7
+    told = json.loads(FIGURES.read_text())
+    told["rule606_reports"][1]["months"][0]["sections"]["sp500"]["mix_pct"]["market"] = "101"
+    told["statistics"][0]["value"] = "0.5"
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(told))
+    assert "line 2, Rule 606 report: 101 is not between 0 and 100" in refusal("load_execution_figures", wrong)
+    assert list(ExecutionReport.objects.values_list("pk", flat=True)) == before
+    assert not PublishedFigure.objects.filter(value=Decimal("0.5")).exists(), "neither part was taken"
+    told["rule606_reports"][1]["months"][0]["sections"]["sp500"]["mix_pct"]["market"] = "1"
+    del told["rule606_partial"]
+    wrong.write_text(json.dumps(told))
+    assert "0 routing reports added, 1 changed, 3 removed" in run("load_execution_figures", wrong)
 
 
 def test_a_second_company_of_a_broker_is_not_lost_behind_the_first(web, reports, tmp_path):
@@ -129,9 +198,7 @@ def test_the_page_costs_the_same_queries_for_one_publisher_as_for_all(web, repor
 
 def test_the_export_holds_what_is_shown_with_its_source(web, reports):
     ExecutionReport.objects.filter(form="605a1").update(publisher="=HYPERLINK(1)")
-    answer = web.get("/compare/execution-quality.csv")
-    text = b"".join(answer.streaming_content).decode("utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text)))
+    rows = list(csv.DictReader(io.StringIO(exported(web))))
     ratio = next(row for row in rows if row["figure"] == "effective_over_quoted" and row["broker"] == "harbour")
     assert (ratio["value"], ratio["unit"], ratio["period"]) == ("0.248276", "ratio", "August 2026")
     assert (ratio["file"], len(ratio["sha256"])) == ("rule605-summary.csv", 64)
@@ -178,7 +245,6 @@ def test_the_figures_that_come_with_the_hub_load_once(web):
     assert page.index("Studies, and what brokers say") < page.index("Payment for order flow, from other documents")
 
 
-FIGURES = FIXTURES.parents[2] / "comparison" / "data" / "execution.json"
 STUDY = {
     "broker": "harbour",
     "metric": "effective_over_quoted",

@@ -74,6 +74,7 @@ class RegulatoryFeeAdmin(ReadOnlyAdmin):
 class BenchmarkValueAdmin(ReadOnlyAdmin):
     list_display = ("benchmark", "on", "value", "as_of", "confidence", "retired_at")
     list_filter = ("benchmark",)
+    search_fields = ("benchmark", "label")
 
 
 @admin.register(FeatureDefinition)
@@ -131,28 +132,38 @@ class FactEditForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = FactEdit
-        fields = ("rule", "model", "parameters", "starts_on", "source", "as_of", "confidence", "notes")
+        fields = (
+            *FactEdit.KINDS,
+            *("model", "parameters", "value", "detail", "starts_on", "source", "as_of", "confidence", "notes"),
+        )
 
     def clean(self) -> dict[str, Any]:
         values = super().clean() or {}
-        if {"rule", "model", "parameters"} <= values.keys():
+        chosen = [values[name] for name in FactEdit.KINDS if values.get(name)]
+        if len(chosen) != 1:
+            raise ValidationError("Choose one fact: a price, a feature, a regulatory rate or a reference rate.")
+        if not editing.holds(chosen[0]):
+            raise ValidationError("This fact was replaced; choose the one that holds now.")
+        said = (*FactEdit.KINDS, "model", "parameters", "value", "starts_on")
+        if values.keys() >= set(said):
             try:
-                editing.check(FactEdit(**{name: values[name] for name in ("rule", "model", "parameters")}))
+                editing.check(FactEdit(**{name: values[name] for name in said}))
             except NotReadable as error:
                 raise ValidationError(str(error)) from error
-            if values["rule"].valid_to is not None:
-                raise ValidationError("This rule was replaced; choose the one that holds now.")
         return values
 
 
 @admin.register(FactEdit)
 class FactEditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     form = FactEditForm
-    list_display = ("rule", "starts_on", "source", "as_of", "state", "proposed_by", "reviewed_by", "reviewed_at")
+    list_display = ("__str__", "source", "as_of", "state", "proposed_by", "reviewed_by", "reviewed_at")
     list_filter = ("state", "rule__broker")
-    search_fields = ("rule__item", "rule__broker__name", "source__title")
-    list_select_related = ("rule__broker", "rule__plan__broker", "source", "proposed_by", "reviewed_by")
-    autocomplete_fields = ("rule", "source")
+    search_fields = ("rule__item", "rule__broker__name", "answer__feature__label", "rate__label", "source__title")
+    list_select_related = (
+        *("rule__broker", "rule__plan__broker", "answer__plan__broker", "answer__feature", "rate", "reading"),
+        *("source", "proposed_by", "reviewed_by"),
+    )
+    autocomplete_fields = (*FactEdit.KINDS, "source")
     actions = ("approve", "reject")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -168,7 +179,7 @@ class FactEditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.action(description="Approve the selected edits", permissions=["change"])
     def approve(self, request: HttpRequest, chosen: QuerySet[FactEdit]) -> None:
-        self._decide(request, chosen, editing.approve, "approved; the prices hold now")
+        self._decide(request, chosen, editing.approve, "approved; the new values hold now")
 
     @admin.action(description="Reject the selected edits", permissions=["change"])
     def reject(self, request: HttpRequest, chosen: QuerySet[FactEdit]) -> None:

@@ -1,6 +1,8 @@
 """The facts of the catalogue. A fact is never overwritten: it is closed, and its successor gets a row of its own."""
 
 from datetime import date
+from functools import reduce
+from operator import or_
 from typing import ClassVar, Self
 
 from django.conf import settings
@@ -80,6 +82,9 @@ class Dated(Fact):
     """A fact that a correction retires; what it was stays."""
 
     retired_at = models.DateTimeField(null=True, blank=True)
+    from_edit = models.ForeignKey(
+        "FactEdit", null=True, blank=True, editable=False, on_delete=models.SET_NULL, related_name="+"
+    )
 
     class Meta:
         abstract = True
@@ -202,13 +207,52 @@ class EditState(models.TextChoices):
     REJECTED = "rejected", "Rejected"
 
 
-class FactEdit(models.Model):
-    """A new price for one rule, proposed with its source and date by one person and reviewed by another."""
+def one_of(*names: str) -> models.CheckConstraint:
+    each = [Q(**{f"{name}__isnull": name != wanted for name in names}) for wanted in names]
+    return models.CheckConstraint(condition=reduce(or_, each), name=f"edit_of_one_{'_'.join(names)}")
 
-    rule = models.ForeignKey(FeeRule, on_delete=models.CASCADE, related_name="edits")
-    model = models.CharField(max_length=40)
-    parameters = models.JSONField(default=dict)
-    starts_on = models.DateField(help_text="The first day of the new price.")
+
+class FactEdit(models.Model):
+    """A new value of one fact, proposed with its source and date by one person and reviewed by another.
+
+    The fact is one of four: a broker's price (`model`, `parameters`), a plan's feature (`value`, `detail`), a
+    regulatory rate (`parameters`), or a reference rate, of which a new reading follows the newest one (`value`).
+    """
+
+    KINDS: ClassVar = ("rule", "answer", "rate", "reading")
+
+    rule = models.ForeignKey(
+        FeeRule, null=True, blank=True, on_delete=models.CASCADE, related_name="edits", verbose_name="price"
+    )
+    answer = models.ForeignKey(
+        PlanFeature, null=True, blank=True, on_delete=models.CASCADE, related_name="edits", verbose_name="feature"
+    )
+    rate = models.ForeignKey(
+        RegulatoryFee,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="edits",
+        verbose_name="regulatory rate",
+    )
+    reading = models.ForeignKey(
+        BenchmarkValue,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="edits",
+        verbose_name="reference rate",
+        help_text="Its newest reading; yours will be one more.",
+    )
+    model = models.CharField(max_length=40, blank=True, help_text="Of a price only.")
+    parameters = models.JSONField(default=dict, blank=True, help_text="Of a price or a regulatory rate.")
+    value = models.JSONField(
+        null=True,
+        blank=True,
+        help_text='Of a feature: true, false, "limited", 12. Of a reference rate, in percent a year: "3.63".',
+    )
+    detail = models.CharField(max_length=300, blank=True, help_text="Of a feature: a few words more.")
+    starts_on = models.DateField(null=True, blank=True, help_text="The first day of the new value; no feature has one.")
     source = models.ForeignKey(ComparisonSource, on_delete=models.PROTECT, related_name="+")
     as_of = models.DateField("as of", help_text="The day on which the source was read.")
     confidence = models.CharField(
@@ -227,6 +271,14 @@ class FactEdit(models.Model):
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [one_of("rule", "answer", "rate", "reading")]
 
     def __str__(self) -> str:
-        return f"{self.rule}, from {self.starts_on}"
+        return f"{self.fact}, from {self.starts_on}" if self.starts_on else str(self.fact)
+
+    @property
+    def fact(self) -> "FeeRule | PlanFeature | RegulatoryFee | BenchmarkValue":
+        """What is to be changed."""
+        found = self.rule or self.answer or self.rate or self.reading
+        assert found is not None
+        return found

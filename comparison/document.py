@@ -105,6 +105,17 @@ class Document:
     changes: list[dict[str, str]]
 
 
+def fits(kind: str, value: object) -> bool:
+    """Whether `value` answers a feature of this kind: bool, int, decimal as a string, or enum: with its words."""
+    name, _, words = kind.partition(":")
+    return {
+        "bool": isinstance(value, bool),
+        "int": isinstance(value, int) and not isinstance(value, bool),
+        "decimal": isinstance(value, str),
+        "enum": value in words.split(","),
+    }.get(name, False)
+
+
 def _no_float(text: str) -> Any:
     raise NotReadable(f"{text} is a float: write money and rates as strings")
 
@@ -314,12 +325,5 @@ class _Reader:
         if definition is None:
             self.wrong(at, "is not in feature_vocabulary")
             return
-        kind, _, words = definition["type"].partition(":")
-        fits = value is None or {
-            "bool": isinstance(value, bool),
-            "int": isinstance(value, int) and not isinstance(value, bool),
-            "decimal": isinstance(value, str),
-            "enum": value in words.split(","),
-        }.get(kind, False)
-        if not fits:
+        if value is not None and not fits(definition["type"], value):
             self.wrong(at, f"{value!r} is not {definition['type']}")

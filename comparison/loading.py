@@ -148,7 +148,7 @@ class _Loading:
             key = (broker.pk, plan.pk if plan else None, row.item, row.mode, row.condition)
             old = current.pop(key, None)
             name = f"{plan.ref if plan else broker.key} {row.item} {row.mode}".strip()
-            if old is not None and (not self.differs(old, values) or self.is_newer_by_edit(old, row)):
+            if old is not None and (not self.differs(old, values) or self.is_newer_by_edit(old, row.as_of)):
                 continue
             starts = row.effective_from
             if old is None:
@@ -164,9 +164,9 @@ class _Loading:
             self.note(Change.CLOSED, str(rule), self.said(rule))
         FeeRule.objects.bulk_create(new)
 
-    def is_newer_by_edit(self, old: FeeRule, row: RuleRow) -> bool:
+    def is_newer_by_edit(self, old: Any, as_of: str) -> bool:
         """A reviewed edit stands until a file knows something read after it."""
-        read_on = first_day(row.as_of)
+        read_on = first_day(as_of)
         return old.from_edit is not None and (read_on is None or read_on <= old.from_edit.as_of)
 
     def close(self, old: FeeRule, row: RuleRow) -> date:
@@ -211,12 +211,12 @@ class _Loading:
 
         current = {
             identity({field.attname: getattr(row, field.attname) for field in model._meta.concrete_fields}): row
-            for row in model.objects.filter(retired_at=None).select_related("source")
+            for row in model.objects.filter(retired_at=None).select_related("source", "from_edit")
         }
         new, retired = [], []
         for values in rows:
             old = current.pop(identity(values), None)
-            if old is not None and not self.differs(old, values):
+            if old is not None and (not self.differs(old, values) or self.is_newer_by_edit(old, values["as_of"])):
                 continue
             made = model(**values)
             new.append(made)
@@ -226,6 +226,8 @@ class _Loading:
                 retired.append(old.pk)
                 self.note(Change.CHANGED, str(old), self.said(old), self.said(made))
         for old in current.values():
+            if old.from_edit is not None:
+                continue  # a rate or reading the file does not know yet
             retired.append(old.pk)
             self.note(Change.CLOSED, str(old), self.said(old))
         model.objects.filter(pk__in=retired).update(retired_at=self.now)

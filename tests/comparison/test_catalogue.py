@@ -13,7 +13,16 @@ from django.utils import timezone
 
 from brokerhub.kernel.models import User
 from comparison import loading, stored
-from comparison.catalogue_models import CatalogueChange, Change, EditState, FactEdit, FeeRule, PlanFeature
+from comparison.catalogue_models import (
+    BenchmarkValue,
+    CatalogueChange,
+    Change,
+    EditState,
+    FactEdit,
+    FeeRule,
+    PlanFeature,
+    RegulatoryFee,
+)
 from comparison.costs import Tariff, cost
 from comparison.models import BrokerPlan, ComparisonBroker, ComparisonSource
 from comparison.terms import Side
@@ -188,6 +197,70 @@ def test_a_rejected_edit_changes_nothing(loaded, client):
 def test_an_edit_the_engine_cannot_read_or_without_source_and_date_is_refused(loaded, client, wrong, said):
     answer = propose(client, staff("anna"), **wrong)
     assert said in answer.content.decode()
+    assert not FactEdit.objects.exists()
+
+
+NO_PRICE = {"rule": "", "model": "", "parameters": "{}", "starts_on": ""}
+
+
+def test_a_feature_is_edited_with_review_and_the_edit_outlives_the_next_load(loaded, client):
+    answer = PlanFeature.objects.get(plan__broker__key="vanguard", feature__key="api_read", retired_at=None)
+    given = NO_PRICE | {"answer": answer.pk, "value": '"limited"', "detail": "For institutions."}
+    assert propose(client, staff("anna"), **given).status_code == 302
+    assert "approved" in decide(client, staff("ben"), "approve")
+    now = stored.catalogue().answers["vanguard:standard", "api_read"]
+    assert (now.value, now.detail, now.as_of) == ("limited", "For institutions.", "2026-11-02")
+    answer.refresh_from_db()
+    assert answer.retired_at is not None, "what it was stays"
+    assert loading.load().words == "Nothing changed."
+    said = propose(client, User.objects.get(email="anna@example.com"), **given).content.decode()
+    assert "This fact was replaced" in said
+
+
+def test_a_regulatory_rate_is_edited_from_a_day_on(loaded, client):
+    rate = RegulatoryFee.objects.get(key="sec_section_31", effective_to=None, retired_at=None)
+    parameters = json.dumps(rate.parameters | {"rate_per_million": "27.80"})
+    given = NO_PRICE | {"rate": rate.pk, "parameters": parameters, "starts_on": "2026-12-01"}
+    assert propose(client, staff("anna"), **given).status_code == 302
+    assert "approved" in decide(client, staff("ben"), "approve")
+    rates = stored.catalogue().rates
+    before, after = (rates.on("sec_section_31", date(2026, month, day)) for month, day in ((11, 30), (12, 1)))
+    assert before is not None
+    assert after is not None
+    assert (before.rate, before.last, after.rate) == (D("20.60"), date(2026, 11, 30), D("27.80"))
+    assert loading.load().words == "Nothing changed."
+
+
+def test_a_new_reading_of_a_reference_rate_follows_the_newest(loaded, client):
+    newest = BenchmarkValue.objects.filter(benchmark="FED_FUNDS_UPPER", retired_at=None).order_by("-on").first()
+    assert newest is not None
+    given = NO_PRICE | {"reading": newest.pk, "value": '"3.50"', "starts_on": "2026-11-20"}
+    assert propose(client, staff("anna"), **given).status_code == 302
+    assert "approved" in decide(client, staff("ben"), "approve")
+    rates = stored.catalogue().rates
+    read = [rates.benchmark("FED_FUNDS_UPPER", date(2026, 11, day)) for day in (19, 20)]
+    assert [reading and reading.value for reading in read] == [newest.value, D("3.50")]
+    assert loading.load().words == "Nothing changed."
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "Choose one fact"),
+        ({"answer": True, "value": '"sometimes"'}, "does not answer a question of the kind"),
+        ({"rate": True, "parameters": "{}", "starts_on": "2026-12-01"}, "the parameters of this rate are"),
+        ({"reading": True, "value": "3.5", "starts_on": "2026-12-01"}, "write the rate as text"),
+        ({"reading": True, "value": '"3.5"'}, "say from which day it holds"),
+    ],
+)
+def test_an_edit_of_another_fact_that_says_too_little_is_refused(loaded, client, given, said):
+    rows = {"answer": PlanFeature, "rate": RegulatoryFee, "reading": BenchmarkValue}
+    chosen = {
+        name: rows[name]._default_manager.filter(retired_at=None).values_list("pk", flat=True)[0]
+        for name in given
+        if name in rows
+    }
+    assert said in propose(client, staff("anna"), **NO_PRICE | given | chosen).content.decode()
     assert not FactEdit.objects.exists()
 
 

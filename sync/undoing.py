@@ -15,7 +15,7 @@ from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections.moves import note
 from sync import reconciling, word_rules
-from sync.models import ParkedRow, SyncCursor, SyncRun, WordRule
+from sync.models import ParkedRow, SyncCursor, SyncRun, Trigger, WordRule
 from sync.parking import settle
 
 
@@ -74,6 +74,8 @@ def _undo(run: SyncRun) -> RunEffect:
     _refuse_open(run)
     if not standing(run).can_undo:
         raise NotAllowed("There is nothing to take back: this run brought nothing, or it was taken back already.")
+    if not run.is_import:
+        _refuse_while_read(run)
     replacing.hand_back(run.pk)
     effect = books.undo(run.pk) if books.can_be_undone(run.pk) else Effect()
     _read_again(run)
@@ -115,6 +117,12 @@ def _refuse_open(run: SyncRun) -> None:
         if locked.is_open:
             raise NotAllowed("This run is still under way. Cancel it, or wait until it is over.")
         run.undone_at = locked.undone_at
+
+
+def _refuse_while_read(run: SyncRun) -> None:
+    """The days of `run` are read again by the next sync; one under way would go on behind them. Raises NotAllowed."""
+    if SyncRun.objects.filter(connection=run.connection_id).exclude(trigger=Trigger.IMPORT).open().exists():
+        raise NotAllowed("This connection is being synced. Cancel that or wait, then take the run back.")
 
 
 def _read_again(run: SyncRun) -> None:

@@ -8,6 +8,7 @@ from django.test import Client
 
 from aggregation.ledger import book
 from aggregation.models import Source, Transaction
+from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections.brokers.records import ParkedRecord
 from connections.models import Account, ConnectionEvent
@@ -15,6 +16,7 @@ from sync import sync_service, undoing
 from sync.models import ParkedRow, RunState, SyncCursor, SyncRun, Trigger, WordRule
 from sync.parking import park, resolve
 from tests.aggregation.factories import a_connection, a_record, an_account
+from tests.aggregation.test_undoing import a_run
 from tests.sync.samples import fixture
 
 pytestmark = pytest.mark.django_db
@@ -40,6 +42,18 @@ def imported(web: Client, person: User) -> SyncRun:
 
 def counting() -> int:
     return Transaction.objects.in_books().count()
+
+
+def test_what_a_broker_told_is_not_taken_back_while_its_connection_is_being_read(person: User) -> None:
+    account = an_account(a_connection(person))
+    run = a_run(account, a_record("1"))
+    under_way = sync_service.request_sync(user=person, connection=account.connection, trigger=Trigger.MANUAL)
+    with pytest.raises(NotAllowed, match="being synced"):
+        undoing.undo(run, actor=person)
+    assert counting() == 1
+    sync_service.cancel(under_way)
+    undoing.undo(run, actor=person)
+    assert counting() == 0
 
 
 def test_a_file_is_taken_back_and_applied_again_on_its_page(web: Client, imported: SyncRun) -> None:

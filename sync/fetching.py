@@ -176,6 +176,8 @@ def _read_accounts(hold: Hold, connector: Connector, troubles: _Troubles) -> lis
     """
     connection = hold.run.connection
     known = list(_open_accounts(connection))
+    if known and hold.run.line and hold.is_done(ACCOUNTS):
+        return known  # read before it had to wait for its turn: of a scarce budget nothing is asked for twice
     hold.write(step=f"Accounts at {connection.get_broker_display()}")
     try:
         records = connector.accounts()

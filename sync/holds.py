@@ -151,10 +151,17 @@ class Hold:
         if new:
             self.write(warnings=[*self.run.warnings, *new])
 
-    def wait(self, until: datetime, why: str) -> None:
-        """Give the run back until `until`; the worker is free."""
+    def wait(self, until: datetime, why: str, **changes: Any) -> None:
+        """Give the run back until `until`; the worker is free. It stands in no line unless `changes` say so."""
+        changes = {"line": "", "in_turn": False, **changes}
         self.write(
-            state=RunState.WAITING, wait_until=until, wait_reason=why, held_by=None, held_until=EPOCH, sent_at=EPOCH
+            state=RunState.WAITING,
+            wait_until=until,
+            wait_reason=why,
+            held_by=None,
+            held_until=EPOCH,
+            sent_at=EPOCH,
+            **changes,
         )
         self.note(f"Waits until {until:%Y-%m-%d %H:%M:%S} UTC: {why}")
 

@@ -177,6 +177,9 @@ class SyncRun(models.Model):
     held_by = models.UUIDField(null=True, editable=False, help_text="Drawn anew by each worker that takes the run.")
     held_until = models.DateTimeField(default=EPOCH, editable=False, help_text="The worker's lease.")
     sent_at = models.DateTimeField(default=EPOCH, editable=False, help_text="When a task message was sent for it.")
+    line = models.CharField(max_length=60, blank=True, editable=False, help_text="Budget at which it waits its turn.")
+    in_turn = models.BooleanField(default=False, editable=False)
+    turn_at = models.DateTimeField(null=True, editable=False, help_text="When it last got a turn.")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -203,6 +206,7 @@ class SyncRun(models.Model):
             models.Index(
                 fields=["held_until"], condition=Q(state__in=["queued", "running", "waiting"]), name="open_runs"
             ),
+            models.Index(fields=["line", "turn_at"], condition=~Q(line=""), name="turns_of_a_line"),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from brokerhub.kernel.models import User
 from connections import connection_manager
 from connections.brokers.base import BrokerError, BrokerUnavailable, CircuitOpen, RateLimited, UnderMaintenance
 from connections.models import EPOCH, Account, Connection
-from sync import fetching, imports, planning, reconciling
+from sync import fetching, imports, planning, queueing, reconciling
 from sync.holds import Hold, HoldLost, PartState
 from sync.imports import request_import, request_import_into_new
 from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
@@ -165,11 +165,14 @@ def run_one(run_id: int) -> None:
     if hold is None:
         logger.info("sync.not_taken: run %s is over, not due or held by a living worker", run_id)
         return
+    line = hold.run.line
     try:
         with hold.kept():
             _run(hold)
     except HoldLost:
         logger.info("sync.hold_lost: run %s was cancelled or given to another worker", run_id)
+    finally:
+        queueing.pass_on(hold, line)
 
 
 def _run(hold: Hold) -> None:
@@ -180,7 +183,8 @@ def _run(hold: Hold) -> None:
         if hold.run.is_import:
             imports.run_import(hold)
         else:
-            fetching.fetch(hold)
+            with queueing.in_line(hold):
+                fetching.fetch(hold)
     except BrokerUnavailable as error:
         _wait_or_give_up(hold, error)
     except BrokerError as error:
@@ -203,6 +207,10 @@ def _run(hold: Hold) -> None:
 def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
     """Try again later, when the broker said or after a pause; at some point leave it to the next sync."""
     connection, attempts = hold.run.connection, hold.run.attempts
+    if isinstance(error, RateLimited) and error.line is not None:
+        queueing.line_up(hold, error)
+        connection_manager.note_failure(connection, error)
+        return
     gives_up = attempts >= planning.MAX_ATTEMPTS
     error.retry_at = None if gives_up else planning.retry_at(attempts, error.retry_at)
     if isinstance(error, fetching.PartsAway):
@@ -222,7 +230,7 @@ def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
 def _why(error: BrokerUnavailable) -> str:
     """As it stands behind `Waiting for Charles Schwab until 14:05:`."""
     if isinstance(error, RateLimited):
-        return "rate limit"
+        return queueing.RATE_LIMIT
     if isinstance(error, UnderMaintenance):
         return "maintenance"
     if isinstance(error, fetching.PartsAway):

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from brokerhub.kernel.errors import HubError
 from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
+from connections.brokers.turns import Line
 
 
 class BrokerError(HubError):
@@ -58,9 +59,23 @@ class UnderMaintenance(BrokerUnavailable):
 
 
 class RateLimited(BrokerUnavailable):
-    """The broker's or our own budget is used up until `retry_at`."""
+    """The broker's or our own budget is used up until `retry_at`.
+
+    `line` is where a sync waits for its turn at our own; `is_turn_over` when it had one, and others are next.
+    """
 
     code = "broker_rate_limited"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_at: datetime | None = None,
+        line: Line | None = None,
+        is_turn_over: bool = False,
+    ) -> None:
+        super().__init__(message, retry_at=retry_at)
+        self.line, self.is_turn_over = line, is_turn_over
 
 
 class CircuitOpen(BrokerUnavailable):

@@ -14,10 +14,14 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
+from connections.brokers import turns
 from connections.brokers.base import RateLimited
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
+from connections.brokers.turns import Line
 
+SHORT_WAIT = 6.0  # seconds: a longer wait parks the run instead of holding a worker
+ON_THE_WAY = 1.0  # seconds by which a call may reach the broker later than another: added to an exact minute
 CAN_WAIT = {Operation.HOLDINGS, Operation.TRANSACTIONS, Operation.PROBE}  # a sign-in's code lives for half a minute
 
 
@@ -32,8 +36,17 @@ class Budget:
     is_exact: bool = False  # where one call too many is punished: never more in any period, wherever it begins
 
     @property
+    def window(self) -> int:
+        """Seconds in which we make `limit` calls at most; of a short one nothing is added, it would cost too much."""
+        return self.period + round(ON_THE_WAY) if self.is_exact and self.period >= 30 else self.period
+
+    @property
     def item(self) -> RateLimitItem:
-        return RateLimitItemPerSecond(self.limit, self.period, namespace="broker")
+        return RateLimitItemPerSecond(self.limit, self.window, namespace="broker")
+
+    def line(self, broker: Broker) -> Line:
+        """Those syncs stand in when there is not enough for all."""
+        return Line(f"{broker.value}:{self.owner}", self.window / max(1, self.limit - self.reserve))
 
 
 @lru_cache(maxsize=2)
@@ -45,22 +58,65 @@ def _limiter(is_exact: bool) -> RateLimiter:
 def spend(broker: Broker, operation: Operation, *budgets: Budget) -> None:
     """Take one call from each of the budgets. Raises RateLimited, and takes none then.
 
+    A sync whose turn it is waits in here for its next call; one without a turn does not pass those who stand in line.
     Two processes may both find the last call free; one of them gets it, and the other has spent its pace in vain.
     """
-    for take in (False, True):
+    syncing = turns.current()
+    if syncing is not None:
         for budget in budgets:
-            _ask(broker, budget, operation, take=take)
+            _mind_the_line(broker, budget, syncing)
+    while wait := _take(broker, operation, budgets):
+        time.sleep(wait)
+
+
+def _take(broker: Broker, operation: Operation, budgets: tuple[Budget, ...]) -> float:
+    """Seconds after which a sync whose turn it is may ask again; 0 when the call is taken. Raises RateLimited."""
+    try:
+        for take in (False, True):
+            for budget in budgets:
+                _ask(broker, budget, operation, take=take)
+    except RateLimited as error:
+        syncing = turns.current()
+        wait = ((error.retry_at or timezone.now()) - timezone.now()).total_seconds()
+        if syncing is None or not syncing.line or wait > turns.LONGEST_PAUSE:
+            raise
+        return max(wait, 0.05)
+    return 0.0
+
+
+def _mind_the_line(broker: Broker, budget: Budget, syncing: turns.Syncing) -> None:
+    """Pass for a sync that may call now, after its pause. Raises RateLimited for one that others come before."""
+    line = budget.line(broker)
+    if syncing.line != line.key:
+        if turns.line_at(line.key) is not None:
+            raise _used_up(broker, turns.TURN_SECONDS, line)
+        return
+    if syncing.is_alone:
+        return
+    if syncing.calls <= 0:
+        raise _used_up(broker, turns.TURN_SECONDS, line, is_turn_over=True)
+    if wait := turns.wait_for_slot(line):
+        raise _used_up(broker, wait, line)
+    syncing.calls -= 1
+
+
+def _used_up(broker: Broker, seconds: float, line: Line | None, *, is_turn_over: bool = False) -> RateLimited:
+    return RateLimited(
+        f"The hub has used up what {broker.label} allows for now.",
+        retry_at=timezone.now() + timedelta(seconds=seconds),
+        line=line,
+        is_turn_over=is_turn_over,
+    )
 
 
 def _ask(broker: Broker, budget: Budget, operation: Operation, *, take: bool) -> None:
     limiter, owner = _limiter(budget.is_exact), f"{broker.value}:{budget.owner}"
-    kept_free = budget.reserve if operation in CAN_WAIT else 0
+    syncing = turns.current() is not None
+    kept_free = budget.reserve if syncing or operation in CAN_WAIT else 0
     if limiter.hit(budget.item, owner) if take else limiter.test(budget.item, owner, cost=1 + kept_free):
         return
-    raise RateLimited(
-        f"The hub has used up what {broker.label} allows for now.",
-        retry_at=timezone.now() + timedelta(seconds=max(1.0, left(broker, budget)[0] - time.time())),
-    )
+    wait = max(1.0, left(broker, budget)[0] - time.time())
+    raise _used_up(broker, wait, budget.line(broker) if syncing and wait > SHORT_WAIT else None)
 
 
 def left(broker: Broker, budget: Budget) -> tuple[float, int]:

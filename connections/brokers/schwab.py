@@ -39,6 +39,7 @@ from connections.brokers.transport import BrokerSession, Reply, Wire, judge
 LIVE_URL = "https://api.schwabapi.com"
 NEW_YORK = ZoneInfo("America/New_York")
 CALLS_PER_MINUTE = 60  # no official figure for reads; half of the 120 that clients report
+KEPT_FOR_SIGN_INS = 10  # of them: a sync leaves so many to people who are signing in
 AUTHORIZATION_LIFETIME = timedelta(days=7)  # from the login; refreshing does not extend it
 WINDOW = timedelta(days=363)  # a span of 365 days plus the end of the day is refused
 MAX_ROWS = 3000  # of one answer, there is no paging: a full one may be cut
@@ -93,7 +94,7 @@ def wire(app_key: str, connection_id: Any = None) -> Wire:
     return Wire(
         broker=Broker.SCHWAB,
         connection_id=connection_id,
-        budget=Budget(CALLS_PER_MINUTE, 60, owner, reserve=10),
+        budget=Budget(CALLS_PER_MINUTE, 60, owner, reserve=KEPT_FOR_SIGN_INS, is_exact=True),
         correlation_header="Schwab-Client-CorrelId",
     )
 

@@ -45,7 +45,7 @@ from connections.brokers.base import (
     UnexpectedReply,
     Unreachable,
 )
-from connections.brokers.budgets import Budget
+from connections.brokers.budgets import SHORT_WAIT, Budget
 from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 
@@ -54,7 +54,6 @@ log = structlog.get_logger(__name__)
 CONNECT_TIMEOUT = 10.0
 TOTAL_DEADLINE = 150.0  # seconds for one answer with all its retries; the last read may overrun it by its timeout
 ATTEMPTS = 3
-SHORT_WAIT = 6.0  # seconds: a longer wait parks the run instead of holding a worker
 DEFAULT_RATE_LIMIT_WAIT = 60.0
 LONGEST_WAIT = 24 * 3600.0  # a broker that asks for more is asked again after a day
 MAX_BODY_BYTES = 64 * 1024 * 1024  # decoded

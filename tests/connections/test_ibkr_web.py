@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from aggregation.models import Position, Transaction
 from connections import connection_manager
-from connections.brokers import BROKERS, ibkr_web, transport
+from connections.brokers import BROKERS, budgets, ibkr_web
 from connections.brokers.base import (
     AppKeys,
     BrokerError,
@@ -201,7 +201,7 @@ def test_the_list_of_accounts_is_not_asked_for_again_too_soon(connect_ibkr, pers
         connection_manager.connector_for(connection).accounts()
     assert caught.value.retry_at is not None
     wait = caught.value.retry_at - timezone.now()
-    assert timedelta(0) < wait <= timedelta(seconds=transport.SHORT_WAIT), "short enough to be waited for in place"
+    assert timedelta(0) < wait <= timedelta(seconds=budgets.SHORT_WAIT), "short enough to be waited for in place"
     assert len(sandbox.calls("accounts")) == 1
 
 

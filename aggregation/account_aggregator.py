@@ -295,11 +295,11 @@ def balance_history(accounts: Iterable[Account], currency: str) -> list[HistoryP
     one that day, or had one in the `CARRY` before (a broker may report the evening before, or not over a weekend).
     """
     points = BalancePoint.objects.filter(account__in=[account.pk for account in accounts], currency=currency)
-    days: dict[date, dict[int, tuple[Decimal, bool]]] = defaultdict(dict)
+    days: dict[date, dict[int, tuple[Decimal | None, bool]]] = defaultdict(dict)
     for account_id, on, value, basis in points.values_list("account_id", "on", "net_asset_value", "basis"):
         days[on][account_id] = value, basis == PointBasis.OBSERVED
     everybody = {account_id for known in days.values() for account_id in known}
-    last: dict[int, tuple[date, Decimal]] = {}
+    last: dict[int, tuple[date, Decimal | None]] = {}
     history = []
     for on in sorted(days):
         last |= {account_id: (on, value) for account_id, (value, _) in days[on].items()}

@@ -163,3 +163,6 @@ class TransferLinkAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     search_fields = ("=outgoing__account__connection__user__email",)
     list_select_related = ("outgoing", "incoming", "decided_by")
+
+
+from aggregation.history import admin as _history_admin  # noqa: E402, F401

@@ -26,8 +26,9 @@ from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from aggregation import near_matches, staging, standing
+from aggregation.history.observing import observe
 from aggregation.instruments import resolve
-from aggregation.models import Balance, BalancePoint, PointBasis, Position, Source
+from aggregation.models import Balance, Position, Source
 from aggregation.staging import Batch
 from aggregation.valuation import merged_positions
 from connections.brokers.records import Broker, Holdings, TransactionRecord
@@ -120,12 +121,12 @@ def record_holdings(*, account: Account, holdings: Holdings, run_id: int | None)
     A position the broker no longer reports keeps its row and gets `closed_at`; one it reports again is open again.
     """
     hold(account)
-    _record_positions(account, holdings, run_id)
+    positions = _record_positions(account, holdings, run_id)
     _record_balances(account, holdings, run_id)
-    _observe(account, holdings)
+    observe(account=account, holdings=holdings, positions=positions, on=market_date(account, holdings.as_of))
 
 
-def _record_positions(account: Account, holdings: Holdings, run_id: int | None) -> None:
+def _record_positions(account: Account, holdings: Holdings, run_id: int | None) -> list[Position]:
     ids = resolve(position.instrument for position in holdings.positions)
     rows = [
         Position(
@@ -152,6 +153,7 @@ def _record_positions(account: Account, holdings: Holdings, run_id: int | None) 
     Position.objects.filter(account=account, closed_at=None).exclude(instrument_id__in=reported).update(
         closed_at=holdings.as_of
     )
+    return rows
 
 
 def _record_balances(account: Account, holdings: Holdings, run_id: int | None) -> None:
@@ -173,29 +175,6 @@ def _record_balances(account: Account, holdings: Holdings, run_id: int | None) -
         update_fields=[*BALANCE_FACTS, "as_of", "run", "raw"],
     )
     Balance.objects.filter(account=account).exclude(currency__in=[row.currency for row in rows]).delete()
-
-
-def _observe(account: Account, holdings: Holdings) -> None:
-    on = market_date(account, holdings.as_of)
-    points = [
-        BalancePoint(
-            account=account,
-            on=on,
-            currency=balance.currency,
-            cash=balance.cash,
-            net_asset_value=balance.net_asset_value,
-            basis=PointBasis.OBSERVED,
-            as_of=holdings.as_of,
-        )
-        for balance in holdings.balances
-        if balance.net_asset_value is not None
-    ]
-    BalancePoint.objects.bulk_create(
-        points,
-        update_conflicts=True,
-        unique_fields=["account", "currency", "on"],
-        update_fields=["cash", "net_asset_value", "basis", "as_of"],
-    )
 
 
 def market_date(account: Account, at: datetime) -> date:

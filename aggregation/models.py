@@ -260,19 +260,37 @@ class Balance(models.Model):
 
 
 class PointBasis(models.TextChoices):
+    """How a day's figure is known. A sum is as good as the worst of its parts; `rank` orders them, best first."""
+
     OBSERVED = "observed", "Said by the broker"
-    REBUILT = "rebuilt", "Rebuilt from transactions"
-    CARRIED = "carried", "Carried over from the day before"
+    REBUILT = "rebuilt", "Rebuilt from transactions and prices"
+    CARRIED = "carried", "Carried over, no newer prices"
+    UNKNOWN = "unknown", "Not known"
+
+    @property
+    def rank(self) -> int:
+        return list(PointBasis).index(self)
 
 
 class BalancePoint(models.Model):
-    """An account's value at the end of a day, and how we know it. A day without a row is unknown."""
+    """An account's value in one currency at the end of a day, and how we know it.
+
+    The points of an account and day are complete: what they leave out is nothing. An unknown part is a point without a
+    value. A day without a point lies before the account's history or after it.
+    """
 
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="points")
     on = models.DateField()
     currency = models.CharField(max_length=3)
     cash = MoneyField(null=True, blank=True)
-    net_asset_value = MoneyField()
+    net_asset_value = MoneyField(null=True, blank=True)
+    flow = MoneyField(
+        null=True, default=0, help_text="Paid in less taken out on this day, transfers at value; empty: not known."
+    )
+    by_class = models.JSONField(
+        null=True, blank=True, help_text="Value by asset class as exact text, the rest is cash; empty: not itemised."
+    )
+    at_older_prices = MoneyField(default=0, help_text="How much of it is valued by a trade or an older price.")
     basis = models.CharField(max_length=10, choices=PointBasis.choices)
     as_of = models.DateTimeField()
 
@@ -286,23 +304,39 @@ class BalancePoint(models.Model):
 
 
 # Last, because what people decide about rows refers to the rows.
+from aggregation.history.models import (  # noqa: E402
+    AccountHistory,
+    ChangeReason,
+    DailyPrice,
+    PointChange,
+    PositionPoint,
+    PriceCoverage,
+    ReportedValue,
+)
 from aggregation.rates.models import ReferenceRate  # noqa: E402
 from aggregation.reconciliation.models import Break, Correction, Reconciliation, TransferLink  # noqa: E402
 from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # noqa: E402
 
 __all__ = [
+    "AccountHistory",
     "Balance",
     "BalancePoint",
     "BookStatus",
     "Break",
+    "ChangeReason",
     "Correction",
+    "DailyPrice",
     "Delivery",
     "Instrument",
     "PointBasis",
+    "PointChange",
     "Position",
+    "PositionPoint",
     "PossibleDuplicate",
+    "PriceCoverage",
     "Reconciliation",
     "ReferenceRate",
+    "ReportedValue",
     "Source",
     "Transaction",
     "TransactionQuerySet",

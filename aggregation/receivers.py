@@ -5,11 +5,15 @@ from typing import Any
 from django.db.models import Q
 
 from aggregation.models import (
+    AccountHistory,
     Balance,
     BalancePoint,
     Delivery,
+    PointChange,
     Position,
+    PositionPoint,
     PossibleDuplicate,
+    ReportedValue,
     Transaction,
     TransferLink,
     UserEdit,
@@ -30,9 +34,10 @@ def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str,
             Q(outgoing__account__connection=connection) | Q(incoming__account__connection=connection)
         )
         legs.delete()
-        for pointing in (PossibleDuplicate.objects, UserEdit.objects, Delivery.objects):  # they refer to the rows
-            pointers = pointing.filter(owned)
-            pointers._raw_delete(pointers.db)
+        pointers_first = (PossibleDuplicate, UserEdit, Delivery)  # they refer to the rows
+        for of_rows in (*pointers_first, AccountHistory, PointChange, PositionPoint, ReportedValue):
+            beside = of_rows._default_manager.filter(owned)
+            beside._raw_delete(beside.db)
     tables = {"transactions": Transaction, "positions": Position, "balances": Balance, "daily values": BalancePoint}
     counts: dict[str, int] = {}
     for name, model in tables.items():

@@ -151,11 +151,26 @@ STATEMENTS = (
 )
 
 
+CHANGED = """
+INSERT INTO aggregation_accounthistory (account_id, changed_at, unexplained) VALUES (%(account)s, now(), '{}')
+ON CONFLICT (account_id) DO UPDATE SET changed_at = excluded.changed_at
+"""
+
+
 def uphold(cursor: CursorWrapper, account_id: int) -> None:
-    """Make the account's rows say what people decided. Twice changes nothing. Call inside a transaction."""
+    """Make the account's rows say what people decided, and have its daily history worked out anew.
+
+    Whoever has changed rows calls this. Twice changes nothing. Call inside a transaction.
+    """
+    changed(cursor, account_id)
     if has_any(cursor, account_id):
         for statement in STATEMENTS:
             cursor.execute(statement, {"account": account_id})
+
+
+def changed(cursor: CursorWrapper, account_id: int) -> None:
+    """Have the account's daily history worked out anew when it is quiet."""
+    cursor.execute(CHANGED, {"account": account_id})
 
 
 def has_any(cursor: CursorWrapper, account_id: int) -> bool:

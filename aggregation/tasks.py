@@ -2,6 +2,7 @@
 
 from celery import shared_task
 
+from aggregation.history import taking
 from aggregation.rates import reading
 from aggregation.reconciliation import comparing
 
@@ -14,3 +15,8 @@ def read_reference_rates() -> None:
 @shared_task(name="aggregation.reconcile")
 def reconcile() -> None:
     comparing.reconcile_due()
+
+
+@shared_task(name="aggregation.keep_history")
+def keep_history() -> None:
+    taking.take_due()

@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from aggregation.ledger import record_holdings
+from aggregation.models import PointBasis
 from connections.brokers.records import AssetClass, InstrumentRecord
 from tests.aggregation.factories import (
     AS_OF,
@@ -90,11 +91,12 @@ def test_the_last_word_of_a_day_is_the_days_point():
     assert account.points.get().net_asset_value == 1100
 
 
-def test_a_value_the_broker_did_not_say_makes_no_point():
+def test_a_value_the_broker_did_not_say_is_an_unknown_point():
     account = an_account()
     balances = (a_balance(net_asset_value=None),)
     record_holdings(account=account, holdings=some_holdings(balances=balances), run_id=None)
-    assert not account.points.exists()
+    point = account.points.get()
+    assert (point.net_asset_value, point.basis) == (None, PointBasis.UNKNOWN)
 
 
 def test_the_number_of_queries_is_the_same_for_one_position_and_fifty():

@@ -1,0 +1,62 @@
+"""Daily history for operators: to look at and to search, never to write."""
+
+from typing import ClassVar
+
+from django.contrib import admin
+
+from aggregation.models import AccountHistory, DailyPrice, PointChange, PositionPoint, PriceCoverage, ReportedValue
+from brokerhub.kernel.readonly import ReadOnlyAdmin
+
+OWNER = "=account__connection__user__email"
+
+
+@admin.register(PositionPoint)
+class PositionPointAdmin(ReadOnlyAdmin):
+    list_display = ("on", "account", "instrument", "quantity", "price", "value", "currency", "basis")
+    list_filter = ("currency", "account__connection__broker")
+    search_fields = (OWNER, "=instrument__symbol")
+    list_select_related: ClassVar[tuple[str, ...]] = ("account", "instrument")
+    date_hierarchy = "on"
+
+
+@admin.register(DailyPrice)
+class DailyPriceAdmin(ReadOnlyAdmin):
+    list_display = ("on", "instrument", "close", "currency", "source")
+    list_filter = ("source", "currency")
+    search_fields = ("=instrument__symbol",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("instrument",)
+    date_hierarchy = "on"
+
+
+@admin.register(PriceCoverage)
+class PriceCoverageAdmin(ReadOnlyAdmin):
+    list_display = ("instrument", "source", "covered_from", "covered_to", "asked_at", "trouble")
+    list_filter = ("source", ("trouble", admin.EmptyFieldListFilter))
+    search_fields = ("=instrument__symbol",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("instrument",)
+
+
+@admin.register(ReportedValue)
+class ReportedValueAdmin(ReadOnlyAdmin):
+    list_display = ("on", "account", "net_asset_value", "currency", "told_at")
+    list_filter = ("currency",)
+    search_fields = (OWNER,)
+    list_select_related: ClassVar[tuple[str, ...]] = ("account",)
+    date_hierarchy = "on"
+
+
+@admin.register(AccountHistory)
+class AccountHistoryAdmin(ReadOnlyAdmin):
+    list_display = ("account", "taken_to", "rebuilt_at", "changed_at", "prices_at", "asked_at")
+    list_filter = ("account__connection__broker",)
+    search_fields = (OWNER,)
+    list_select_related: ClassVar[tuple[str, ...]] = ("account",)
+
+
+@admin.register(PointChange)
+class PointChangeAdmin(ReadOnlyAdmin):
+    list_display = ("changed_at", "account", "on", "currency", "was", "became", "flow_was", "flow_became", "reason")
+    list_filter = ("reason", "currency")
+    search_fields = (OWNER,)
+    list_select_related: ClassVar[tuple[str, ...]] = ("account",)
+    date_hierarchy = "changed_at"

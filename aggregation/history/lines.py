@@ -1,0 +1,175 @@
+"""The days of several accounts as one line in one currency: value, what was paid in, and how each day is known.
+
+An account that is not known on a day is carried over it: by what it was worth last, and what was paid in and out since.
+Sums with an unknown part are unknown; only the return bridges them, see `returns.py`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from decimal import Decimal
+
+from aggregation.models import BalancePoint, PointBasis, ReportedValue
+from connections.models import Account
+
+ZERO = Decimal(0)
+ONE_DAY = timedelta(days=1)
+CARRY = timedelta(days=4)  # after the last known day: over a long weekend
+CASH, OTHER = "cash", "not_itemised"
+
+Convert = Callable[[Decimal, str, date], Decimal | None]
+"""(amount, its currency, the day) in the currency of the line; None without a rate of that day or shortly before."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountDay:
+    """One account at the end of a day, in the currency of the line. None: not known. `flow` is what was paid in (+)
+    less what was taken out (-) on this day."""
+
+    value: Decimal | None
+    flow: Decimal | None
+    basis: PointBasis
+    at_older_prices: Decimal = ZERO
+    by_class: Mapping[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LinePoint:
+    """All accounts at the end of a day. `contributed` is all that was ever paid in less what was taken out, what an
+    account held when its history begins included; it is known as long as every part is."""
+
+    on: date
+    value: Decimal | None
+    contributed: Decimal | None
+    flow: Decimal | None
+    basis: PointBasis
+    at_older_prices: Decimal
+    by_class: Mapping[str, Decimal]
+    by_account: Mapping[int, Decimal | None]
+    unknown: tuple[int, ...] = ()  # the accounts because of which it is not known
+
+
+@dataclass(slots=True)
+class AccountLine:
+    """One account's days, from its first to its last."""
+
+    account: Account
+    days: dict[date, AccountDay]
+    first: date = field(init=False)
+    last: date = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.first, self.last = min(self.days), max(self.days)
+
+    def on(self, day: date) -> AccountDay | None:
+        """None before its first day, and when it is too long after its last."""
+        if found := self.days.get(day):
+            return found
+        if day < self.first:
+            return None
+        if self.last < day <= self.last + CARRY and (last := self.days[self.last]).value is not None:
+            return AccountDay(last.value, ZERO, PointBasis.CARRIED, last.at_older_prices, last.by_class)
+        return AccountDay(None, ZERO, PointBasis.UNKNOWN)
+
+
+def account_lines(accounts: Collection[Account], convert: Convert) -> list[AccountLine]:
+    """The accounts that have a history. Two queries, however many accounts and days."""
+    points: defaultdict[int, defaultdict[date, list[BalancePoint]]] = defaultdict(lambda: defaultdict(list))
+    wanted = [account.pk for account in accounts]
+    for point in BalancePoint.objects.filter(account__in=wanted).order_by("on").iterator(chunk_size=5000):
+        points[point.account_id][point.on].append(point)
+    told: defaultdict[int, dict[date, tuple[Decimal, str]]] = defaultdict(dict)
+    reported = ReportedValue.objects.filter(account__in=wanted)
+    for account, on, value, currency in reported.values_list("account_id", "on", "net_asset_value", "currency"):
+        told[account][on] = value, currency
+    return [
+        AccountLine(account, dict(_days(points[account.pk], told[account.pk], convert)))
+        for account in accounts
+        if points[account.pk] or told[account.pk]
+    ]
+
+
+def _days(
+    points: Mapping[date, Sequence[BalancePoint]], told: Mapping[date, tuple[Decimal, str]], convert: Convert
+) -> Iterator[tuple[date, AccountDay]]:
+    for on in sorted({*points, *told}):
+        day = _sum(points[on], convert) if on in points else AccountDay(None, ZERO, PointBasis.UNKNOWN)
+        if on in told and day.basis != PointBasis.OBSERVED:
+            value = convert(told[on][0], told[on][1], on)
+            if value is not None:
+                day = AccountDay(value, day.flow, PointBasis.OBSERVED, ZERO, day.by_class)
+        yield on, day
+
+
+def _sum(parts: Sequence[BalancePoint], convert: Convert) -> AccountDay:
+    """An account's currencies together. A currency in which there is nothing needs no rate."""
+    value: Decimal | None = ZERO
+    flow: Decimal | None = ZERO
+    older, classes, basis = ZERO, defaultdict[str, Decimal](Decimal), PointBasis.OBSERVED
+    for part in parts:
+        rate = _rate(part, convert)
+        value = _add(value, part.net_asset_value, rate)
+        flow = _add(flow, part.flow, rate)
+        if rate is not None:
+            older += part.at_older_prices * rate
+            for name, amount in (part.by_class or {}).items():
+                classes[name] += Decimal(amount) * rate
+            if part.cash is not None:
+                classes[CASH] += part.cash * rate
+        basis = max(basis, PointBasis(part.basis), key=lambda each: each.rank)
+    return AccountDay(value, flow, PointBasis.UNKNOWN if value is None else basis, older, classes)
+
+
+def _rate(part: BalancePoint, convert: Convert) -> Decimal | None:
+    if not (part.net_asset_value or part.flow or part.cash or part.by_class) and part.net_asset_value is not None:
+        return ZERO
+    return convert(Decimal(1), part.currency, part.on)
+
+
+def _add(total: Decimal | None, amount: Decimal | None, rate: Decimal | None) -> Decimal | None:
+    if amount == 0 and total is not None:
+        return total
+    return None if total is None or amount is None or rate is None else total + amount * rate
+
+
+def line(lines: Sequence[AccountLine], first: date | None = None, last: date | None = None) -> list[LinePoint]:
+    """Every day from `first` to `last`, both included, or from the first to the last day of any account.
+
+    What is paid in counts from the beginning of the accounts, wherever the line begins.
+    """
+    if not lines:
+        return []
+    begin, end = min(each.first for each in lines), max(each.last for each in lines)
+    contributed: Decimal | None = ZERO
+    points = []
+    on = begin
+    while on <= min(last or end, end):
+        point, contributed = _point(lines, on, contributed)
+        if first is None or on >= first:
+            points.append(point)
+        on += ONE_DAY
+    return points
+
+
+def _point(lines: Iterable[AccountLine], on: date, contributed: Decimal | None) -> tuple[LinePoint, Decimal | None]:
+    total: Decimal | None = ZERO
+    flow: Decimal | None = ZERO
+    older, classes, basis = ZERO, defaultdict[str, Decimal](Decimal), PointBasis.OBSERVED
+    by_account: dict[int, Decimal | None] = {}
+    for each in lines:
+        day = each.on(on)
+        if day is None:
+            continue
+        by_account[each.account.pk] = day.value
+        total = _add(total, day.value, Decimal(1))
+        flow = _add(flow, day.flow, Decimal(1))
+        contributed = _add(contributed, day.value if on == each.first else day.flow, Decimal(1))
+        older += day.at_older_prices
+        for name, amount in day.by_class.items():
+            classes[name] += amount
+        basis = max(basis, day.basis, key=lambda known: known.rank)
+    unknown = tuple(account for account, value in by_account.items() if value is None)
+    if total is not None and (rest := total - sum(classes.values(), ZERO)):
+        classes[OTHER] += rest
+    return LinePoint(on, total, contributed, flow, basis, older, classes, by_account, unknown), contributed

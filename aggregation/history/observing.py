@@ -1,0 +1,119 @@
+"""What the broker says becomes the point of its day. Its last word of a day stands.
+
+A report of a day gone by (a statement of the evening before) may replace a point made meanwhile: that is written down.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from django.utils import timezone
+
+from aggregation.models import (
+    AccountHistory,
+    BalancePoint,
+    ChangeReason,
+    Instrument,
+    PointBasis,
+    PointChange,
+    Position,
+    PositionPoint,
+)
+from connections.brokers.records import Holdings
+from connections.models import Account
+
+
+def observe(*, account: Account, holdings: Holdings, positions: Sequence[Position], on: date) -> None:
+    """Make `holdings` the account's points of `on`, its market date. A balance nobody valued is an unknown part.
+
+    Call inside the transaction that records the holdings, with the account held.
+    """
+    classes = _by_class(positions)
+    points = [
+        BalancePoint(
+            account=account,
+            on=on,
+            currency=balance.currency,
+            cash=balance.cash,
+            net_asset_value=balance.net_asset_value,
+            by_class=classes[balance.currency],
+            at_older_prices=0,
+            basis=PointBasis.UNKNOWN if balance.net_asset_value is None else PointBasis.OBSERVED,
+            as_of=holdings.as_of,
+        )
+        for balance in holdings.balances
+    ]
+    _log_changes(account, points, on)
+    BalancePoint.objects.bulk_create(
+        points,
+        update_conflicts=True,
+        unique_fields=["account", "currency", "on"],
+        update_fields=["cash", "net_asset_value", "by_class", "at_older_prices", "basis", "as_of"],
+    )
+    if points:  # a part that was rebuilt before the broker spoke, in a currency it does not name, is nothing
+        BalancePoint.objects.filter(account=account, on=on).exclude(
+            currency__in=[point.currency for point in points]
+        ).delete()
+    _observe_positions(account, positions, on)
+
+
+def _log_changes(account: Account, points: Sequence[BalancePoint], on: date) -> None:
+    """A day counts as gone by as soon as its points were taken: until then it may move as it likes."""
+    if not AccountHistory.objects.filter(pk=account.pk, taken_to__gte=on).exists():
+        return
+    now, told = timezone.now(), {point.currency: point.net_asset_value for point in points}
+    kept = BalancePoint.objects.filter(account=account, on=on).values_list("currency", "net_asset_value", "flow")
+    PointChange.objects.bulk_create(
+        PointChange(
+            account=account,
+            on=on,
+            currency=currency,
+            was=value,
+            became=told.get(currency),
+            flow_was=flow,
+            flow_became=flow,
+            reason=ChangeReason.OBSERVED,
+            changed_at=now,
+        )
+        for currency, value, flow in kept
+        if value != told.get(currency)
+    )
+
+
+def _by_class(positions: Sequence[Position]) -> defaultdict[str, dict[str, str]]:
+    """Value by currency and asset class, as exact text; classes with a position of unknown value are left out."""
+    instruments = Instrument.objects.in_bulk({held.instrument_id for held in positions})
+    sums: defaultdict[tuple[str, str], list[Decimal | None]] = defaultdict(list)
+    for held in positions:
+        sums[held.currency, instruments[held.instrument_id].asset_class].append(held.market_value)
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for (currency, name), values in sums.items():
+        known = [value for value in values if value is not None]
+        if len(known) == len(values):
+            found[currency][name] = f"{sum(known, Decimal(0)):f}"
+    return found
+
+
+def _observe_positions(account: Account, positions: Sequence[Position], on: date) -> None:
+    rows = [
+        PositionPoint(
+            account=account,
+            instrument_id=held.instrument_id,
+            on=on,
+            quantity=held.quantity,
+            price=held.price,
+            value=held.market_value,
+            currency=held.currency,
+        )
+        for held in positions
+    ]
+    PositionPoint.objects.filter(account=account, on=on).exclude(
+        instrument__in=[row.instrument_id for row in rows]
+    ).delete()
+    PositionPoint.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=["account", "on", "instrument"],
+        update_fields=["quantity", "price", "value", "currency"],
+    )

@@ -22,6 +22,7 @@ from connections.models import Account, AccountQuerySet
 from connections.states import ConnectionState
 
 CARRY = timedelta(days=4)  # over a long weekend
+BY_HAND_HOLDS = timedelta(days=31)  # after which it is time to look at figures kept by hand
 LEFT = (ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED)
 
 
@@ -106,8 +107,25 @@ class AccountSummary:
         return max(times, default=None)
 
     @property
+    def oldest_as_of(self) -> datetime | None:
+        """Of the oldest of its figures: what is kept by hand is said piece by piece."""
+        times = [balance.as_of for balance in self.balances] + [lot.position.as_of for lot in self.lots]
+        return min(times, default=None)
+
+    @property
     def is_file(self) -> bool:
         return self.account.connection.is_file
+
+    @property
+    def is_by_hand(self) -> bool:
+        """What it holds now was said by the person."""
+        return self.is_file and self.as_of is not None
+
+    @property
+    def is_old(self) -> bool:
+        """Kept by hand, and not looked after for `BY_HAND_HOLDS`."""
+        oldest = self.oldest_as_of
+        return self.is_by_hand and oldest is not None and timezone.now() - oldest > BY_HAND_HOLDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +152,16 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How old the figures are: of `reporting` accounts, `current` were reported today in the person's time zone."""
+    """How old the figures are: of `reporting` accounts, `current` were reported today in the person's time zone. Those
+    kept by file say nothing about now; of those kept by hand, `oldest_by_hand` is when the oldest figure was said."""
 
     reporting: int
     current: int
     waiting: int
     by_file: int
     oldest: datetime | None
+    by_hand: int = 0
+    oldest_by_hand: datetime | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -217,12 +238,15 @@ class Portfolio:
         by_api = [summary for summary in self.accounts if not summary.is_file]
         reported = [summary.as_of for summary in by_api if summary.as_of is not None]
         today = timezone.now().astimezone(self.zone).date()
+        by_hand = [summary.oldest_as_of for summary in self.accounts if summary.is_by_hand]
         return Freshness(
             reporting=len(reported),
             current=sum(as_of.astimezone(self.zone).date() >= today for as_of in reported),
             waiting=len(by_api) - len(reported),
-            by_file=len(self.accounts) - len(by_api),
+            by_file=len(self.accounts) - len(by_api) - len(by_hand),
             oldest=min(reported, default=None),
+            by_hand=len(by_hand),
+            oldest_by_hand=min((said for said in by_hand if said is not None), default=None),
         )
 
 
@@ -234,7 +258,11 @@ def counted_accounts(user: User) -> AccountQuerySet:
 def portfolio(user: User) -> Portfolio:
     """Three queries, however many accounts and positions."""
     accounts = counted_accounts(user).select_related("connection").defer("connection__sealed_credentials")
-    return Portfolio(_summaries(list(accounts.order_by("connection__created_at", "pk"))), ZoneInfo(user.timezone))
+    return Portfolio(_summaries(list(accounts.order_by("connection__created_at", "pk"))), zone_of(user))
+
+
+def zone_of(user: User) -> ZoneInfo:
+    return ZoneInfo(user.timezone)
 
 
 def account_summary(account: Account) -> AccountSummary:

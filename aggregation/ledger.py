@@ -133,7 +133,7 @@ def _record_positions(account: Account, holdings: Holdings, run_id: int | None) 
             account=account,
             instrument_id=instrument_id,
             currency=held.currency,
-            as_of=holdings.as_of,
+            as_of=held.as_of or holdings.as_of,
             closed_at=None,
             run_id=run_id,
             raw=json.loads(staging.json_text(held.raw)),
@@ -161,7 +161,7 @@ def _record_balances(account: Account, holdings: Holdings, run_id: int | None) -
         Balance(
             account=account,
             currency=balance.currency,
-            as_of=holdings.as_of,
+            as_of=balance.as_of or holdings.as_of,
             run_id=run_id,
             raw=json.loads(staging.json_text(balance.raw)),
             **{name: getattr(balance, name) for name in BALANCE_FACTS},

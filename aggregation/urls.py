@@ -1,6 +1,7 @@
 from django.urls import path, register_converter
 
-from aggregation import review_views, views
+from aggregation import account_pages, review_views, views
+from aggregation.manual import views as manual
 
 
 class FileSuffix:
@@ -20,7 +21,17 @@ urlpatterns = [
     path("", views.portfolio, name="portfolio"),
     path("positions.<suffix:suffix>", views.export_positions, name="export-positions"),
     path("holdings/<int:instrument_id>/<str:currency>/", views.holding, name="holding"),
-    path("accounts/<int:account_id>/", views.account, name="account"),
+    path("accounts/", account_pages.accounts, name="accounts"),
+    path("accounts.<suffix:suffix>", account_pages.export_accounts, name="export-accounts"),
+    path("balances.<suffix:suffix>", account_pages.export_balances, name="export-balances"),
+    path("accounts/new/", manual.new, name="account-new"),
+    path("accounts/<int:account_id>/", account_pages.account, name="account"),
+    path("accounts/<int:account_id>/position/", manual.position, name="position-new"),
+    path("accounts/<int:account_id>/position/<int:instrument_id>/", manual.position, name="position-edit"),
+    path("accounts/<int:account_id>/cash/", manual.cash, name="cash"),
+    path("accounts/<int:account_id>/transaction/", manual.write_down, name="transaction-new"),
+    path("accounts/<int:account_id>/delete/", manual.remove, name="account-delete"),
+    path("transactions/<int:transaction_id>/correct/", manual.correct, name="transaction-correct"),
     path("transactions/", views.transactions, name="transactions"),
     path("transactions.<suffix:suffix>", views.export_transactions, name="export-transactions"),
     path("transactions/<int:transaction_id>/", views.transaction, name="transaction"),

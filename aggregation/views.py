@@ -15,13 +15,11 @@ from aggregation import account_aggregator, charts, exports
 from aggregation.account_aggregator import Holding, Lot, Portfolio
 from aggregation.filters import TransactionFilter, newest_first, own_tags, position_asked
 from aggregation.forms import EditForm
-from aggregation.handover import handover
 from aggregation.models import BookStatus, Delivery, PossibleDuplicate, Transaction, UserEdit
 from aggregation.rates import choice, totals
 from aggregation.serializers import shown_raw
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import AssetClass
-from connections.models import Account
 
 ROWS_A_LOAD = 100
 GROUPS = {"": "All", "class": "Asset class", "account": "Account"}
@@ -91,26 +89,6 @@ def holding(request: HtmxRequest, instrument_id: int, currency: str) -> HttpResp
     context = {"line": Line("", found), "holding": found, "open": "closed" not in request.GET}
     name = "_holding.html" if wants_partial(request) else "holding.html"
     return TemplateResponse(request, f"aggregation/{name}", context)
-
-
-@login_required
-@require_GET
-def account(request: HtmxRequest, account_id: int) -> HttpResponse:
-    own = Account.objects.for_user(request.user).select_related("connection")
-    shown = get_object_or_404(own, pk=account_id)
-    points = account_aggregator.balance_history([shown], shown.currency)
-    drawable = sum(point.is_known for point in points) > 1
-    asked = TransactionFilter({"account": shown.pk}, Transaction.objects.all(), request=request)
-    context = {
-        "account": shown,
-        "summary": account_aggregator.account_summary(shown),
-        "figure": charts.history(points, shown.currency).to_dict() if drawable else None,
-        "points": points[-10:][::-1],
-        "latest": newest_first(request.user, asked)[:10],
-        "handover": handover(shown),
-        "questions": PossibleDuplicate.objects.waiting().filter(account=shown).count(),
-    }
-    return TemplateResponse(request, "aggregation/account.html", context)
 
 
 @login_required

@@ -90,6 +90,16 @@ def per_account(portfolio: Portfolio, into: str, *, on: date | None = None) -> d
     return {summary.account.pk: total_of([summary], into, exchange, portfolio.zone) for summary in portfolio.accounts}
 
 
+def quoted_balances(portfolio: Portfolio, into: str) -> Iterator[tuple[AccountSummary, Balance, Quote | None]]:
+    """Every balance with the rate that tells it in `into`; None where there is none. One query."""
+    exchange = Exchange.load(_currencies(portfolio.accounts, into))
+    for summary in portfolio.accounts:
+        broker = broker_rates(summary, portfolio.zone)
+        for balance in summary.balances:
+            quote = exchange.quote(balance.currency, into, broker=broker)
+            yield summary, balance, None if isinstance(quote, Gap) else quote
+
+
 def _currencies(accounts: Iterable[AccountSummary], into: str) -> set[str]:
     found = {into}
     for summary in accounts:

@@ -156,6 +156,7 @@ class PositionRecord:
     market_value: Decimal | None  # signed, already multiplied
     day_change: Decimal | None = None  # of the market value, in `currency`
     currency: str
+    as_of: datetime | None = None  # when it was so; None: when all the account's holdings were told
     raw: Mapping[str, Any]
 
 
@@ -170,6 +171,7 @@ class BalanceRecord:
     margin_used: Decimal | None = None
     accrued_interest: Decimal | None = None
     exchange_rate: Decimal | None = None  # units of the account's own currency for one of this, by the broker
+    as_of: datetime | None = None  # when it was so; None: when all the account's holdings were told
     raw: Mapping[str, Any]
 
 

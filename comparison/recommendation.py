@@ -160,7 +160,7 @@ def recommend(
         ranked=tuple(ranked),
         unranked=tuple(match for match in matches.values() if match not in ranked),
         excluded=tuple((titles[ref], fit.misses) for ref, fit in fits.items() if fit.is_excluded),
-        flips=tuple((flip, titles[flip.other]) for flip in scoring.flips(weights, scores)),
+        flips=tuple((flip, titles[flip.other]) for flip in scoring.flips(weights, scores) if flip.is_within_reach),
         stability=scoring.stability(weights, scores),
         topsis=tuple(scoring.topsis(weights, scores)),
     )

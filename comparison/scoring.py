@@ -45,6 +45,11 @@ class Flip:
     def is_below(self) -> bool:
         return self.weight < self.now
 
+    @property
+    def is_within_reach(self) -> bool:
+        """Nothing counts less than nothing or more than all, in whole percents."""
+        return 0 < round(self.weight, 2) < 1
+
 
 def weighted(weights: Weights, scores: Scores) -> Score:
     whole = sum(weights.values(), ZERO)

@@ -93,7 +93,10 @@ class RecommendationSerializer(serializers.Serializer[Any]):
     ranked = serializers.ListField(child=serializers.DictField())
     unranked = serializers.ListField(child=serializers.DictField())
     excluded = serializers.ListField(child=serializers.DictField())
-    flips = serializers.ListField(child=serializers.DictField())
+    flips = serializers.ListField(child=serializers.DictField(), help_text="At which weight another plan leads.")
+    usage_flips = serializers.ListField(
+        child=serializers.DictField(), help_text="From about how much more usage another plan leads."
+    )
     first_in = serializers.IntegerField()
     variants = serializers.IntegerField()
     second_opinion = serializers.ListField(child=serializers.DictField())
@@ -189,7 +192,9 @@ class Compare(APIView):
         refs = _plans(catalogue, query)
         basis = matching.basis(user, query, catalogue, today)
         asked = matching.answers(query, catalogue, basis.profile, basis.days)
-        found = recommendation.recommend(catalogue, asked, basis.costs, matching.measured(today), today)
+        known = matching.measured(today)
+        found = recommendation.recommend(catalogue, asked, basis.costs, known, today)
+        turns = matching.usage_turns(catalogue, basis, asked, found, known, today)
         body = {
             "catalogue_version": catalogue.version,
             "plans": [answers.plan(catalogue.plans[ref]) for ref in refs],
@@ -200,7 +205,7 @@ class Compare(APIView):
                 "days": basis.days,
                 "plans": [running.plan_json(basis.costs[ref]) for ref in refs],
             },
-            "recommendation": recommendation.as_json(found),
+            "recommendation": recommendation.as_json(found) | {"usage_flips": [turn.as_json() for turn in turns]},
         }
         return Response(body)
 

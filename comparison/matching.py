@@ -1,6 +1,6 @@
 """The recommendation for one request: what was answered and measured, at which usage it turns, what is kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -69,6 +69,10 @@ class Turn:
     @property
     def words(self) -> str:
         return self.usage.words(self.above, is_more=self.is_more)
+
+    def as_json(self) -> dict[str, Any]:
+        said = {"usage": self.usage.name, "from": self.above, "beyond_own_history": self.is_more}
+        return said | {"plan": self.ref, "text": f"{self.title} leads from about {self.words}."}
 
 
 def answers(query: QueryDict, catalogue: Catalogue, profile: Profile, days: int) -> Answers:
@@ -149,13 +153,13 @@ def usage_turns(
     if not found.ranked:
         return []
     leader = found.ranked[0].ref
-    tariffs = _closest(catalogue, found, today)
+    refs = [match.ref for match in found.ranked[:CLOSEST]]
     turns = []
     for usage in SEARCHED:
+        costs_with = _with_usage(catalogue, given, usage, refs, today)
 
-        def first(value: int, usage: Usage = usage) -> str:
-            costs = _with_usage(given, usage, value, tariffs, today)
-            return recommendation.leader(catalogue, asked, costs, known, today) or leader
+        def first(value: int, costs_with: Callable[[int], Mapping[str, PlanCost]] = costs_with) -> str:
+            return recommendation.leader(catalogue, asked, costs_with(value), known, today) or leader
 
         low = 0 if given.is_own else int(getattr(given.profile, usage.name))
         high = next(slider.highest for slider in profiles.SLIDERS if slider.name == usage.name)
@@ -169,22 +173,24 @@ def usage_turns(
     return turns
 
 
-def _closest(catalogue: Catalogue, found: Recommendation, today: date) -> dict[str, Tariff]:
-    return {match.ref: Tariff(catalogue.plans[match.ref], catalogue.rates, today) for match in found.ranked[:CLOSEST]}
-
-
 def _with_usage(
-    given: Basis, usage: Usage, value: int, tariffs: dict[str, Tariff], today: date
-) -> Mapping[str, PlanCost]:
-    amount = type(getattr(given.profile, usage.name))(value)
-    if not given.is_own:
-        days = given.profile.margin_days or (profiles.DAYS if usage.name == "margin" else 0)
-        return profiles.simulate(replace(given.profile, **{usage.name: amount, "margin_days": days}), tariffs, today)
+    catalogue: Catalogue, given: Basis, usage: Usage, refs: list[str], today: date
+) -> Callable[[int], Mapping[str, PlanCost]]:
+    """The costs as a function of how much there is of `usage`."""
+    tariffs = {ref: Tariff(catalogue.plans[ref], catalogue.rates, today) for ref in refs}
+    kind = type(getattr(given.profile, usage.name))
     sizes = {name: getattr(given.profile, name) for name in ("shares", "price", "contracts", "premium")}
-    more = Profile(**sizes, **{usage.name: amount, "margin_days": profiles.DAYS})
+    sizes["margin_days"] = profiles.DAYS if given.is_own else given.profile.margin_days or profiles.DAYS
+    without = given.costs
+    if not given.is_own:
+        without = profiles.simulate(replace(given.profile, **{usage.name: kind(0)}), tariffs, today)
     share = Decimal(given.days) / profiles.DAYS
-    extra = profiles.simulate(more, tariffs, today, with_account=False)
-    return {ref: with_more(given.costs[ref], extra[ref], share) for ref in tariffs}
+
+    def costs(value: int) -> Mapping[str, PlanCost]:
+        more = profiles.extra(Profile(**sizes, **{usage.name: kind(value)}), tariffs, today)
+        return {ref: with_more(without[ref], more[ref], share) for ref in refs}
+
+    return costs
 
 
 def basis(user: User, query: QueryDict, catalogue: Catalogue, today: date) -> Basis:

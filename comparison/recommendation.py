@@ -7,7 +7,7 @@ add up to its score, so a reader can compute it again. Source: comparison method
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from comparison import features, freshness, interest, scoring, wording
@@ -81,6 +81,7 @@ class Reason:
     points: Decimal | None
     as_of: str
     unverified: Decimal  # share (0..1) of what it rests on that is stale or not verified
+    shown: Decimal | None = None  # the points with two decimals, which add up to the score as it is shown
 
     @property
     def label(self) -> str:
@@ -213,8 +214,18 @@ class _Scorer:
         weights = self.answers.weights
         whole = sum(weights.values(), ZERO)
         points = scoring.points(weights, {name: row[1] for name, row in found.items()})
+        shown = scoring.as_shown(points)
         return [
-            Reason(name, raw, score, weights[name] / whole * 100 if whole else ZERO, points.get(name), as_of, unsure)
+            Reason(
+                name,
+                raw,
+                score,
+                weights[name] / whole * 100 if whole else ZERO,
+                points.get(name),
+                as_of,
+                unsure,
+                shown.get(name),
+            )
             for name, (raw, score, as_of, unsure) in found.items()
         ]
 
@@ -309,7 +320,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
     """What is kept of a recommendation, and given by the API: scores as strings."""
 
     def text(value: Decimal | None) -> str | None:
-        return None if value is None else f"{value:.2f}"
+        return None if value is None else str(value.quantize(scoring.CENT, rounding=ROUND_HALF_UP))
 
     def match(one: Match) -> dict[str, Any]:
         return {
@@ -326,7 +337,7 @@ def as_json(found: Recommendation) -> dict[str, Any]:
                     "raw": reason.raw,
                     "score": text(reason.score),
                     "weight": text(reason.weight),
-                    "points": text(reason.points),
+                    "points": text(reason.shown),
                     "as_of": reason.as_of,
                 }
                 for reason in one.reasons

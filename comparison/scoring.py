@@ -6,10 +6,10 @@ coverage and the range if it were 0 or 100 are printed. Source: comparison metho
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from itertools import product
 
-ZERO, HUNDRED = Decimal(0), Decimal(100)
+ZERO, HUNDRED, CENT = Decimal(0), Decimal(100), Decimal("0.01")
 LEAST_COVERAGE = Decimal("0.60")
 CLOSE = Decimal(3)  # a lead below is no winner
 FIRM = Decimal("0.70")  # nor is one that fewer of the variants confirm
@@ -67,6 +67,19 @@ def points(weights: Weights, scores: Scores) -> dict[str, Decimal]:
     known = [name for name in weights if scores.get(name) is not None and weights[name]]
     weight = sum((weights[name] for name in known), ZERO)
     return {name: weights[name] * (scores[name] or ZERO) / weight for name in known}
+
+
+def as_shown(exact: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The points with two decimals, so that they add up to the score as it is shown: the largest rests are rounded up.
+
+    Points are never negative.
+    """
+    cut = {name: value.quantize(CENT, rounding=ROUND_FLOOR) for name, value in exact.items()}
+    whole = sum(exact.values(), ZERO).quantize(CENT, rounding=ROUND_HALF_UP)
+    left = int((whole - sum(cut.values(), ZERO)) / CENT)
+    for name in sorted(exact, key=lambda name: cut[name] - exact[name])[:left]:
+        cut[name] += CENT
+    return cut
 
 
 def from_cost(cost: Decimal, cheapest: Decimal, account_value: Decimal) -> Decimal:

@@ -10,9 +10,11 @@ from django.utils import timezone
 
 from aggregation import ledger
 from aggregation.models import Source
-from comparison import matching, published, recommendation, stored
+from comparison import matching, profiles, published, recommendation, stored
 from comparison.catalogue_models import CatalogueChange
+from comparison.costs import Tariff
 from comparison.models import RecommendationProfile
+from comparison.profiles import Profile
 from comparison.recommendation import Measured
 from comparison.selection import NotUnderstood
 from tests.aggregation.factories import CALL, a_connection, a_record, a_user, an_account
@@ -46,6 +48,12 @@ def test_the_points_of_every_plan_add_up_to_its_score(person):
         assert abs(sum(reason.points or 0 for reason in match.reasons) - match.score.value) < D("1e-15")
         assert sum(reason.weight for reason in match.reasons) == pytest.approx(D(100))
         assert match.score.low <= match.score.value <= match.score.high
+
+
+@pytest.mark.parametrize("query", ["", "preset=options", "weight_cost=7&weight_hub=3&weight_cash=11"])
+def test_the_points_as_shown_add_up_to_the_score_as_shown(person, query):
+    for match in recommendation.as_json(recommended(person, query))["ranked"]:
+        assert sum(D(reason["points"]) for reason in match["reasons"] if reason["points"]) == D(match["score"])
 
 
 def test_every_excluded_plan_says_why_and_only_a_known_no_excludes(person):
@@ -158,10 +166,24 @@ def test_usage_that_would_change_it_is_found_for_own_trades_too(person, browser)
     for turn in turns:
         assert turn.is_more
         assert turn.ref != found.ranked[0].ref
-        costs = matching._with_usage(given, turn.usage, turn.above, matching._closest(catalogue, found, today), today)
+        refs = [match.ref for match in found.ranked[: matching.CLOSEST]]
+        costs = matching._with_usage(catalogue, given, turn.usage, refs, today)(turn.above)
         assert recommendation.leader(catalogue, asked, costs, Measured(), today) == turn.ref
     said = browser.get(f"/compare/match/?{query.urlencode()}").content.decode()
     assert f"leads from about {turns[0].words}." in said
+
+
+def test_what_a_quarter_tells_of_a_year_is_what_the_year_costs(loaded):
+    catalogue, today = stored.catalogue(), timezone.localdate()
+    tariffs = {
+        ref: Tariff(catalogue.plans[ref], catalogue.rates, today) for ref in ("ibkr:pro_fixed", "schwab:standard")
+    }
+    year = Profile(trades_a_month=20, option_trades_a_month=10, margin=D(5_000), margin_days=100)
+    whole, quarter = profiles.simulate(year, tariffs, today), profiles.extra(year, tariffs, today)
+    for ref in tariffs:
+        for item in ("us_stock_trade", "us_option_contract", "margin_interest", "orf_venue"):
+            told = [found[ref].items[item] for found in (whole, quarter)]
+            assert (told[0].low, told[0].high) == (told[1].low, told[1].high), item
 
 
 def test_kept_and_opened_again_it_says_what_changed(person, browser, loaded):

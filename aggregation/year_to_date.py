@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 
 from django.db.models import DecimalField, F, Q, Sum, Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 
 from aggregation.models import Transaction
@@ -53,5 +54,5 @@ def year_to_date(accounts: Iterable[Account], today: date) -> dict[int, list[Yea
     return dict(found)
 
 
-def _sum(amount: F, which: Q) -> Coalesce:
+def _sum(amount: Combinable, which: Q) -> Coalesce:
     return Coalesce(Sum(amount, filter=which), ZERO)

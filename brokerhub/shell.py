@@ -41,6 +41,7 @@ _SECTIONS = (
     ("Two-factor sign-in", "mfa_index"),
     ("Signed-in devices", "usersessions_list"),
     ("Developer keys", "app-keys"),
+    ("Export", "export"),
 )
 _SETTINGS_PATHS = ("/settings/", "/accounts/")
 

@@ -1,6 +1,6 @@
 """Uploads stop at the limit, before their bytes reach memory or disk."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
@@ -12,25 +12,31 @@ FORM_ALLOWANCE = 64 * 1024  # bytes of the other fields and of the multipart fra
 
 
 class LimitedUpload(FileUploadHandler):
-    """The first upload handler. Raises RequestDataTooBig when more than UPLOAD_MAX_BYTES is announced or comes."""
+    """The first upload handler. Raises RequestDataTooBig when more than `most` bytes are announced or come; without it
+    UPLOAD_MAX_BYTES is the most."""
 
+    most: ClassVar[int] = 0
+    too_large: ClassVar[str] = TOO_LARGE
     received = 0
 
     def handle_raw_input(
         self, input_data: Any, META: Any, content_length: int, boundary: Any, encoding: Any = None
     ) -> None:
-        if content_length > settings.UPLOAD_MAX_BYTES + FORM_ALLOWANCE:
+        if content_length > self._limit + FORM_ALLOWANCE:
             self._refuse()
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> bytes:
         self.received += len(raw_data)
-        if self.received > settings.UPLOAD_MAX_BYTES:
+        if self.received > self._limit:
             self._refuse()
         return raw_data
 
     def file_complete(self, file_size: int) -> None:
         return None  # the next handler makes the file
 
-    @staticmethod
-    def _refuse() -> None:
-        raise RequestDataTooBig(TOO_LARGE)
+    @property
+    def _limit(self) -> int:
+        return self.most or settings.UPLOAD_MAX_BYTES
+
+    def _refuse(self) -> None:
+        raise RequestDataTooBig(self.too_large)

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 
 from brokerhub import overview, preference_views, prometheus, settings_pages, views
+from brokerhub.archive import pages as export_pages
 from connections import app_pages
 
 urlpatterns = [
@@ -25,6 +26,9 @@ urlpatterns = [
     path("settings/app-keys/", app_pages.app_keys_list, name="app-keys"),
     path("settings/app-keys/<slug:method>/", app_pages.app_keys_method, name="app-keys-method"),
     path("settings/app-keys/<slug:method>/remove/", app_pages.app_keys_remove, name="app-keys-remove"),
+    path("settings/export/", export_pages.export, name="export"),
+    path("settings/export/download/", export_pages.download, name="export-download"),
+    path("settings/export/read/", export_pages.restore, name="export-read"),
     path("sync/", include("sync.urls")),
 ]
 

@@ -119,6 +119,7 @@ REASONS: dict[str, Reason] = {
     "unexpected_reply": Reason("{broker} answered in a form the hub does not know. It has been noted for us to mend."),
     "refused": Reason("{broker} refused what the hub asked for. It has been noted for us to mend."),
     "parts_failing": Reason("Some of the data could not be fetched; the rest is up to date."),
+    "restored": Reason("It came with an export, which holds no sign-in. Sign in at {broker} again.", "Sign in again"),
     "by_user": Reason("You disconnected it. Its history is kept, read-only.", "Connect again"),
 }
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, time
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils import timezone
@@ -252,7 +251,7 @@ def moment_of(day: Any) -> datetime:
     if day >= timezone.localdate():
         return timezone.now()
     zone = timezone.get_current_timezone()
-    return datetime.combine(day, time(23, 59, 59), zone if isinstance(zone, ZoneInfo) else UTC).astimezone(UTC)
+    return datetime.combine(day, time(23, 59, 59), zone).astimezone(UTC)
 
 
 def _not_ahead(day: Any) -> Any:

@@ -155,7 +155,7 @@ class _Adding:
     def total(self) -> WholeTotal:
         nothing_held = {} if "net_asset_value" not in self.sums else dict.fromkeys(MEASURES, ZERO)
         used = sorted(self._rates_used(), key=lambda one: (one.quote.currency, one.quote.source))
-        return WholeTotal(self.into, **{**nothing_held, **self.sums}, used=used, missing=self.missing)  # type: ignore[arg-type]
+        return WholeTotal(self.into, **{**nothing_held, **self.sums}, used=used, missing=self.missing)
 
     def _rates_used(self) -> Iterator[RateUsed]:
         for quote, (amount, converted) in self.used.items():

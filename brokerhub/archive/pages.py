@@ -1,0 +1,96 @@
+"""Settings > Export: take everything away as one file, or read such a file into an empty account."""
+
+import zipfile
+from collections.abc import Callable
+from typing import IO, Any, TypeVar, cast
+
+from allauth.account.decorators import reauthentication_required
+from django import forms
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import RequestDataTooBig
+from django.core.files.uploadhandler import MemoryFileUploadHandler, TemporaryFileUploadHandler
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.http import require_POST, require_safe
+
+from brokerhub.archive import reading, writing
+from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.htmx import HtmxRequest
+from brokerhub.uploads import LimitedUpload
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
+confirmed = cast(Callable[[View], View], reauthentication_required)  # which has no type hints
+
+
+class WholeExport(LimitedUpload):
+    most = reading.MOST_ZIPPED
+    too_large = "This export is larger than 100 MB, which is the most the hub reads."
+
+
+class ReadForm(forms.Form):
+    file = forms.FileField(
+        label="Export of a hub", help_text="The zip as it was downloaded.", widget=forms.FileInput({"accept": ".zip"})
+    )
+
+    def clean_file(self) -> Any:
+        file = self.cleaned_data["file"]
+        if not zipfile.is_zipfile(file):
+            raise forms.ValidationError("This is no zip file. Choose the file that a hub made under Export.")
+        file.seek(0)
+        return file
+
+
+def _shown(request: HtmxRequest, form: ReadForm, status: int = 200) -> HttpResponse:
+    context = {"form": form, "is_empty": reading.is_empty(request.user)}
+    return render(request, "settings/export.html", context, status=status)
+
+
+@login_required
+@confirmed
+@require_safe
+def export(request: HtmxRequest) -> HttpResponse:
+    return _shown(request, ReadForm())
+
+
+@login_required
+@confirmed
+@require_POST
+def download(request: HtmxRequest) -> HttpResponseBase:
+    """Streamed while it is read from the database, as it was when it began."""
+    name = f"broker-hub-{timezone.localdate():%Y-%m-%d}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return StreamingHttpResponse(writing.write(request.user), content_type="application/zip", headers=headers)
+
+
+@csrf_exempt  # until the upload's own limit stands; then `_restore` checks the token
+@require_POST
+def restore(request: HttpRequest) -> HttpResponse:
+    request.upload_handlers = [
+        WholeExport(request),
+        MemoryFileUploadHandler(request),
+        TemporaryFileUploadHandler(request),
+    ]
+    try:
+        return _restore(cast(HtmxRequest, request))
+    except RequestDataTooBig as refusal:
+        messages.error(request, str(refusal))
+        return redirect("export")
+
+
+@csrf_protect
+@login_required
+@confirmed
+def _restore(request: HtmxRequest) -> HttpResponse:
+    form = ReadForm(request.POST, request.FILES)
+    if not form.is_valid():
+        return _shown(request, form, status=422)
+    try:
+        restored = reading.read(request.user, cast(IO[bytes], form.cleaned_data["file"]))
+    except HubError as refusal:
+        form.add_error("file", str(refusal))
+        return _shown(request, form, status=422)
+    messages.success(request, f"Everything is here: {restored.total:,} rows. Sign in at your brokers to go on.")
+    return redirect("connections:list")

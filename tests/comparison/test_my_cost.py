@@ -141,9 +141,17 @@ def test_an_order_with_an_unknown_price_is_not_compared_as_if_it_cost_nothing(ac
     untold = replace(rates, regulatory={**rates.regulatory, "sec_section_31": ended})
     tariffs = {plan.ref: Tariff(plan, untold)}
     model = simulation._OwnBroker([account], tariffs)
-    order = {"on": date(2026, 6, 15), "asset": Asset.US_STOCK, "price": D(85), "account": str(account.pk)}
-    buy = Event(**order, side=Side.BUY, quantity=D(10), amount=D(850), paid=D(0))
-    sell = Event(**order, side=Side.SELL, quantity=D(10), amount=D(850), paid=D("6.95"))
+    buy = Event(
+        on=date(2026, 6, 15),
+        asset=Asset.US_STOCK,
+        side=Side.BUY,
+        quantity=D(10),
+        price=D(85),
+        amount=D(850),
+        account=str(account.pk),
+        paid=D(0),
+    )
+    sell = replace(buy, side=Side.SELL, paid=D("6.95"))
     model.add([buy, sell, replace(buy, symbol="UNTOLD", paid=None)])
     [error] = model.errors()
     assert (error.compared, error.left, error.orders) == (1, 2, 3)

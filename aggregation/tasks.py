@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from aggregation.history import taking
+from aggregation.history import prices, taking
 from aggregation.rates import reading
 from aggregation.reconciliation import comparing
 
@@ -20,3 +20,8 @@ def reconcile() -> None:
 @shared_task(name="aggregation.keep_history")
 def keep_history() -> None:
     taking.take_due()
+
+
+@shared_task(name="aggregation.read_prices")
+def read_prices() -> None:
+    prices.read_due()

@@ -62,6 +62,7 @@ class PriceCoverage(models.Model):
     covered_from = models.DateField(null=True, blank=True)
     covered_to = models.DateField(null=True, blank=True)
     asked_at = models.DateTimeField()
+    claimed_until = models.DateTimeField(null=True, blank=True, help_text="A worker is asking until then.")
     trouble = models.CharField(max_length=300, blank=True, help_text="Why there are no prices; in words for people.")
 
     def __str__(self) -> str:

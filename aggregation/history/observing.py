@@ -19,6 +19,7 @@ from aggregation.models import (
     PointChange,
     Position,
     PositionPoint,
+    ReportedValue,
 )
 from connections.brokers.records import Holdings
 from connections.models import Account
@@ -56,6 +57,7 @@ def observe(*, account: Account, holdings: Holdings, positions: Sequence[Positio
             currency__in=[point.currency for point in points]
         ).delete()
     _observe_positions(account, positions, on)
+    _observe_past(account, holdings)
 
 
 def _log_changes(account: Account, points: Sequence[BalancePoint], on: date) -> None:
@@ -93,6 +95,43 @@ def _by_class(positions: Sequence[Position]) -> defaultdict[str, dict[str, str]]
         if len(known) == len(values):
             found[currency][name] = f"{sum(known, Decimal(0)):f}"
     return found
+
+
+def _observe_past(account: Account, holdings: Holdings) -> None:
+    """What the same answer says of days gone by. Where that is news for a day already taken, it is written down."""
+    if not holdings.past:
+        return
+    now, told = timezone.now(), {each.on: each for each in holdings.past}
+    days = ReportedValue.objects.filter(account=account, on__in=told)
+    known = dict(days.values_list("on", "net_asset_value"))
+    news = [each for each in told.values() if known.get(each.on) != each.net_asset_value]
+    ReportedValue.objects.bulk_create(
+        (
+            ReportedValue(
+                account=account, on=each.on, currency=each.currency, net_asset_value=each.net_asset_value, told_at=now
+            )
+            for each in news
+        ),
+        update_conflicts=True,
+        unique_fields=["account", "on"],
+        update_fields=["currency", "net_asset_value", "told_at"],
+    )
+    taken = set(BalancePoint.objects.filter(account=account, on__in=told).values_list("on", flat=True))
+    observed = BalancePoint.objects.filter(account=account, on__in=told, basis=PointBasis.OBSERVED)
+    taken -= set(observed.values_list("on", flat=True))
+    PointChange.objects.bulk_create(
+        PointChange(
+            account=account,
+            on=each.on,
+            currency=each.currency,
+            was=known.get(each.on),
+            became=each.net_asset_value,
+            reason=ChangeReason.BROKER_HISTORY,
+            changed_at=now,
+        )
+        for each in news
+        if each.on in taken or each.on in known
+    )
 
 
 def _observe_positions(account: Account, positions: Sequence[Position], on: date) -> None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from aggregation.history.lines import AccountLine, Convert, LinePoint, account_lines, line
 from aggregation.history.returns import Performance, performance
-from aggregation.models import AccountHistory, BalancePoint, PointChange
+from aggregation.models import AccountHistory, BalancePoint, PointChange, ReportedValue
 from aggregation.rates.exchange import Exchange, Gap
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker
@@ -113,12 +113,16 @@ def history(accounts: Iterable[Account], asked: Asked) -> History:
 
 def converter(accounts: Collection[Account], currency: str) -> Convert:
     """Into `currency` by the reference rate of the day; a rate from too long before its day is none."""
-    points = BalancePoint.objects.filter(account__in=[account.pk for account in accounts])
-    spans = points.values("currency").annotate(first=Min("on"), last=Max("on")).order_by()
-    found = {row["currency"]: row for row in spans}
+    wanted = [account.pk for account in accounts]
+    found: dict[str, tuple[date, date]] = {}
+    for rows in (BalancePoint.objects, ReportedValue.objects):
+        days = rows.filter(account__in=wanted).values_list("currency").order_by()
+        for own, first, last in days.annotate(first=Min("on"), last=Max("on")):
+            earlier = found.get(own, (first, last))
+            found[own] = min(first, earlier[0]), max(last, earlier[1])
     if set(found) <= {currency}:
         return lambda amount, own, on: amount if own == currency else None
-    first, last = min(row["first"] for row in found.values()), max(row["last"] for row in found.values())
+    first, last = min(first for first, _ in found.values()), max(last for _, last in found.values())
     return _by(Exchange.load({*found, currency}, first=first, last=last), currency)
 
 

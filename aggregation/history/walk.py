@@ -21,7 +21,7 @@ ZERO = Decimal(0)
 ONE_DAY = timedelta(days=1)
 FRESH = timedelta(days=4)  # a close is good over a long weekend
 SETTLING = 7  # the first words of the broker, which decide what was before them
-SMALLEST = Decimal("0.0001")
+CENT = Decimal("0.01")
 
 
 class PriceSource(IntEnum):
@@ -132,7 +132,8 @@ class Track:
         return price.source is PriceSource.TRADE or on - price.on > FRESH
 
     def value(self, units: Decimal, price: Price) -> Decimal:
-        return units * price.value * self.multiplier
+        """Signed, to the cent, as brokers report a position."""
+        return (units * price.value * self.multiplier).quantize(CENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,9 +211,8 @@ class Past:
         if not is_known:
             return Day(on, currency, PointBasis.UNKNOWN, None, cash, flow)
         basis = PointBasis.CARRIED if older and not fresh else PointBasis.REBUILT
-        worth = (cash + sum(by_class.values(), ZERO)).quantize(SMALLEST)
-        classes = {name: value.quantize(SMALLEST) for name, value in by_class.items()}
-        return Day(on, currency, basis, worth, cash, flow, classes, older.quantize(SMALLEST))
+        worth = cash + sum(by_class.values(), ZERO)
+        return Day(on, currency, basis, worth, cash, flow, by_class, older)
 
 
 def _with_transfer(flow: Decimal | None, track: Track, on: date) -> Decimal | None:

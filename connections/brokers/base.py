@@ -8,7 +8,15 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from uuid import UUID
 
 from brokerhub.kernel.errors import HubError
-from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
+from connections.brokers.records import (
+    AccountRecord,
+    AssetClass,
+    Broker,
+    Holdings,
+    Identity,
+    PriceRecord,
+    TransactionPage,
+)
 from connections.brokers.turns import Line
 
 
@@ -244,6 +252,20 @@ class Connector(Protocol):
 
     def transactions(self, account_id: str, *, since: date, until: date) -> Iterator[TransactionPage]:
         """Pages covering `since`..`until` (market dates, both included), oldest window first."""
+        ...
+
+
+@runtime_checkable
+class TellsPrices(Protocol):
+    """A connector whose broker tells what things cost on days gone by."""
+
+    priced: ClassVar[frozenset[AssetClass]]  # of these, and in dollars
+
+    def prices(self, symbol: str, *, since: date, until: date) -> list[PriceRecord]:
+        """Closes of the days `since`..`until`, both included, oldest first; none for what the broker has no prices of.
+
+        `symbol` is in our spelling. Raises BrokerError.
+        """
         ...
 
 

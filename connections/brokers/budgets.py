@@ -22,7 +22,12 @@ from connections.brokers.turns import Line
 
 SHORT_WAIT = 6.0  # seconds: a longer wait parks the run instead of holding a worker
 ON_THE_WAY = 1.0  # seconds by which a call may reach the broker later than another: added to an exact minute
-CAN_WAIT = {Operation.HOLDINGS, Operation.TRANSACTIONS, Operation.PROBE}  # a sign-in's code lives for half a minute
+CAN_WAIT = {
+    Operation.HOLDINGS,
+    Operation.TRANSACTIONS,
+    Operation.PRICES,
+    Operation.PROBE,
+}  # a sign-in's code lives for half a minute
 
 
 @dataclass(frozen=True, slots=True)

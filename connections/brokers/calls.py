@@ -24,6 +24,7 @@ class Operation(StrEnum):
     ACCOUNTS = "accounts"
     HOLDINGS = "holdings"
     TRANSACTIONS = "transactions"
+    PRICES = "prices"
     PROBE = "probe"
 
 

@@ -14,6 +14,7 @@ from connections.brokers.records import (
     BalanceRecord,
     Holdings,
     PositionRecord,
+    ValueRecord,
 )
 
 ZERO = Decimal(0)
@@ -27,7 +28,22 @@ def holdings(statement: Statement) -> Holdings:
         as_of=datetime.combine(statement.last, time(23, 59, 59), NEW_YORK),
         positions=positions,
         balances=tuple(_valued(statement, list(_balances(statement, positions)))),
+        past=tuple(_past(statement)),
     )
+
+
+def _past(statement: Statement) -> Iterator[ValueRecord]:
+    """The account's value on each day of the statement, in its own currency, where the query includes it."""
+    currency = statement.info.maybe("currency") if statement.info else ""
+    if not currency:
+        return
+    told: dict[date, Decimal] = {}
+    for row in statement.sections.get("EquitySummaryInBase", ()):
+        total = row.maybe_number("total")
+        if row.maybe("reportDate") and total is not None:
+            told[row.dates.day(row.maybe("reportDate"))] = total
+    for on in sorted(told):
+        yield ValueRecord(on=on, net_asset_value=told[on], currency=currency)
 
 
 def _lots_left_out(statement: Statement) -> list[Row]:

@@ -176,12 +176,30 @@ class BalanceRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceRecord:
+    """A day's close, in the units of today: splits that came later are in it, dividends are not."""
+
+    on: date
+    close: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueRecord:
+    """What the broker says a whole account was worth at the end of a day gone by, all currencies in one."""
+
+    on: date
+    net_asset_value: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Holdings:
     """What the broker says an account holds at one moment. A failed call never becomes empty holdings."""
 
     as_of: datetime
     positions: tuple[PositionRecord, ...]
     balances: tuple[BalanceRecord, ...]
+    past: tuple[ValueRecord, ...] = ()  # days gone by, where the same answer tells them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from oauthlib.oauth2 import OAuth2Error
 from requests.auth import HTTPBasicAuth
 
 from brokerhub.kernel.config import ConfigurationError, check_schwab_callback
-from connections.brokers import schwab_rows
+from connections.brokers import schwab_prices, schwab_rows
 from connections.brokers.auth import MeteredOAuth2Session, pkce
 from connections.brokers.base import (
     AppCredentialsRefused,
@@ -33,7 +33,16 @@ from connections.brokers.base import (
 )
 from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
-from connections.brokers.records import AccountKind, AccountRecord, Broker, Holdings, Identity, TransactionPage
+from connections.brokers.records import (
+    AccountKind,
+    AccountRecord,
+    AssetClass,
+    Broker,
+    Holdings,
+    Identity,
+    PriceRecord,
+    TransactionPage,
+)
 from connections.brokers.transport import BrokerSession, Reply, Wire, judge
 
 LIVE_URL = "https://api.schwabapi.com"
@@ -186,6 +195,11 @@ def _instant(day: date, at: time) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
+def _milliseconds(day: date, at: time) -> str:
+    """Of a New York clock time, since 1970, as the market data API counts."""
+    return str(int(datetime.combine(day, at, NEW_YORK).timestamp() * 1000))
+
+
 @dataclass(frozen=True, slots=True)
 class Schwab:
     session: BrokerSession
@@ -193,6 +207,7 @@ class Schwab:
     look_back: ClassVar = timedelta(days=30)  # corrections and late postings come within about a month
     history: ClassVar = timedelta(days=6 * 365)
     drops_rows: ClassVar = True
+    priced: ClassVar = frozenset({AssetClass.EQUITY, AssetClass.ETF, AssetClass.FUND})
     _names: schwab_rows.Names = field(default_factory=dict, repr=False)  # instruments met so far, by their names
 
     def identity(self) -> Identity:
@@ -274,6 +289,22 @@ class Schwab:
             middle = first + (last - first) // 2
             yield from self._window(account_id, first, middle)
             yield from self._window(account_id, middle + timedelta(days=1), last)
+
+    def prices(self, symbol: str, *, since: date, until: date) -> list[PriceRecord]:
+        """One call, however many days. Closes are adjusted for splits and not for dividends, as schwab-py's and
+        schwabr's users report; a day's candle carries the moment its day begins in the exchange's zone."""
+        answer = self._get(
+            "/marketdata/v1/pricehistory",
+            Operation.PRICES,
+            symbol=symbol.replace(".", "/"),
+            periodType="year",
+            frequencyType="daily",
+            frequency="1",
+            startDate=_milliseconds(since, time.min),
+            endDate=_milliseconds(until, time(23, 59, 59)),
+        )
+        with schwab_rows.understood("prices"):
+            return schwab_prices.prices(answer, since=since, until=until)
 
     def _preference(self) -> dict[str, Any]:
         answer = self._get("/trader/v1/userPreference", Operation.IDENTITY)

@@ -30,6 +30,7 @@ OPERATIONS: dict[Operation, str] = {
     Operation.ACCOUNTS: "Accounts",
     Operation.HOLDINGS: "Positions and balances",
     Operation.TRANSACTIONS: "Transactions",
+    Operation.PRICES: "Prices of days gone by",
     Operation.PROBE: "Test call",
 }
 PERIODS = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}

@@ -17,7 +17,7 @@ from connections.sandbox.world import WORLD, RateLimit
 CALLS_PER_MINUTE = 120
 RETRY_AFTER = 30
 JSON = "application/json;charset=UTF-8"
-MARKET_DATA = ("quotes", "markets")
+MARKET_DATA = ("quotes", "markets", "pricehistory")
 TITLES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 410: "Gone", 429: "Too Many Requests",
           500: "Internal Server Error", 503: "Service Unavailable"}  # fmt: skip
 DETAILS = {401: "Client not authorized", 429: "Rate Limit Exceeded"}

@@ -2,7 +2,7 @@
 
 from django.urls import re_path
 
-from connections.sandbox.schwab import market_data, oauth, trader
+from connections.sandbox.schwab import market_data, oauth, price_history, trader
 
 ACCOUNT = r"^trader/v1/accounts/(?P<hash_value>[^/]+)"
 
@@ -17,6 +17,7 @@ urlpatterns = [
     re_path(r"^trader/v1/userPreference/?$", trader.user_preference),
     re_path(r"^marketdata/v1/quotes/?$", market_data.quotes),
     re_path(r"^marketdata/v1/(?P<symbol>[^/]+)/quotes/?$", market_data.single_quote),
+    re_path(r"^marketdata/v1/pricehistory/?$", price_history.price_history),
     re_path(r"^marketdata/v1/markets/?$", market_data.markets),
     re_path(r"^marketdata/v1/markets/(?P<market>[^/]+)/?$", market_data.single_market),
     re_path(r"^(?P<path>(v1|trader|marketdata)(/.*)?)$", trader.unknown_route),

@@ -1,0 +1,207 @@
+"""Daily closes from the brokers' own price history, for what people held on days gone by.
+
+Read only, and behind everything else: a few calls at a time, of connections that work, never twice for the same days.
+A broker tells its closes in today's units; they are kept in those of their day. Closes that contradict the person's own
+trades (a split nobody told, another share of the same name) are left out: no price is better than a wrong one.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+
+import structlog
+from django.db import transaction
+from django.db.models import Max, Min, Q, Sum
+from django.utils import timezone
+
+from aggregation.history.reading import TRADES, pasts
+from aggregation.history.taking import LEFT, last_day_over
+from aggregation.models import AccountHistory, DailyPrice, Instrument, Position, PriceCoverage, Transaction
+from connections import connection_manager
+from connections.brokers.base import BrokerError, BrokerUnavailable, NeedsReauth, TellsPrices, closing
+from connections.brokers.records import AssetClass, PriceRecord, TransactionKind
+from connections.models import Account, Connection
+
+log = structlog.get_logger(__name__)
+
+CALLS_AT_ONCE = 20  # of one connection in one go; the rest of its budget is for syncs
+AGAIN = timedelta(hours=20)  # after days that could not be had
+BEFORE = timedelta(days=5)  # so that the first day has a close before it
+AGREES = Decimal(2)  # a trade may be so many times its day's close, or the other way round
+CLAIM = timedelta(minutes=10)
+ONE_DAY = timedelta(days=1)
+FRIDAY = 4
+DOLLAR = "USD"
+CONTRADICTED = "Some days are left out: their prices contradict your own trades."
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Days of which an instrument's closes are wanted, both included."""
+
+    instrument: Instrument
+    first: date
+    last: date
+
+
+def read_due(now: datetime | None = None) -> int:
+    """Ask each working connection that tells prices for what its person lacks; return how many series were read."""
+    at = now or timezone.now()
+    working = Connection.objects.exclude(state__in=LEFT).select_related("user").order_by("created_at")
+    return sum(_read(connection, at) for connection in working if connection.status.may_sync and not connection.is_file)
+
+
+def _read(connection: Connection, at: datetime) -> int:
+    connector = connection_manager.connector_for(connection)
+    if not isinstance(connector, TellsPrices):
+        return 0
+    done = 0
+    with closing(connector):
+        for wish in list(wishes_of(connection, connector.priced, at))[:CALLS_AT_ONCE]:
+            try:
+                done += _fetch(connection, connector, wish, at)
+            except (BrokerUnavailable, NeedsReauth) as error:  # the next sync tells people
+                log.info("prices_not_read", connection=str(connection.pk), why=error.code)
+                break
+    return done
+
+
+def wishes_of(connection: Connection, classes: Collection[AssetClass], at: datetime) -> Iterator[Wish]:
+    """What was ever held in any account of the connection's person, in dollars, and is not covered yet."""
+    last_over = _last_weekday(last_day_over(connection.user.timezone, at))
+    for instrument, (first, last) in _held(connection.user_id, classes, last_over).items():
+        covered = getattr(instrument, "price_coverage", None)
+        if covered is None:
+            yield Wish(instrument, first - BEFORE, last)
+        elif covered.trouble and covered.asked_at > at - AGAIN:
+            continue
+        elif covered.covered_from is None or covered.covered_to is None:
+            yield Wish(instrument, first - BEFORE, last)
+        elif covered.covered_from > first:
+            yield Wish(instrument, first - BEFORE, covered.covered_from - ONE_DAY)
+        elif covered.covered_to < last:
+            yield Wish(instrument, covered.covered_to + ONE_DAY, last)
+
+
+def _last_weekday(day: date) -> date:
+    return day - timedelta(days=max(day.weekday() - FRIDAY, 0))
+
+
+def _held(user_id: int, classes: Collection[AssetClass], last_over: date) -> dict[Instrument, tuple[date, date]]:
+    """First and last day on which each instrument was held; one that is held now ends on the last day over."""
+    rows = Transaction.objects.in_books().filter(account__connection__user_id=user_id).exclude(quantity=None)
+    spans = rows.exclude(instrument=None).order_by().values_list("instrument_id")
+    days = {
+        instrument: (first, last) if not units else (first, last_over)
+        for instrument, first, last, units in spans.annotate(Min("traded_on"), Max("traded_on"), Sum("quantity"))
+    }
+    held = Position.objects.held().filter(account__connection__user_id=user_id)
+    for instrument in held.values_list("instrument_id", flat=True).distinct():
+        first, _ = days.get(instrument, (last_over, last_over))
+        days[instrument] = first, last_over
+    wanted = Instrument.objects.filter(pk__in=days, asset_class__in=classes, currency=DOLLAR)
+    found = wanted.select_related("price_coverage").order_by("pk")
+    return {one: days[one.pk] for one in found if days[one.pk][0] <= days[one.pk][1]}
+
+
+def _fetch(connection: Connection, connector: TellsPrices, wish: Wish, at: datetime) -> bool:
+    """One series of closes, kept with what it covers. Raises BrokerUnavailable and NeedsReauth."""
+    if not _claim(wish.instrument, connection, at):
+        return False
+    trouble, told = "", list[PriceRecord]()
+    try:
+        told = connector.prices(wish.instrument.symbol, since=wish.first, until=wish.last)
+    except (BrokerUnavailable, NeedsReauth):
+        raise
+    except BrokerError as error:
+        trouble = str(error)
+    if not told and not trouble and wish.last - wish.first > BEFORE:
+        trouble = f"{connection.get_broker_display()} has no prices of it for these days."
+    _keep(connection, wish, told, trouble, at)
+    return not trouble
+
+
+def _claim(instrument: Instrument, connection: Connection, at: datetime) -> bool:
+    """One worker at a time asks for an instrument."""
+    made = PriceCoverage(instrument=instrument, source=connection.broker, asked_at=at)
+    PriceCoverage.objects.bulk_create([made], ignore_conflicts=True)
+    free = PriceCoverage.objects.filter(pk=instrument.pk).exclude(claimed_until__gt=at)
+    return free.update(claimed_until=at + CLAIM) == 1
+
+
+@transaction.atomic
+def _keep(connection: Connection, wish: Wish, told: Sequence[PriceRecord], trouble: str, at: datetime) -> None:
+    closes = list(_in_units_of_their_day(wish.instrument, connection.user_id, told))
+    good, contradicted = _agreeing(wish.instrument, connection.user_id, closes)
+    DailyPrice.objects.bulk_create(
+        (
+            DailyPrice(instrument=wish.instrument, on=on, close=close, currency=DOLLAR, source=connection.broker)
+            for on, close in good
+        ),
+        update_conflicts=True,
+        unique_fields=["instrument", "on"],
+        update_fields=["close", "currency", "source"],
+        batch_size=2000,
+    )
+    covered = PriceCoverage.objects.select_for_update().get(pk=wish.instrument.pk)
+    covered.asked_at, covered.source, covered.claimed_until = at, connection.broker, None
+    covered.trouble = trouble or (CONTRADICTED if contradicted else "")
+    if not trouble:
+        covered.covered_from = min(wish.first, covered.covered_from or wish.first)
+        covered.covered_to = max(wish.last, covered.covered_to or wish.last)
+    covered.save()
+    if good:
+        holders = Q(transactions__instrument=wish.instrument) | Q(positions__instrument=wish.instrument)
+        accounts = Account.objects.filter(holders, connection__user=connection.user).values("pk").distinct()
+        AccountHistory.objects.filter(pk__in=accounts).update(prices_at=timezone.now())
+
+
+def _in_units_of_their_day(
+    instrument: Instrument, user_id: int, told: Iterable[PriceRecord]
+) -> Iterator[tuple[date, Decimal]]:
+    """A broker's closes know of every split; on a day before one a share was worth more by its ratio."""
+    splits = splits_of(instrument, user_id)
+    for each in told:
+        ratio = Decimal(1)
+        for on, grown in splits.items():
+            if each.on < on:
+                ratio *= grown
+        yield each.on, each.close * ratio
+
+
+def splits_of(instrument: Instrument, user_id: int) -> dict[date, Decimal]:
+    """Units after a split for one before, by its day, as the person's own transactions tell."""
+    rows = Transaction.objects.in_books().filter(
+        instrument=instrument, account__connection__user_id=user_id, kind=TransactionKind.SPLIT
+    )
+    accounts = set(rows.values_list("account_id", flat=True))
+    ratios: dict[date, Decimal] = {}
+    for past in pasts(accounts).values():
+        track = past.tracks[instrument.pk]
+        for on, added in track.splits.items():
+            held = track.units(on) - added
+            if held and held + added:
+                ratios[on] = (held + added) / held
+    return ratios
+
+
+def _agreeing(
+    instrument: Instrument, user_id: int, closes: Sequence[tuple[date, Decimal]]
+) -> tuple[list[tuple[date, Decimal]], bool]:
+    """The closes after the last trade that contradicts them, and whether any does."""
+    trades = Transaction.objects.in_books().filter(
+        instrument=instrument, account__connection__user_id=user_id, kind__in=TRADES, price__gt=0
+    )
+    paid: defaultdict[date, list[Decimal]] = defaultdict(list)
+    for on, price in trades.values_list("traded_on", "price"):
+        if price is not None:
+            paid[on].append(price)
+    wrong = [on for on, close in closes if any(_contradicts(price, close) for price in paid.get(on, ()))]
+    after = max(wrong, default=date.min)
+    return [(on, close) for on, close in closes if on > after], bool(wrong)
+
+
+def _contradicts(price: Decimal, close: Decimal) -> bool:
+    return price > close * AGREES or close > price * AGREES

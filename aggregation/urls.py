@@ -1,6 +1,7 @@
 from django.urls import path, register_converter
 
 from aggregation import account_pages, review_views, views
+from aggregation.history import pages as history_pages
 from aggregation.manual import views as manual
 
 
@@ -21,6 +22,8 @@ urlpatterns = [
     path("", views.portfolio, name="portfolio"),
     path("positions.<suffix:suffix>", views.export_positions, name="export-positions"),
     path("holdings/<int:instrument_id>/<str:currency>/", views.holding, name="holding"),
+    path("history/", history_pages.history, name="history"),
+    path("history.<suffix:suffix>", history_pages.export, name="export-history"),
     path("accounts/", account_pages.accounts, name="accounts"),
     path("accounts.<suffix:suffix>", account_pages.export_accounts, name="export-accounts"),
     path("balances.<suffix:suffix>", account_pages.export_balances, name="export-balances"),

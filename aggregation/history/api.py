@@ -58,7 +58,7 @@ class AskedSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError({"from": "This day is after the last one."})
         return attrs
 
-    def history(self, user: User) -> History:
+    def history(self, user: User, *, currency: str = "") -> History:
         """Of the validated question. A range ends today, in the person's time zone."""
         asked = self.validated_data
         first, last = asked.get("from"), asked.get("to")
@@ -71,8 +71,8 @@ class AskedSerializer(serializers.Serializer[Any]):
             if "broker" in asked:
                 found = found.filter(connection__broker=asked["broker"])
             accounts = list(found.order_by("pk"))
-        currency = asked.get("currency") or user.currency
-        return service.history(accounts, Asked(currency=currency, first=first, last=last))
+        into = currency or asked.get("currency") or user.currency
+        return service.history(accounts, Asked(currency=into, first=first, last=last))
 
 
 class GroupedSerializer(AskedSerializer):

@@ -2,18 +2,19 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
-from django.db.models import Max, Min
+from django.db.models import Count, F, Max, Min
+from django.db.models.functions import Abs
 from django.utils import timezone
 
 from aggregation.history.lines import AccountLine, Convert, LinePoint, account_lines, line
 from aggregation.history.returns import Performance, performance
-from aggregation.models import AccountHistory, BalancePoint, PointChange, ReportedValue
+from aggregation.models import AccountHistory, BalancePoint, ChangeReason, PointChange, ReportedValue
 from aggregation.rates.exchange import Exchange, Gap
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker
@@ -149,10 +150,31 @@ def today_of(user: User) -> date:
     return timezone.now().astimezone(ZoneInfo(user.timezone)).date()
 
 
-def changes(user: User, accounts: Sequence[Account], *, limit: int) -> list[PointChange]:
-    """The newest changes of days gone by, with their accounts."""
-    own = PointChange.objects.for_user(user).filter(account__in=[account.pk for account in accounts])
-    return list(own.select_related("account").order_by("-changed_at", "-on")[:limit])
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Days gone by of one account that got other figures at one time for one reason."""
+
+    account: Account
+    changed_at: datetime
+    reason: str
+    first: date
+    last: date
+    days: int
+    largest: Decimal | None  # by how much a day's value moved at most
+
+    @property
+    def label(self) -> str:
+        return str(ChangeReason(self.reason).label)
+
+
+def changes(user: User, accounts: Sequence[Account], *, limit: int) -> list[Changed]:
+    """The newest changes of days gone by."""
+    named = {account.pk: account for account in accounts}
+    own = PointChange.objects.for_user(user).filter(account__in=named).order_by("-changed_at", "account")
+    groups = own.values_list("account", "changed_at", "reason").annotate(
+        Min("on"), Max("on"), Count("on", distinct=True), largest=Max(Abs(F("became") - F("was")))
+    )
+    return [Changed(named[account], *rest) for account, *rest in groups[:limit]]
 
 
 def unexplained(accounts: Iterable[Account]) -> dict[int, dict[str, str]]:

@@ -37,11 +37,18 @@ function layout(given, hidden, flat) {
   };
 }
 
+// A series that names one of our colours keeps it, whatever its place among the others.
+function tint(given) {
+  if (!given.meta?.colour) return {};
+  const own = colour(`--${given.meta.colour}`);
+  return { line: { ...given.line, color: own }, marker: { ...given.marker, color: own } };
+}
+
 function trace(given, hidden) {
   const edge = given.type === "pie" ? { marker: { line: { color: colour("--surface"), width: 2 }, ...given.marker } } : {};
   const area = given.fill && given.fill !== "none" ? { fillcolor: colour("--accent-soft") } : {};
   const secret = hidden ? { hoverinfo: given.type === "pie" ? "label+percent" : "none", hovertemplate: null } : {};
-  return { ...given, ...edge, ...area, ...secret };
+  return { ...given, ...edge, ...area, ...tint(given), ...secret };
 }
 
 async function figureOf(element) {
@@ -63,6 +70,31 @@ async function start(element) {
   element.figure = await figureOf(element);
   element.replaceChildren();
   await draw(element);
+}
+
+// The chart as a picture with the page's own background. Over an SVG in a data: address, which the security policy allows.
+async function save(button) {
+  const element = document.querySelector(`[data-chart="${button.dataset.chartSave}"]`);
+  const { width, height } = element.getBoundingClientRect();
+  const picture = new Image();
+  picture.src = await Plotly.toImage(element, { format: "svg", width, height });
+  await picture.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = 2 * width;
+  canvas.height = 2 * height;
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = colour("--surface");
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const link = document.createElement("a");
+  link.download = `${button.dataset.name}.png`;
+  link.href = canvas.toDataURL("image/png");
+  link.click();
+}
+
+for (const button of document.querySelectorAll("[data-chart-save]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => save(button));
 }
 
 function charts(root, selector = "[data-chart], [data-chart-src]") {

@@ -146,3 +146,17 @@ def _complete(row: Instrument, record: InstrumentRecord) -> bool:
     for name, value in news.items():
         setattr(row, name, value)
     return bool(news)
+
+
+def as_record(thing: Instrument) -> InstrumentRecord:
+    """The instrument in the words of a source, so that `resolve` finds it again."""
+    return InstrumentRecord(
+        asset_class=AssetClass(thing.asset_class),
+        symbol=thing.symbol,
+        currency=thing.currency,
+        name=thing.name,
+        cusip=thing.cusip,
+        isin=thing.isin,
+        underlying=thing.underlying,
+        multiplier=thing.multiplier,
+    )

@@ -5,16 +5,17 @@ stand: a row that nobody tells any more is `undone`, of several versions the one
 that the broker no longer tells counts itself. The same rule in both directions, so applying again brings the same back.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
 from django.db import connection, transaction
+from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from aggregation import near_matches, standing
 from aggregation.ledger import hold
 from aggregation.models import Delivery, Transaction
-from aggregation.staging import RANK
+from aggregation.staging import RANK, Scope
 from brokerhub.kernel.errors import NotAllowed
 from connections.models import Account
 
@@ -81,7 +82,7 @@ WHERE row.account_id = %(account)s AND row.source = ranked.source AND row.conten
 CLAIM = f"""
 WITH told AS (
     SELECT row.*, {RANK.format(row="row")} AS rank FROM aggregation_transaction AS row JOIN contents USING (content_key)
-    WHERE account_id = %(account)s AND status <> 'undone' AND source <> 'manual'
+    WHERE account_id = %(account)s AND status <> 'undone' AND part_of_id IS NULL
 ), claim AS (
     SELECT DISTINCT ON (content_key, occurrence, rank) content_key, occurrence, rank, id FROM told
     WHERE rank > 1 ORDER BY content_key, occurrence, rank, status = 'superseded', id DESC
@@ -97,6 +98,16 @@ WITH told AS (
 UPDATE aggregation_transaction AS row SET superseded_by_id = claimed_by,
     status = CASE WHEN claimed_by IS NULL THEN row.stated ELSE 'duplicate' END
 FROM verdict WHERE row.id = verdict.id
+"""
+
+
+TAKE_BACK = """
+UPDATE aggregation_transaction SET status = 'undone', superseded_by_id = NULL
+WHERE account_id = %(account)s AND id = ANY (%(rows)s) AND source = 'manual' AND part_of_id IS NULL
+"""
+TAKE_BACK_DELIVERY = """
+UPDATE aggregation_delivery SET undone_at = now()
+WHERE account_id = %(account)s AND source = 'manual' AND undone_at IS NULL AND rows <@ %(rows)s::bigint[]
 """
 
 
@@ -185,6 +196,14 @@ def _settle(account_id: int, run_id: int) -> Effect:
         staying=len(versions & before & after),
         edited=edited,
     )
+
+
+def take_back(cursor: CursorWrapper, account_id: int, rows: Sequence[int]) -> None:
+    """Let rows that were booked by hand count no longer. Call inside the transaction that holds the account."""
+    scope: Scope = {"account": account_id, "rows": list(rows)}
+    cursor.execute(TAKE_BACK, scope)
+    cursor.execute(TAKE_BACK_DELIVERY, scope)
+    standing.uphold(cursor, account_id)
 
 
 def _counting(account_id: int) -> set[int]:

@@ -3,6 +3,7 @@ from django.urls import path, register_converter
 from aggregation import account_pages, review_views, views
 from aggregation.history import pages as history_pages
 from aggregation.manual import views as manual
+from aggregation.reconciliation import views as reconciling
 
 
 class FileSuffix:
@@ -42,6 +43,13 @@ urlpatterns = [
     path("transactions/<int:transaction_id>/change", review_views.change, name="change"),
     path("transactions/<int:transaction_id>/split", review_views.split, name="split"),
     path("transactions/excluded/", review_views.excluded, name="excluded"),
+    path("reconcile/", reconciling.page, name="reconcile"),
+    path("reconcile.<suffix:suffix>", reconciling.export, name="export-reconciliation"),
+    path("reconcile/compare", reconciling.compare_all, name="compare-all"),
+    path("reconcile/accounts/<int:account_id>/", reconciling.see_to_account, name="reconcile-account"),
+    path("reconcile/breaks/<int:break_id>/", reconciling.see_to, name="see-to-break"),
+    path("reconcile/corrections/<int:correction_id>/undo", reconciling.take_back, name="undo-correction"),
+    path("reconcile/transfers/<int:link_id>/", reconciling.see_to_transfer, name="see-to-transfer"),
     path("review/", review_views.queue, name="review"),
     path("review/<int:pair_id>", review_views.decide, name="decide"),
 ]

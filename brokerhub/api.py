@@ -158,6 +158,7 @@ urlpatterns = [
     path("docs", Docs.as_view(), name="api-docs"),
     path("v1/", include("aggregation.api")),
     path("v1/", include("aggregation.history.api")),
+    path("v1/", include("aggregation.reconciliation.api")),
     path("v1/", include("aggregation.review_api")),
     path("v1/", include("comparison.api")),
     path("v1/", include("comparison.quality_api")),

@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from aggregation import charts
 from aggregation.account_aggregator import Portfolio, balance_history, portfolio
 from aggregation.rates import choice, totals
+from aggregation.reconciliation import standing as reconciliation
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
 from connections import connection_manager
@@ -81,6 +82,16 @@ def matters(user: User, connections: list[Connection]) -> Iterator[Matter]:
     for run in _last_runs(user):
         if run.state == RunState.FAILED and run.connection not in troubled:
             yield _about_run(run)
+    apart = reconciliation.alarms(user)
+    if apart:
+        yield Matter(
+            tone="warn",
+            state="Does not agree",
+            subject="1 difference" if apart == 1 else f"{apart} differences",
+            text="What your brokers report is not what your transactions add up to. The causes are named.",
+            url=reverse("aggregation:reconcile"),
+            action="See why",
+        )
     parked = ParkedRow.objects.for_user(user).waiting().count()
     if parked:
         yield Matter(

@@ -1,10 +1,13 @@
 """What the sync app does when connections tell something."""
 
+from datetime import date
 from typing import Any
 
+from aggregation.reconciliation.fixes import days_wanted
+from brokerhub.kernel.models import User
 from connections import signals
-from connections.models import Connection
-from sync import scheduling, sync_service
+from connections.models import Account, Connection
+from sync import planning, scheduling, sync_service
 from sync.models import ParkedRow, SyncCursor, SyncRun, Trigger
 
 
@@ -14,6 +17,7 @@ def connect() -> None:
     signals.check_wanted.connect(check, dispatch_uid="sync.check")
     signals.leaving.connect(stop_runs, dispatch_uid="sync.stop")
     signals.erasing.connect(erase_runs, dispatch_uid="sync.erase")
+    days_wanted.connect(read_again, dispatch_uid="sync.read_again")
 
 
 def start_sync(*, connection: Connection, anew: bool = False, **_: Any) -> None:
@@ -32,6 +36,14 @@ def start_sync(*, connection: Connection, anew: bool = False, **_: Any) -> None:
 
 def check(*, connection: Connection, **_: Any) -> None:
     sync_service.request_sync(user=connection.user, connection=connection, trigger=Trigger.MANUAL)
+
+
+def read_again(*, account: Account, first: date, last: date, user: User, **_: Any) -> None:
+    """Days that do not add up are read from the broker once more. Raises NotAllowed."""
+    days = (first, min(last, planning.market_today()))
+    sync_service.request_sync(
+        user=user, connection=account.connection, trigger=Trigger.MANUAL, account=account, days=days
+    )
 
 
 def stop_runs(*, connection: Connection, **_: Any) -> None:

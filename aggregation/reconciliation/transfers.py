@@ -173,9 +173,10 @@ def confirm(*, outgoing: Transaction, incoming: Transaction, user: User) -> Tran
         raise NotAllowed("These are not two sides of one transfer: the units that left are not those that came.")
     if outgoing.account_id == incoming.account_id:
         raise NotAllowed("Both sides are in the same account.")
-    either = Q(outgoing=outgoing) | Q(incoming=incoming)
-    TransferLink.objects.filter(either, state=LinkState.MATCHED).delete()
-    if TransferLink.objects.filter(either, state=LinkState.CONFIRMED).exists():
+    others = TransferLink.objects.filter(Q(outgoing=outgoing) | Q(incoming=incoming))
+    others = others.exclude(outgoing=outgoing, incoming=incoming)
+    others.filter(state=LinkState.MATCHED).delete()
+    if others.filter(state=LinkState.CONFIRMED).exists():
         raise NotAllowed("One of these sides is confirmed as part of another transfer. Part that one first.")
     link, _ = TransferLink.objects.update_or_create(
         outgoing=outgoing, incoming=incoming, defaults={"state": LinkState.CONFIRMED, "decided_by": user}

@@ -13,7 +13,7 @@ from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 from aggregation import ledger
-from aggregation.models import PossibleDuplicate, Source, Transaction
+from aggregation.models import Break, Correction, PossibleDuplicate, Source, Transaction, TransferLink
 from brokerhub.kernel.models import User
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
@@ -43,6 +43,11 @@ def owned(owner: User) -> dict[str, Any]:
     transaction, twin = Transaction.objects.order_by("pk")
     Transaction.objects.filter(pk=twin.pk).update(status="duplicate")  # merged, so that lists hold one row
     pair = PossibleDuplicate.objects.create(account=account, first=transaction, second=twin, reasons=["date"])
+    broken = Break.objects.create(
+        account=account, currency="USD", reported=1, derived=0, difference=1, explained=1, cause="unknown", findings=[]
+    )
+    correction = Correction.objects.create(account=account, action="book", label="Book", about="Cash", cause="fee")
+    link = TransferLink.objects.create(outgoing=transaction, incoming=twin)
     parked = ParkedRow.objects.create(run=run, account=account, digest="0" * 64, reason="Unknown.", raw={"word": "?"})
     rule = WordRule.objects.create(user=owner, broker="schwab", field="type", word="ODD", kind="fee")
     offered = OfferedAccount.objects.create(connection=connection, external_id="offered", name="Opened later")
@@ -73,6 +78,9 @@ def owned(owner: User) -> dict[str, Any]:
         "instrument_id": transaction.instrument_id,
         "draft_id": draft.pk,
         "pair_id": pair.pk,
+        "break_id": broken.pk,
+        "correction_id": correction.pk,
+        "link_id": link.pk,
         "row_id": parked.pk,
         "rule_id": rule.pk,
         "rating_id": rating.pk,
@@ -117,6 +125,9 @@ def snapshot(user: User) -> list[Any]:
         list(SyncRun.objects.filter(connection__user=user).values()),
         list(ImportDraft.objects.filter(user=user).values()),
         list(PossibleDuplicate.objects.filter(account__connection__user=user).values()),
+        list(Break.objects.filter(account__connection__user=user).values()),
+        list(Correction.objects.filter(account__connection__user=user).values()),
+        list(TransferLink.objects.filter(outgoing__account__connection__user=user).values()),
         list(ParkedRow.objects.filter(account__connection__user=user).values()),
         list(WordRule.objects.filter(user=user).values()),
         list(BrokerRating.objects.filter(user=user).values()),

@@ -1,5 +1,6 @@
 """Causes that lie in cash alone: income, costs, exchanges, deposits that are not in the books."""
 
+from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from aggregation.reconciliation.finding.search import (
 )
 from connections.brokers.records import TransactionKind as Kind
 
-RHYTHMS = (7, 14, 30, 61, 91, 182, 365)  # days
+RHYTHMS = {7: 0, 14: 0, 30: 1, 61: 2, 91: 3, 182: 6, 365: 12}  # days, and how many months that is
 TAX_RATES = tuple(Decimal(rate) / 1000 for rate in (300, 150, 250, 100, 125, 200, 264, 275, 350, 128, 280, 375))
 LATELY = timedelta(days=120)
 RAISE = Decimal("0.15")  # by so much income may differ from the last
@@ -56,9 +57,18 @@ def rhythms(rows: Iterable[Row], on: date) -> Iterator[Rhythm]:
     margin = max(3, days // 6)
     if abs(days - usual) > margin:
         return
-    due = ordered[-1].traded_on + timedelta(days=days)
+    due = _next(ordered[-1].traded_on, days)
     if due - timedelta(days=margin) <= on <= due + timedelta(days=days):
         yield Rhythm(ordered, min(due, on), days)
+
+
+def _next(last: date, days: int) -> date:
+    """The same day of a later month, or its last one; by days where the rhythm is of weeks."""
+    if not RHYTHMS[days]:
+        return last + timedelta(days=days)
+    months = last.month - 1 + RHYTHMS[days]
+    year, month = last.year + months // 12, months % 12 + 1
+    return date(year, month, min(last.day, monthrange(year, month)[1]))
 
 
 def _money(

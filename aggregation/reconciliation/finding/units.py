@@ -28,7 +28,7 @@ FORWARD = (*range(2, 11), 12, 15, 20, 25, 30, 50)
 RATIOS = frozenset(
     {Fraction(n) for n in FORWARD}
     | {Fraction(1, n) for n in (*FORWARD, 40, 60, 75, 100)}
-    | {Fraction(n, m) for n, m in ((3, 2), (4, 3), (5, 4), (5, 2), (6, 5), (11, 10), (21, 20), (2, 3), (3, 4), (4, 5))}
+    | {Fraction(n, m) for n, m in ((3, 2), (4, 3), (5, 4), (5, 2), (2, 3), (3, 4), (4, 5))}
 )
 SIMPLE = frozenset(Fraction(1, n) for n in (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20)) | {Fraction(2), Fraction(1, 25)}
 CONTRACT = Decimal(100)

@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 from django.utils import timezone
 
 from aggregation.models import Balance, BalancePoint, Instrument, PointBasis, Position
+from aggregation.positions.choices import things_among
+from aggregation.positions.identity import Thing, Things
 from aggregation.valuation import average_cost, cost_of, difference, fraction, known_sum
 from brokerhub.kernel.models import User
 from connections.brokers.records import AssetClass
@@ -45,7 +47,8 @@ class Lot:
 
 @dataclass(slots=True)
 class Holding:
-    """One instrument over all accounts. `weight` is its share of the net asset value in its currency, 0..1."""
+    """One instrument over all accounts, whatever they call it. `weight` is its share of the net asset value in its
+    currency, 0..1."""
 
     instrument: Instrument
     currency: str
@@ -185,15 +188,23 @@ class Portfolio:
 
     accounts: list[AccountSummary]
     zone: ZoneInfo
+    known: Things | None = None  # without it, what the identifiers prove, and nobody's decisions
+
+    @cached_property
+    def things(self) -> Things:
+        return self.known or Things({lot.position.instrument for one in self.accounts for lot in one.lots})
+
+    def thing(self, lot: Lot) -> Thing:
+        return self.things.of(lot.position.instrument_id, lot.account.pk)
 
     @cached_property
     def holdings(self) -> list[Holding]:
         """Largest first within a currency; those without a value at the end."""
-        found: dict[tuple[int, str], Holding] = {}
+        found: dict[tuple[Thing, str], Holding] = {}
         for lot in (lot for summary in self.accounts for lot in summary.lots):
-            key = (lot.position.instrument_id, lot.position.currency)
-            holding = found.setdefault(key, Holding(lot.position.instrument, lot.position.currency))
-            holding.lots.append(lot)
+            thing, currency = self.thing(lot), lot.position.currency
+            lead = self.things.rows[thing.instrument_id]
+            found.setdefault((thing, currency), Holding(lead, currency)).lots.append(lot)
         worth = {total.currency: total.net_asset_value for total in self.totals}
         for holding in found.values():
             holding.weight = fraction(holding.market_value, worth.get(holding.currency))
@@ -256,9 +267,11 @@ def counted_accounts(user: User) -> AccountQuerySet:
 
 
 def portfolio(user: User) -> Portfolio:
-    """Three queries, however many accounts and positions."""
+    """Five queries, however many accounts and positions."""
     accounts = counted_accounts(user).select_related("connection").defer("connection__sealed_credentials")
-    return Portfolio(_summaries(list(accounts.order_by("connection__created_at", "pk"))), zone_of(user))
+    summaries = _summaries(list(accounts.order_by("connection__created_at", "pk")))
+    held = {lot.position.instrument for summary in summaries for lot in summary.lots}
+    return Portfolio(summaries, zone_of(user), things_among(user, held))
 
 
 def zone_of(user: User) -> ZoneInfo:
@@ -274,7 +287,7 @@ def _summaries(accounts: list[Account]) -> list[AccountSummary]:
     known = {account.pk: AccountSummary(account, [], []) for account in accounts}
     for balance in Balance.objects.filter(account__in=known).order_by("currency"):
         known[balance.account_id].balances.append(balance)
-    held = Position.objects.held().filter(account__in=known).select_related("instrument").defer("raw")
+    held = Position.objects.held().filter(account__in=known).prefetch_related("instrument").defer("raw")
     for position in held.order_by("instrument__symbol"):
         summary = known[position.account_id]
         summary.lots.append(Lot(summary.account, position))

@@ -11,6 +11,7 @@ from aggregation.models import (
     Correction,
     Delivery,
     Instrument,
+    InstrumentChoice,
     Position,
     PossibleDuplicate,
     Reconciliation,
@@ -24,7 +25,7 @@ from brokerhub.kernel.readonly import ReadOnlyAdmin
 
 @admin.register(Instrument)
 class InstrumentAdmin(ReadOnlyAdmin):
-    list_display = ("symbol", "name", "asset_class", "currency", "cusip", "isin", "multiplier")
+    list_display = ("symbol", "name", "asset_class", "currency", "cusip", "isin", "conid", "multiplier")
     list_filter = ("asset_class", "currency")
     search_fields = ("symbol", "name", "=cusip", "=isin", "key")
 
@@ -34,6 +35,14 @@ class ReferenceRateAdmin(ReadOnlyAdmin):
     list_display = ("on", "currency", "per_euro", "publisher", "read_at")
     list_filter = ("currency", "publisher")
     date_hierarchy = "on"
+
+
+@admin.register(InstrumentChoice)
+class InstrumentChoiceAdmin(ReadOnlyAdmin):
+    list_display = ("decided_at", "user", "instrument", "other", "account", "is_same")
+    list_filter = ("is_same",)
+    search_fields = ("=user__email", "=instrument__symbol")
+    list_select_related = ("user", "instrument", "other", "account")
 
 
 class OfAccountAdmin(ReadOnlyAdmin):

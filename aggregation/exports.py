@@ -10,7 +10,6 @@ from typing import Any
 from django.http import HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 
-from aggregation.account_aggregator import Portfolio
 from aggregation.models import TransactionQuerySet
 from aggregation.serializers import plain
 
@@ -37,21 +36,6 @@ TRANSACTION_COLUMNS = (
     "note",
     "tags",
 )
-POSITION_COLUMNS = (
-    "account",
-    "broker",
-    "symbol",
-    "name",
-    "asset_class",
-    "quantity",
-    "average_cost",
-    "price",
-    "market_value",
-    "unrealised_gain",
-    "day_change",
-    "currency",
-    "as_of",
-)
 
 
 def safe_cell(text: str) -> str:
@@ -64,27 +48,6 @@ def _is_number(text: str) -> bool:
         return Decimal(text).is_finite() and text == text.strip()
     except InvalidOperation:
         return False
-
-
-def positions(portfolio: Portfolio) -> Iterator[Row]:
-    for holding in portfolio.holdings:
-        for lot in holding.lots:
-            held = lot.position
-            yield {
-                "account": str(lot.account),
-                "broker": lot.account.connection.broker,
-                "symbol": holding.instrument.symbol,
-                "name": holding.instrument.name,
-                "asset_class": holding.instrument.asset_class,
-                "quantity": plain(held.quantity),
-                "average_cost": plain(held.average_cost),
-                "price": plain(held.price),
-                "market_value": plain(held.market_value),
-                "unrealised_gain": plain(lot.gain),
-                "day_change": plain(held.day_change),
-                "currency": holding.currency,
-                "as_of": held.as_of.isoformat(),
-            }
 
 
 def transactions(found: TransactionQuerySet) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from django.http import Http404, HttpRequest
 
 from aggregation.models import BookStatus, Delivery, Transaction, TransactionQuerySet, UserEdit
 from aggregation.newest import NewestFirst
+from aggregation.positions.choices import known_to, same_as
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, TransactionKind
 from connections.models import Account
@@ -22,8 +23,8 @@ def own_accounts(request: Any) -> QuerySet[Account]:
     return Account.objects.for_user(request.user).select_related("connection").order_by("connection__label", "name")
 
 
-class RunFilter(filters.NumberFilter):  # type: ignore[misc]
-    """By a run's number, a whole one that the database can hold: anything else is refused in words."""
+class NumberedFilter(filters.NumberFilter):  # type: ignore[misc]
+    """By a number of ours, a whole one that the database can hold: anything else is refused in words."""
 
     field_class = IntegerField
 
@@ -40,15 +41,29 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
     since = filters.DateFilter("traded_on", "gte", label="From", widget=DateInput({"type": "date"}))
     until = filters.DateFilter("traded_on", "lte", label="To", widget=DateInput({"type": "date"}))
     symbol = filters.CharFilter("instrument__symbol", "iexact", label="Symbol", max_length=40)
-    run = RunFilter("run_id", label="Run")  # a link from a sync run leads here
-    told_by = RunFilter(label="Told by run", method="by_teller")
+    instrument = NumberedFilter(label="Instrument", method="by_instrument")  # a link from a position leads here
+    run = NumberedFilter("run_id", label="Run")  # a link from a sync run leads here
+    told_by = NumberedFilter(label="Told by run", method="by_teller")
     status = filters.ChoiceFilter(choices=BookStatus.choices, empty_label="Current rows")
     tag = filters.CharFilter(label="Tag", method="by_tag", max_length=40, widget=TextInput({"list": "own-tags"}))
     q = filters.CharFilter(label="Text", method="by_text", max_length=80)
 
     class Meta:
         model = Transaction
-        fields = ("account", "broker", "kind", "since", "until", "symbol", "run", "told_by", "status", "tag", "q")
+        fields = (
+            "account",
+            "broker",
+            "kind",
+            "since",
+            "until",
+            "symbol",
+            "instrument",
+            "run",
+            "told_by",
+            "status",
+            "tag",
+            "q",
+        )
 
     def filter_queryset(self, queryset: TransactionQuerySet) -> TransactionQuerySet:
         """Rows that were replaced, taken back, split or told twice come only when a status or a run is asked for."""
@@ -72,6 +87,11 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
             | Q(instrument__symbol__istartswith=text)
             | Q(pk__in=noted.values("transaction"))
         )
+
+    def by_instrument(self, found: TransactionQuerySet, _name: str, number: int) -> TransactionQuerySet:
+        """Of this instrument, under all the names that are one to the person who asks."""
+        chosen = known_to(self.request.user).filter(pk=number).first()
+        return found.none() if chosen is None else found.filter(instrument__in=same_as(self.request.user, chosen))
 
     def by_tag(self, found: TransactionQuerySet, _name: str, tag: str) -> TransactionQuerySet:
         """Rows with this tag, in large or small letters."""

@@ -57,6 +57,7 @@ class Instrument(models.Model):
     name = models.CharField(max_length=200, blank=True)
     cusip = models.CharField(max_length=12, blank=True, db_index=True)
     isin = models.CharField(max_length=12, blank=True, db_index=True)
+    conid = models.CharField("contract id", max_length=20, blank=True, help_text="Interactive Brokers' own.")
     underlying = models.CharField(max_length=40, blank=True)
     multiplier = MoneyField(default=1)
 
@@ -313,6 +314,7 @@ from aggregation.history.models import (  # noqa: E402
     PriceCoverage,
     ReportedValue,
 )
+from aggregation.positions.models import InstrumentChoice  # noqa: E402
 from aggregation.rates.models import ReferenceRate  # noqa: E402
 from aggregation.reconciliation.models import Break, Correction, Reconciliation, TransferLink  # noqa: E402
 from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # noqa: E402
@@ -328,6 +330,7 @@ __all__ = [
     "DailyPrice",
     "Delivery",
     "Instrument",
+    "InstrumentChoice",
     "PointBasis",
     "PointChange",
     "Position",

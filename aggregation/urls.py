@@ -3,6 +3,8 @@ from django.urls import path, register_converter
 from aggregation import account_pages, review_views, views
 from aggregation.history import pages as history_pages
 from aggregation.manual import views as manual
+from aggregation.positions import identity_views
+from aggregation.positions import views as positions
 from aggregation.reconciliation import views as reconciling
 
 
@@ -20,9 +22,14 @@ register_converter(FileSuffix, "suffix")
 
 app_name = "aggregation"
 urlpatterns = [
-    path("", views.portfolio, name="portfolio"),
-    path("positions.<suffix:suffix>", views.export_positions, name="export-positions"),
-    path("holdings/<int:instrument_id>/<str:currency>/", views.holding, name="holding"),
+    path("", positions.portfolio, name="portfolio"),
+    path("positions.<suffix:suffix>", positions.export, name="export-positions"),
+    path("holdings/<int:instrument_id>/<str:currency>/", positions.holding, name="holding"),
+    path("cash/<str:currency>/", positions.cash, name="cash-holding"),
+    path("instruments/", identity_views.instruments, name="instruments"),
+    path("instruments/<int:instrument_id>/", identity_views.instrument, name="instrument"),
+    path("instruments/<int:instrument_id>/change", identity_views.change, name="change-instrument"),
+    path("instruments/choices/<int:choice_id>/undo", identity_views.undo, name="undo-choice"),
     path("history/", history_pages.history, name="history"),
     path("history.<suffix:suffix>", history_pages.export, name="export-history"),
     path("accounts/", account_pages.accounts, name="accounts"),

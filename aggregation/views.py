@@ -1,94 +1,23 @@
-"""Pages of the portfolio: what is held, in which account, and every transaction with where it came from."""
+"""Pages of the portfolio: what an account holds, and every transaction with where it came from."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_GET
 
-from aggregation import account_aggregator, charts, exports
-from aggregation.account_aggregator import Holding, Lot, Portfolio
+from aggregation import exports
 from aggregation.filters import TransactionFilter, newest_first, own_tags, position_asked
 from aggregation.forms import EditForm
 from aggregation.models import BookStatus, Delivery, PossibleDuplicate, Transaction, UserEdit
-from aggregation.rates import choice, totals
 from aggregation.serializers import shown_raw
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
-from connections.brokers.records import AssetClass
 
 ROWS_A_LOAD = 100
-GROUPS = {"": "All", "class": "Asset class", "account": "Account"}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the portfolio table, in its section: a holding over all accounts, or one account's lot of it."""
-
-    section: str
-    holding: Holding
-    lot: Lot | None = None
-
-
-def _lines(portfolio: Portfolio, group: str) -> list[Line]:
-    if group == "account":
-        lots = [Line(str(lot.account), holding, lot) for holding in portfolio.holdings for lot in holding.lots]
-        return sorted(lots, key=lambda line: (line.section, line.lot.account.pk if line.lot else 0))
-    if group == "class":
-        labels = [*AssetClass.labels]
-        lines = [Line(AssetClass(held.instrument.asset_class).label, held) for held in portfolio.holdings]
-        return sorted(lines, key=lambda line: labels.index(line.section))
-    return [Line("", holding) for holding in portfolio.holdings]
-
-
-@login_required
-@require_GET
-def portfolio(request: HtmxRequest) -> HttpResponse:
-    whole = account_aggregator.portfolio(request.user)
-    asked = request.GET.get("group", "")
-    group = asked if asked in GROUPS else ""
-    start = request.GET.get("from", "")
-    first = int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0
-    lines = _lines(whole, group)
-    context: dict[str, Any] = {
-        "portfolio": whole,
-        "group": group,
-        "lines": lines[first : first + ROWS_A_LOAD],
-        "next_from": first + ROWS_A_LOAD if len(lines) > first + ROWS_A_LOAD else None,
-    }
-    if wants_partial(request):
-        return TemplateResponse(request, "aggregation/_portfolio_rows.html", context)
-    parts = whole.allocation
-    figures = [
-        (total.currency, charts.allocation([part for part in parts if part.currency == total.currency]).to_dict())
-        for total in whole.totals
-    ]
-    context |= {
-        "groups": GROUPS.items(),
-        "allocation": parts,
-        "figures": figures,
-        "whole": totals.total(whole, choice.chosen(request)),
-        "currencies": choice.choices(request.user),
-    }
-    return TemplateResponse(request, "aggregation/portfolio.html", context)
-
-
-@login_required
-@require_GET
-def holding(request: HtmxRequest, instrument_id: int, currency: str) -> HttpResponse:
-    """One holding with the accounts that have it: a page, or with htmx the table's row opened (or closed again)."""
-    whole = account_aggregator.portfolio(request.user)
-    key = (instrument_id, currency)
-    found = next((held for held in whole.holdings if (held.instrument.pk, held.currency) == key), None)
-    if found is None:
-        raise Http404("nothing held of this instrument")
-    context = {"line": Line("", found), "holding": found, "open": "closed" not in request.GET}
-    name = "_holding.html" if wants_partial(request) else "holding.html"
-    return TemplateResponse(request, f"aggregation/{name}", context)
 
 
 @login_required
@@ -139,13 +68,6 @@ def transaction(request: HtmxRequest, transaction_id: int) -> HttpResponse:
         "raw": json.dumps(shown_raw(row), indent=2, ensure_ascii=False),
     }
     return TemplateResponse(request, "aggregation/transaction.html", context)
-
-
-@login_required
-@require_GET
-def export_positions(request: HtmxRequest, suffix: str) -> HttpResponseBase:
-    rows = exports.positions(account_aggregator.portfolio(request.user))
-    return exports.as_file(rows, exports.POSITION_COLUMNS, name="positions", suffix=suffix)
 
 
 @login_required

@@ -59,6 +59,7 @@ def instrument(row: Row, *, unknown: AssetClass | None = None) -> InstrumentReco
         name=row.maybe("description"),
         cusip=row.maybe("cusip") or (row.maybe("securityID") if id_type == "CUSIP" else ""),
         isin=row.maybe("isin") or (row.maybe("securityID") if id_type == "ISIN" else ""),
+        conid=row.maybe("conid"),
         underlying=row.maybe("underlyingSymbol") if asset_class is AssetClass.OPTION else "",
         multiplier=_multiplier(row, asset_class),
     )

@@ -105,6 +105,7 @@ def named(row: Row) -> InstrumentRecord:
         "subCategory": "ETF" if row.get("type") == "ETF" else "",
         "symbol": _osi(name) if is_option else row.get("ticker") or name,
         "description": name if is_option else row.get("name") or "",
+        "conid": str(row["conid"]),
         "currency": row["currency"],
         "multiplier": f"{multiplier or ''}",
         "strike": f"{strike or ''}",

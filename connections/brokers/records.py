@@ -91,6 +91,7 @@ class InstrumentRecord:
     name: str = ""
     cusip: str = ""
     isin: str = ""
+    conid: str = ""  # Interactive Brokers' contract id, which outlives a change of symbol
     underlying: str = ""
     multiplier: Decimal = Decimal(
         1

@@ -46,14 +46,24 @@ def rows_of(text: str) -> list[dict[str, str]]:
 
 
 def test_positions_as_csv(client, account):
-    aapl, call = sorted(rows_of(download(client, "/portfolio/positions.csv")), key=lambda row: row["symbol"])
+    rows = rows_of(download(client, "/portfolio/positions.csv"))
+    aapl, call, cash = sorted(rows, key=lambda row: row["symbol"])
     assert (aapl["symbol"], aapl["quantity"], aapl["market_value"], aapl["currency"]) == ("AAPL", "10", "2000", "USD")
+    assert (aapl["average_cost"], aapl["cost"], aapl["price_source"]) == ("180.25", "1802.5", "schwab")
     assert (call["quantity"], call["average_cost"], call["unrealised_gain"]) == ("-2", "", "")
+    assert (cash["asset_class"], cash["symbol"], cash["market_value"]) == ("Cash", "USD", "500")
 
 
 def test_positions_as_json(client, account):
     rows = json.loads(download(client, "/portfolio/positions.json"))
-    assert {row["symbol"]: row["average_cost"] for row in rows} == {"AAPL": "180.25", CALL.symbol: None}
+    costs = {row["symbol"]: row["average_cost"] for row in rows}
+    assert costs == {"AAPL": "180.25", CALL.symbol: None, "USD": None}
+
+
+def test_the_file_of_positions_holds_what_the_table_shows_in_its_order(client, account):
+    rows = json.loads(download(client, "/portfolio/positions.json?group=class&asset_class=option"))
+    assert [(row["group"], row["symbol"]) for row in rows] == [("Option", CALL.symbol)]
+    assert json.loads(download(client, "/portfolio/positions.json?account=0")) == []
 
 
 def test_transactions_as_csv_are_no_formulas(client, account):

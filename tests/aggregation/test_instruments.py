@@ -5,8 +5,9 @@ from decimal import Decimal
 
 import pytest
 
-from aggregation.instruments import is_cusip, resolve
+from aggregation.instruments import resolve
 from aggregation.models import Instrument
+from aggregation.positions.naming import is_cusip
 from connections.brokers.records import AssetClass, InstrumentRecord
 from tests.aggregation.factories import AAPL, CALL
 
@@ -80,3 +81,50 @@ def test_an_instrument_met_by_its_cusip_takes_its_symbol_when_it_is_told():
 
 def test_a_name_with_the_character_nul_is_kept_without_it():
     assert resolve_one(replace(AAPL, name="Apple\0 Inc")).name == "Apple Inc"
+
+
+GOOGLE = "02079K107"
+
+
+def test_the_same_symbol_with_another_number_is_another_instrument_in_whatever_order():
+    renumbered = replace(AAPL, cusip=GOOGLE)
+    bare = replace(AAPL, cusip="")
+    ids = resolve([renumbered, AAPL, bare])
+    assert ids[renumbered] != ids[AAPL]
+    assert resolve([AAPL]) | resolve([renumbered]) == {record: ids[record] for record in (AAPL, renumbered)}
+    assert sorted(Instrument.objects.values_list("key", "cusip")) == [
+        ("security:AAPL:USD", GOOGLE),
+        ("security:AAPL:USD:037833100", "037833100"),
+    ]
+
+
+def test_a_row_known_by_its_symbol_alone_learns_one_number_and_not_two():
+    bare = resolve_one(replace(AAPL, cusip=""))
+    ids = resolve([AAPL, replace(AAPL, cusip=GOOGLE)])
+    assert sorted(ids.values())[0] == bare.pk
+    assert len(set(ids.values())) == 2
+    assert {row.cusip for row in Instrument.objects.all()} == {"037833100", GOOGLE}
+
+
+def test_every_spelling_of_a_class_share_and_of_a_coin_is_one_row():
+    shares = [replace(AAPL, symbol=text, cusip="") for text in ("BRK.B", "BRK B", "BRK/B", "BRK-B")]
+    coins = [InstrumentRecord(asset_class=AssetClass.CRYPTO, symbol=text) for text in ("BTC", "BTC-USD", "BTCUSD")]
+    ids = resolve([*shares, *coins])
+    assert (len({ids[share] for share in shares}), len({ids[coin] for coin in coins})) == (1, 1)
+    assert set(Instrument.objects.values_list("symbol", flat=True)) == {"BRK.B", "BTC"}
+
+
+def test_a_row_booked_under_an_older_spelling_is_found_again():
+    old = Instrument.objects.create(key="security:BRK-B:USD", asset_class="equity", symbol="BRK-B", currency="USD")
+    assert resolve_one(replace(AAPL, symbol="BRK-B", cusip="")).pk == old.pk
+
+
+def test_the_number_within_an_american_isin_is_its_cusip():
+    row = resolve_one(replace(AAPL, cusip="", isin="US0378331005"))
+    assert row.cusip == "037833100"
+    assert resolve_one(BY_CUSIP).pk == row.pk
+
+
+def test_a_contract_id_is_learnt():
+    resolve_one(AAPL)
+    assert resolve_one(replace(AAPL, conid="265598")).conid == "265598"

@@ -146,7 +146,7 @@ def test_the_number_of_queries_is_the_same_for_one_position_and_fifty(django_ass
     for number in range(10):
         hold(an_account(connection), a_position(AAPL), a_position(BND), a_position(CALL))
         if number in (0, 9):
-            with django_assert_num_queries(3):
+            with django_assert_num_queries(5):
                 assert len(portfolio(user).holdings) == 3
 
 

@@ -13,7 +13,16 @@ from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
 from aggregation import ledger
-from aggregation.models import Break, Correction, PossibleDuplicate, Source, Transaction, TransferLink
+from aggregation.models import (
+    Break,
+    Correction,
+    Instrument,
+    InstrumentChoice,
+    PossibleDuplicate,
+    Source,
+    Transaction,
+    TransferLink,
+)
 from brokerhub.kernel.models import User
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
@@ -59,6 +68,10 @@ def owned(owner: User) -> dict[str, Any]:
     ImportFile.objects.create(
         run=run, account=account, name="a.csv", format=draft.format, size=draft.size, content=draft.content
     )
+    alike = Instrument.objects.create(key="security:ODD:USD", asset_class="equity", symbol="ODD", currency="USD")
+    choice = InstrumentChoice.objects.create(
+        user=owner, instrument=Instrument.objects.get(symbol="AAPL"), other=alike, is_same=False
+    )
     simulation = CostSimulation.objects.create(
         user=owner, inputs={}, key="one", catalogue_version=0, engine_version=1, state="done"
     )
@@ -76,6 +89,7 @@ def owned(owner: User) -> dict[str, Any]:
         "id": transaction.pk,
         "transaction_id": transaction.pk,
         "instrument_id": transaction.instrument_id,
+        "choice_id": choice.pk,
         "draft_id": draft.pk,
         "pair_id": pair.pk,
         "break_id": broken.pk,
@@ -130,6 +144,7 @@ def snapshot(user: User) -> list[Any]:
         list(TransferLink.objects.filter(outgoing__account__connection__user=user).values()),
         list(ParkedRow.objects.filter(account__connection__user=user).values()),
         list(WordRule.objects.filter(user=user).values()),
+        list(InstrumentChoice.objects.filter(user=user).values()),
         list(BrokerRating.objects.filter(user=user).values()),
         list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
     ]

@@ -46,7 +46,7 @@ def foresee(*, account: Account, records: Sequence[TransactionRecord], source: S
     foreseen = [Foreseen() for _ in records]
     ledger.hold(account)
     with connection.cursor() as cursor:
-        scope, verdicts = ledger.classify(cursor, account, Batch.of(records), source, None)
+        scope, verdicts = ledger.classify(cursor, account, Batch.of(records, with_raw=False), source, None)
         if verdicts is not None:
             lines = _judge(cursor, foreseen)
             if standing.has_any(cursor, account.pk) or near_matches.has_strangers(cursor, scope):

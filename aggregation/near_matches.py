@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from django.db.backends.utils import CursorWrapper
 
 from aggregation import sums, tellers
-from aggregation.staging import Scope
+from aggregation.staging import ACCOUNT, Scope
 from aggregation.tellers import TOLD_BY_ONE
 
 CLEAR = "DROP TABLE IF EXISTS changed, told, fresh, alone, near_fresh, near_alone, alike, facing"
@@ -80,12 +80,12 @@ WITH days AS MATERIALIZED (
 )
 SELECT EXISTS (
     SELECT FROM aggregation_transaction AS row
-    WHERE account_id = %(account)s AND {_IS_OTHERS}
+    WHERE account_id = {ACCOUNT} AND {_IS_OTHERS}
         AND traded_on BETWEEN (SELECT first_on FROM days) AND (SELECT last_on FROM days)
 ) OR EXISTS (
     SELECT FROM booking CROSS JOIN LATERAL (
         SELECT * FROM aggregation_transaction AS found
-        WHERE found.account_id = %(account)s AND found.external_id = booking.external_id AND found.external_id <> ''
+        WHERE found.account_id = {ACCOUNT} AND found.external_id = booking.external_id AND found.external_id <> ''
             AND found.source = CASE %(source)s WHEN 'api' THEN 'csv' ELSE 'api' END
             AND found.status <> 'superseded' AND found.status <> 'undone' OFFSET 0
     ) AS row WHERE booking.new_id IS NOT NULL AND {_IS_OTHERS}
@@ -103,13 +103,13 @@ FRESH = f"""
 CREATE TEMP TABLE fresh ON COMMIT DROP AS
 SELECT {_FACTS} FROM changed CROSS JOIN LATERAL (
     SELECT * FROM aggregation_transaction AS found
-    WHERE found.account_id = %(account)s AND found.content_key = changed.content_key OFFSET 0
+    WHERE found.account_id = {ACCOUNT} AND found.content_key = changed.content_key OFFSET 0
 ) AS row WHERE {_LIVES}
 """
 ALONE = f"""
 CREATE TEMP TABLE alone ON COMMIT DROP AS
 SELECT {_FACTS} FROM aggregation_transaction AS row
-WHERE row.account_id = %(account)s AND {_LIVES}
+WHERE row.account_id = {ACCOUNT} AND {_LIVES}
     AND (row.source <> 'api' OR EXISTS (SELECT FROM fresh WHERE source <> 'api'))
     AND ({_IS_STRANGE} OR EXISTS (SELECT FROM fresh AS row WHERE {_IS_STRANGE}))
     AND row.traded_on BETWEEN (SELECT min(traded_on) - 5 FROM fresh) AND (SELECT max(traded_on) + 5 FROM fresh)
@@ -118,7 +118,7 @@ WHERE row.account_id = %(account)s AND {_LIVES}
 BY_ID = f"""
 INSERT INTO alone SELECT {_FACTS} FROM fresh CROSS JOIN LATERAL (
     SELECT * FROM aggregation_transaction AS found
-    WHERE found.account_id = %(account)s AND found.external_id = fresh.external_id AND found.external_id <> ''
+    WHERE found.account_id = {ACCOUNT} AND found.external_id = fresh.external_id AND found.external_id <> ''
         AND found.source = CASE fresh.source WHEN 'api' THEN 'csv' ELSE 'api' END
         AND found.status <> 'superseded' AND found.status <> 'undone' OFFSET 0
 ) AS row

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, Self
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -24,7 +25,7 @@ COLUMNS = """
     fees taxes net_amount currency description group_id status raw
 """.split()  # noqa: SIM905 (one name a line says no more)
 
-AMOUNTS = ("net_amount", "quantity", "price", "gross_amount", "fees", "taxes")
+_amounts = attrgetter("net_amount", "quantity", "price", "gross_amount", "fees", "taxes")
 
 CREATE = """
 CREATE TEMP TABLE staged (
@@ -53,7 +54,9 @@ _DETAILS = """
 
 # What is looked up in the books is looked up row by row, by index (`OFFSET 0` keeps the planner from making a
 # join of it that reads the whole account), so a page costs the same however large the books are. What then remains is
-# joined among temporary tables whose sizes the planner knows.
+# joined among temporary tables whose sizes the planner knows. It is not told which account it is about: of one that
+# came to be since the last statistics it would expect a single row, and read all of them for each that is looked up.
+ACCOUNT = "(SELECT %(account)s)"
 _FINGERPRINT = f"sha256(content_key || convert_to(concat_ws(chr(31), {_DETAILS}), 'UTF8'))"
 _NAMED = f"""(
     SELECT *, sha256(convert_to(concat_ws(chr(31), {_CONTENT}), 'UTF8')) AS content_key
@@ -72,37 +75,37 @@ FROM (
 ) AS row
 LEFT JOIN LATERAL (
     SELECT id, status, content_key, fingerprint FROM aggregation_transaction
-    WHERE account_id = %(account)s AND source = %(source)s AND external_id = row.external_id
+    WHERE account_id = {ACCOUNT} AND source = %(source)s AND external_id = row.external_id
         AND external_id <> '' AND status <> 'superseded' AND status <> 'undone' OFFSET 0
 ) AS prior ON true
 WHERE row.copy = 1
 """
 
 # Where no row has an id, each is known by its content and number alone: most rows of a file that comes again need no
-# closer look.
+# closer look, and no fingerprint.
 KEY_BY_CONTENT = f"""
 CREATE TEMP TABLE keyed ON COMMIT DROP AS
 SELECT row.*, prior.id AS prior_id, prior.status AS prior_status, true AS same_content, prior.id IS NOT NULL AS is_known
 FROM (
-    SELECT line, external_id, status, content_key, {_FINGERPRINT} AS fingerprint,
+    SELECT line, external_id, status, content_key, NULL::bytea AS fingerprint,
         row_number() OVER (PARTITION BY content_key ORDER BY line) AS number
     FROM {_NAMED}
 ) AS row
 LEFT JOIN LATERAL (
     SELECT id, status FROM aggregation_transaction
-    WHERE account_id = %(account)s AND source = %(source)s AND content_key = row.content_key
+    WHERE account_id = {ACCOUNT} AND source = %(source)s AND content_key = row.content_key
         AND occurrence = row.number AND stated = row.status
         AND external_id = '' AND status <> 'superseded' AND status <> 'undone' OFFSET 0
 ) AS prior ON true
 """
 
 # Everything the account has ever had, and still has, with one of the contents that are not simply known by their id.
-LOOK_AROUND = """
+LOOK_AROUND = f"""
 CREATE TEMP TABLE near ON COMMIT DROP AS
 SELECT found.* FROM (SELECT DISTINCT content_key FROM keyed WHERE is_known IS NOT TRUE) AS content
 CROSS JOIN LATERAL (
     SELECT id, source, external_id, content_key, occurrence, status, stated FROM aggregation_transaction
-    WHERE account_id = %(account)s AND content_key = content.content_key AND status <> 'undone' OFFSET 0
+    WHERE account_id = {ACCOUNT} AND content_key = content.content_key AND status <> 'undone' OFFSET 0
 ) AS found
 """
 
@@ -207,10 +210,10 @@ SUPERSEDE = (
 UPDATE aggregation_transaction AS old SET status = 'superseded', superseded_by_id = booking.new_id
 FROM booking WHERE old.id = booking.prior_id AND booking.outcome = 'superseded'
 """,
-    """
+    f"""
 UPDATE aggregation_transaction AS old SET status = 'duplicate', superseded_by_id = booking.new_id
 FROM booking WHERE booking.has_rival AND booking.new_id IS NOT NULL AND booking.claimed_by IS NULL
-    AND old.account_id = %(account)s AND old.content_key = booking.content_key
+    AND old.account_id = {ACCOUNT} AND old.content_key = booking.content_key
     AND old.occurrence = booking.occurrence AND old.source <> 'api' AND (%(source)s = 'api' OR old.external_id = '')
     AND old.status <> 'superseded' AND old.status <> 'undone'
 """,
@@ -222,7 +225,8 @@ INSERT INTO aggregation_transaction ({", ".join(_BOOKED)},
     instrument_id, stated, id, status, superseded_by_id, content_key, fingerprint, occurrence, account_id, source,
     run_id, booked_at)
 SELECT {", ".join("staged." + column for column in _BOOKED)}::jsonb, {_INSTRUMENT}, staged.status,
-    new_id, book_status, claimed_by, content_key, fingerprint, occurrence, %(account)s, %(source)s, %(run)s, now()
+    new_id, book_status, claimed_by, content_key, coalesce(fingerprint, {_FINGERPRINT}), occurrence,
+    %(account)s, %(source)s, %(run)s, now()
 FROM staged JOIN booking USING (line) WHERE new_id IS NOT NULL ORDER BY line
 """
 
@@ -254,7 +258,9 @@ class Batch:
     as one likes. Inside a transaction or before one; there is one batch at a time, and each begins with a fresh table.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_raw: bool = True) -> None:
+        """`with_raw`: whether the rows take their raw form along, which decides nothing."""
+        self.with_raw = with_raw
         self.rows = 0
         self.has_ids = False
         self.instruments: dict[InstrumentRecord, int] = {}  # each with its number, from 1
@@ -263,8 +269,8 @@ class Batch:
             cursor.execute(CREATE)
 
     @classmethod
-    def of(cls, records: Iterable[TransactionRecord]) -> Self:
-        batch = cls()
+    def of(cls, records: Iterable[TransactionRecord], *, with_raw: bool = True) -> Self:
+        batch = cls(with_raw=with_raw)
         batch.add(records)
         return batch
 
@@ -288,9 +294,8 @@ class Batch:
             cursor.execute("DROP TABLE IF EXISTS staged")
 
     def _row(self, record: TransactionRecord) -> tuple[Any, ...]:
-        for name in AMOUNTS:
-            number = getattr(record, name)
-            if number is not None and not number.is_finite():  # NUMERIC would take NaN
+        for amount in _amounts(record):
+            if amount is not None and not amount.is_finite():  # NUMERIC would take NaN
                 raise ValueError(f"row {self.rows + 1} of the batch has an amount that is not a finite number")
         instrument = record.instrument
         return (
@@ -312,7 +317,7 @@ class Batch:
             _text(record.description, 300),
             _text(record.group_id, 80),
             record.status,
-            json_text(record.raw),
+            json_text(record.raw) if self.with_raw else "{}",
         )
 
 

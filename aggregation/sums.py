@@ -13,14 +13,14 @@ from typing import Any
 from django.db.backends.utils import CursorWrapper
 
 from aggregation import tellers
-from aggregation.staging import Scope
+from aggregation.staging import ACCOUNT, Scope
 
 ROUNDING, ROUNDING_WITH_FEES = Decimal("0.01"), Decimal("0.02")
 MOST = 500  # rows of one thing on one day; with more, sums are met by chance
 
 # Only where two tellers have three rows or more of the same thing and day, none of them known to be the same. In two
 # steps, because the planner has to know how many rows of these days there are before it counts them by thing.
-OF_THE_DAYS = """
+OF_THE_DAYS = f"""
 CREATE TEMP TABLE traded ON COMMIT DROP AS
 WITH bucket AS (
     SELECT DISTINCT traded_on, instrument_id, kind, currency FROM fresh
@@ -30,7 +30,7 @@ SELECT row.* FROM (SELECT DISTINCT traded_on FROM bucket) AS day (day_on) CROSS 
     SELECT id, traded_on, instrument_id, kind, currency, source, run_id, quantity, net_amount,
         fees + taxes AS costs, group_id, occurred_at
     FROM aggregation_transaction AS row
-    WHERE account_id = %(account)s AND row.traded_on = day_on AND status IN ('posted', 'pending')
+    WHERE account_id = {ACCOUNT} AND row.traded_on = day_on AND status IN ('posted', 'pending')
         AND part_of_id IS NULL AND kind IN ('buy', 'sell') AND quantity <> 0 OFFSET 0
 ) AS row JOIN bucket USING (traded_on, instrument_id, kind, currency)
 """

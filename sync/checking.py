@@ -10,11 +10,12 @@ from aggregation.foreseeing import MATCHED, SUPERSEDED, Foreseen, Resemblance, f
 from aggregation.models import Source
 from aggregation.replacing import replaceable
 from aggregation.serializers import plain
+from brokerhub.kernel.garbage import search_paused
 from brokerhub.kernel.models import User
 from connections.brokers.records import ParkedRecord, TransactionRecord
 from connections.models import Account
 from sync.import_models import RowState
-from sync.importers.base import FileRow, ParsedFile
+from sync.importers.base import FileRow, ParsedFile, Record
 from sync.imports import importable_accounts
 
 KNOWN = "The books have this row already."
@@ -31,13 +32,19 @@ class CheckedRow:
     account: str  # as the file names it
     state: RowState
     notes: tuple[str, ...]
-    records: tuple[dict[str, Any], ...]  # what is booked, amounts as texts
+    told: tuple[Record, ...]
     resembles: tuple[dict[str, Any], ...] = ()  # rows of the books that may be the same event, and why
     word: str = ""  # what the row calls itself, where nobody said yet what that means
     text: str = ""  # the row as it stands, where it cannot be read
     is_left_out: bool = False
 
+    @property
+    def records(self) -> tuple[dict[str, Any], ...]:
+        """What is booked, amounts as texts; of a large file few rows are looked at."""
+        return tuple(facts(record) for record in self.told if isinstance(record, TransactionRecord))
 
+
+@search_paused()
 def check_rows(
     parsed: ParsedFile, accounts: Mapping[str, Account | None], left_out: Iterable[int] = ()
 ) -> Iterator[CheckedRow]:
@@ -85,7 +92,7 @@ def _checked(row: FileRow, foreseen: Sequence[Foreseen], is_left_out: bool, is_r
         account=row.account_hint[:200],
         state=state,
         notes=notes,
-        records=tuple(facts(record) for record in row.records if isinstance(record, TransactionRecord)),
+        told=row.records,
         resembles=tuple(resembles),
         word=row.word,
         text=_as_it_stands(row) if row.is_parked else "",

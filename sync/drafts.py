@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import RedisError
 
 from brokerhub.kernel.errors import HubError, NotAllowed
+from brokerhub.kernel.garbage import search_paused
 from brokerhub.kernel.models import User
 from connections.models import AccountQuerySet
 from sync import importers
@@ -41,6 +42,7 @@ MOST_CHECKS = 3  # of one version; a check that never ends is no use
 MOST_SHOWN = 100  # skipped rows and warnings of one file
 NEW, KNOWN = "new", "account"
 SAVED_AT_ONCE = 5_000
+_as_json = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make an encoder for each cell
 ROW_FACTS = ("line", "account", "state", "is_left_out", "notes", "records", "resembles", "word", "text")
 
 
@@ -200,6 +202,7 @@ def check_overdue() -> int:
     return len(overdue)
 
 
+@search_paused()
 def check(draft_id: UUID | str) -> None:
     """Read the draft's file, compare it with the books and keep what was found. Twice does no harm."""
     ImportDraft.objects.filter(pk=draft_id, state=DraftState.CHECKING).update(attempts=F("attempts") + 1)
@@ -263,7 +266,7 @@ def _save_rows(draft: ImportDraft, rows: Iterator[CheckedRow]) -> None:
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for row in piece:
                 facts = (getattr(row, name) for name in ROW_FACTS)
-                told = (json.dumps(fact, ensure_ascii=False) if isinstance(fact, tuple) else fact for fact in facts)
+                told = (_as_json(fact) if isinstance(fact, tuple) else fact for fact in facts)
                 copy.write_row((draft.pk, *told))
 
 

@@ -16,6 +16,7 @@ from django.db import DataError, transaction
 from aggregation import ledger
 from aggregation.models import Source
 from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.garbage import search_paused
 from connections import connection_manager
 from connections.brokers.base import (
     BrokerUnavailable,
@@ -250,6 +251,7 @@ def _holdings_of(hold: Hold, connector: Connector, account: Account) -> Callable
 def _transactions_of(hold: Hold, connector: Connector, account: Account, left: int) -> Callable[[], None]:
     """`left`: accounts still to read, this one included; from this the total of the progress is foreseen."""
 
+    @search_paused()
     def work() -> None:
         since, until = _days(hold, account, connector)
         if since > until:

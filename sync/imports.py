@@ -15,6 +15,7 @@ from aggregation import ledger, replacing
 from aggregation.models import Source
 from aggregation.staging import Batch
 from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.garbage import search_paused
 from brokerhub.kernel.models import User
 from connections import connection_manager
 from connections.brokers.records import Broker, ParkedRecord, TransactionRecord
@@ -190,6 +191,7 @@ def already_imported(account: Account, digest: str) -> list[str]:
     return [f"The same file was imported on {earlier.run.finished_at:%Y-%m-%d}; nothing new is expected."]
 
 
+@search_paused()
 def run_import(hold: Hold) -> None:
     """Book the run's file: all of it in one database transaction, so a crash leaves nothing and the next try is whole.
 

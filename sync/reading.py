@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, BinaryIO
 
+from brokerhub.kernel.garbage import search_paused
 from brokerhub.kernel.models import User
 from sync import file_words, importers
 from sync.import_models import UploadedFile
@@ -88,6 +89,7 @@ def find(file: UploadedFile, user: User, open: Callable[[], BinaryIO] | None = N
     return FileFound(format=format, match=match, source=source, said=said, delimiter=delimiter, numbers=numbers)
 
 
+@search_paused()
 def read(file: UploadedFile, user: User) -> FileRead:
     """As `find`, with all its rows."""
     found = find(file, user)

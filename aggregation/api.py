@@ -1,6 +1,6 @@
 """REST endpoints of the books. The same querysets and filters as the pages."""
 
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import django_filters as filters
 from django.db import transaction
@@ -12,26 +12,23 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aggregation.account_aggregator import counted_accounts
+from aggregation.balances_api import AccountList, BalanceList
 from aggregation.filters import TransactionFilter, newest_first, own_accounts
-from aggregation.models import Balance, Position, Transaction
+from aggregation.models import Position, Transaction
 from aggregation.newest import ACCOUNTS_ONCE
 from aggregation.review_api import TransactionEditSerializer
 from aggregation.serializers import (
-    AccountSerializer,
-    BalanceSerializer,
     ListedTransactionSerializer,
     PositionSerializer,
     TransactionDetailSerializer,
 )
 from brokerhub.kernel.models import Scope
 from connections.brokers.records import Broker
-from connections.models import Account
 
-Row = TypeVar("Row", Position, Balance)
 READ: dict[str, str] = {"GET": Scope.PORTFOLIO_READ}
 
 
-def _as_on_pages(rows: QuerySet[Row], request: Request) -> QuerySet[Row]:
+def _as_on_pages(rows: QuerySet[Position], request: Request) -> QuerySet[Position]:
     """Of one account its figures, whatever became of it; else those of which the portfolio's totals consist."""
     user: Any = request.user
     return rows if request.query_params.get("account") else rows.filter(account__in=counted_accounts(user))
@@ -40,25 +37,6 @@ def _as_on_pages(rows: QuerySet[Row], request: Request) -> QuerySet[Row]:
 class ByAccount(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
     account = filters.ModelChoiceFilter(queryset=own_accounts)
     broker = filters.ChoiceFilter(field_name="account__connection__broker", choices=Broker.choices)
-
-
-class AccountFilter(filters.FilterSet):  # type: ignore[misc]
-    broker = filters.ChoiceFilter(field_name="connection__broker", choices=Broker.choices)
-
-
-@extend_schema(tags=["portfolio"])
-class AccountList(ListAPIView[Account]):
-    """Your accounts at all brokers, each with its money per currency, its connection's state and its freshness."""
-
-    queryset = Account.objects.none()
-    serializer_class = AccountSerializer
-    filterset_class = AccountFilter
-    required_scopes: ClassVar = READ
-    ordering = ("pk",)
-
-    def get_queryset(self) -> QuerySet[Account]:
-        accounts = Account.objects.for_user(self.request.user)  # type: ignore[arg-type]
-        return accounts.select_related("connection").prefetch_related("balances")
 
 
 @extend_schema(tags=["portfolio"])
@@ -76,21 +54,6 @@ class PositionList(ListAPIView[Position]):
         return (
             _as_on_pages(held, self.request).select_related("instrument").prefetch_related(ACCOUNTS_ONCE).defer("raw")
         )
-
-
-@extend_schema(tags=["portfolio"])
-class BalanceList(ListAPIView[Balance]):
-    """What your accounts have in money, one row per account and currency."""
-
-    queryset = Balance.objects.none()
-    serializer_class = BalanceSerializer
-    filterset_class = ByAccount
-    required_scopes: ClassVar = READ
-    ordering = ("pk",)
-
-    def get_queryset(self) -> QuerySet[Balance]:
-        balances = Balance.objects.for_user(self.request.user)  # type: ignore[arg-type]
-        return _as_on_pages(balances, self.request).prefetch_related(ACCOUNTS_ONCE).defer("raw")
 
 
 @extend_schema(tags=["portfolio"])

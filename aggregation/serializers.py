@@ -12,10 +12,10 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aggregation.models import Balance, BookStatus, Position, Source, Transaction, UserEdit
+from aggregation.models import BookStatus, Position, Source, Transaction, UserEdit
 from aggregation.redaction import masked
 from aggregation.valuation import cost_of, difference
-from connections.brokers.records import AccountKind, AssetClass, Broker, TransactionKind
+from connections.brokers.records import AssetClass, Broker, TransactionKind
 from connections.models import Account
 from connections.states import ConnectionState
 
@@ -119,91 +119,11 @@ class PositionSerializer(Row):
         }
 
 
-class BalanceSerializer(Row):
-    """One account's money in one currency, as the broker said at `as_of`."""
-
-    id = serializers.IntegerField()
-    account = AccountRefSerializer()
-    currency = serializers.CharField()
-    cash = Amount(allow_null=True)
-    settled_cash = Amount(allow_null=True)
-    market_value = Amount(allow_null=True)
-    net_asset_value = Amount(allow_null=True, help_text="Everything in the account, cash included.")
-    buying_power = Amount(allow_null=True)
-    margin_used = Amount(allow_null=True)
-    accrued_interest = Amount(allow_null=True)
-    as_of = serializers.DateTimeField()
-
-    @staticmethod
-    def row(instance: Balance) -> dict[str, Any]:
-        return {
-            "id": instance.pk,
-            "account": account_ref(instance.account),
-            "currency": instance.currency,
-            "cash": plain(instance.cash),
-            "settled_cash": plain(instance.settled_cash),
-            "market_value": plain(instance.market_value),
-            "net_asset_value": plain(instance.net_asset_value),
-            "buying_power": plain(instance.buying_power),
-            "margin_used": plain(instance.margin_used),
-            "accrued_interest": plain(instance.accrued_interest),
-            "as_of": moment(instance.as_of),
-        }
-
-
-class AccountBalanceSerializer(serializers.Serializer[Any]):
-    currency = serializers.CharField()
-    cash = Amount(allow_null=True)
-    net_asset_value = Amount(allow_null=True)
-    as_of = serializers.DateTimeField()
-
-
 class AccountConnectionSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     label = serializers.CharField()  # type: ignore[assignment]  # hides a property of the class itself
     state = serializers.ChoiceField(choices=ConnectionState.choices)
     last_success_at = serializers.DateTimeField(allow_null=True)
-
-
-class AccountSerializer(Row):
-    """One account with its money per currency, and how fresh that is: `as_of` is null when the broker never said."""
-
-    id = serializers.IntegerField()
-    name = serializers.CharField()
-    mask = serializers.CharField(help_text="The last characters of the account number.")
-    broker = serializers.ChoiceField(choices=Broker.choices)
-    kind = serializers.ChoiceField(choices=AccountKind.choices)
-    currency = serializers.CharField()
-    closed_on = serializers.DateField(allow_null=True)
-    connection = AccountConnectionSerializer()
-    balances = AccountBalanceSerializer(many=True)
-    as_of = serializers.DateTimeField(allow_null=True)
-
-    @staticmethod
-    def row(instance: Account) -> dict[str, Any]:
-        connection, balances = instance.connection, list(instance.balances.all())
-        return {
-            **account_ref(instance),
-            "kind": instance.kind,
-            "currency": instance.currency,
-            "closed_on": None if instance.closed_on is None else instance.closed_on.isoformat(),
-            "connection": {
-                "id": str(connection.pk),
-                "label": connection.label,
-                "state": connection.state,
-                "last_success_at": moment(connection.last_success_at),
-            },
-            "balances": [
-                {
-                    "currency": balance.currency,
-                    "cash": plain(balance.cash),
-                    "net_asset_value": plain(balance.net_asset_value),
-                    "as_of": moment(balance.as_of),
-                }
-                for balance in balances
-            ],
-            "as_of": moment(max((balance.as_of for balance in balances), default=None)),
-        }
 
 
 class TransactionSerializer(Row):

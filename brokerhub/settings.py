@@ -349,6 +349,7 @@ SPECTACULAR_SETTINGS = {
         "TransactionKindEnum": "connections.brokers.records.TransactionKind.choices",
         "ConnectableMethodEnum": "connections.serializers.METHODS",
         "ConnectionStateEnum": "connections.states.ConnectionState.choices",
+        "PointBasisEnum": "aggregation.models.PointBasis.choices",
         "TransactionStatusEnum": "aggregation.models.BookStatus.choices",
         "HealthStatusEnum": "health.verdicts.Status.choices",
         "OrderSizeEnum": "comparison.rule605.OrderSize.choices",

@@ -9,11 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from drf_spectacular.generators import SchemaGenerator
 
+from aggregation.balances_api import AccountSerializer, BalanceSerializer
 from aggregation.ledger import book, record_holdings
 from aggregation.models import Source
 from aggregation.serializers import (
-    AccountSerializer,
-    BalanceSerializer,
     ListedTransactionSerializer,
     PositionSerializer,
     TransactionDetailSerializer,

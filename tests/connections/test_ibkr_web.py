@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from aggregation.models import Position, Transaction
 from connections import connection_manager
-from connections.brokers import BROKERS, budgets, ibkr_web
+from connections.brokers import BROKERS, budgets, ibkr_web, transport
 from connections.brokers.base import (
     AppKeys,
     BrokerError,

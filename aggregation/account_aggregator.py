@@ -7,14 +7,14 @@ and so does every sum with an unknown part.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
-from aggregation.models import Balance, BalancePoint, Instrument, PointBasis, Position
+from aggregation.models import Balance, Instrument, Position
 from aggregation.positions.choices import things_among
 from aggregation.positions.identity import Thing, Things
 from aggregation.valuation import average_cost, cost_of, difference, fraction, known_sum
@@ -23,7 +23,6 @@ from connections.brokers.records import AssetClass
 from connections.models import Account, AccountQuerySet
 from connections.states import ConnectionState
 
-CARRY = timedelta(days=4)  # over a long weekend
 BY_HAND_HOLDS = timedelta(days=31)  # after which it is time to look at figures kept by hand
 LEFT = (ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED)
 
@@ -313,39 +312,3 @@ def _sum_of_held(amounts: Iterable[Decimal | None]) -> Decimal | None:
 def _by_value(holding: Holding) -> tuple[str, bool, Decimal, str]:
     value = holding.market_value
     return holding.currency, value is None, -(value or Decimal(0)), holding.instrument.symbol
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryPoint:
-    """The net asset value at the end of a day; None when it is not known of every account. Carried or rebuilt parts
-    make it not observed."""
-
-    on: date
-    net_asset_value: Decimal | None
-    is_observed: bool
-
-    @property
-    def is_known(self) -> bool:
-        return self.net_asset_value is not None
-
-
-def balance_history(accounts: Iterable[Account], currency: str) -> list[HistoryPoint]:
-    """Daily values in `currency`, oldest first, from the first to the last day on which any account has one.
-
-    A sum over some of the accounts is no value: a day counts when every account that has values in this currency has
-    one that day, or had one in the `CARRY` before (a broker may report the evening before, or not over a weekend).
-    """
-    points = BalancePoint.objects.filter(account__in=[account.pk for account in accounts], currency=currency)
-    days: dict[date, dict[int, tuple[Decimal | None, bool]]] = defaultdict(dict)
-    for account_id, on, value, basis in points.values_list("account_id", "on", "net_asset_value", "basis"):
-        days[on][account_id] = value, basis == PointBasis.OBSERVED
-    everybody = {account_id for known in days.values() for account_id in known}
-    last: dict[int, tuple[date, Decimal | None]] = {}
-    history = []
-    for on in sorted(days):
-        last |= {account_id: (on, value) for account_id, (value, _) in days[on].items()}
-        fresh = {account_id: value for account_id, (since, value) in last.items() if on - since <= CARRY}
-        total = known_sum(fresh.get(account_id) for account_id in everybody)
-        observed = all(days[on].get(account_id, (None, False))[1] for account_id in everybody)
-        history.append(HistoryPoint(on, total, observed))
-    return history

@@ -11,11 +11,13 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
 
-from aggregation import account_aggregator, charts, exports
+from aggregation import account_aggregator, exports
 from aggregation.account_aggregator import AccountSummary, Portfolio
 from aggregation.exports import Row
 from aggregation.filters import TransactionFilter, newest_first
 from aggregation.handover import handover
+from aggregation.history import figures, service
+from aggregation.history.service import Asked
 from aggregation.manual import keeping
 from aggregation.models import Balance, PossibleDuplicate, Transaction
 from aggregation.rates import choice, totals
@@ -89,8 +91,7 @@ def accounts(request: HtmxRequest) -> HttpResponse:
 def account(request: HtmxRequest, account_id: int) -> HttpResponse:
     own = Account.objects.for_user(request.user).select_related("connection__user")
     shown = get_object_or_404(own, pk=account_id)
-    points = account_aggregator.balance_history([shown], shown.currency)
-    drawable = sum(point.is_known for point in points) > 1
+    past = service.history([shown], Asked(currency=shown.currency))
     asked = TransactionFilter({"account": shown.pk}, Transaction.objects.all(), request=request)
     summary = account_aggregator.account_summary(shown)
     years = year_to_date([shown], timezone.localdate()).get(shown.pk, [])
@@ -102,8 +103,8 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
         "whole": totals.total(Portfolio([summary], account_aggregator.zone_of(request.user)), choice.chosen(request)),
         "may_keep": keeping.may_keep(shown),
         "is_by_hand": keeping.is_by_hand(shown),
-        "figure": charts.history(points, shown.currency).to_dict() if drawable else None,
-        "points": points[-10:][::-1],
+        "figure": figures.value(past.points, shown.currency, {}).to_dict() if past.is_drawable else None,
+        "points": past.points[-10:][::-1],
         "latest": newest_first(request.user, asked)[:10],
         "handover": handover(shown),
         "questions": PossibleDuplicate.objects.waiting().filter(account=shown).count(),

@@ -15,8 +15,9 @@ from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 
-from aggregation.account_aggregator import CARRY, AccountSummary, counted_accounts, zone_of
+from aggregation.account_aggregator import AccountSummary, counted_accounts, zone_of
 from aggregation.filters import own_accounts
+from aggregation.history.lines import CARRY
 from aggregation.ledger import BALANCE_FACTS
 from aggregation.models import Balance, BalancePoint, PointBasis
 from aggregation.newest import ACCOUNTS_ONCE

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import plotly.graph_objects as go
 
-from aggregation.account_aggregator import HistoryPoint, Slice
+from aggregation.account_aggregator import Slice
 from aggregation.positions.table import Section
 
 PLAIN = go.layout.Template()  # plotly's own brings colours and fifty times the size
@@ -60,20 +60,4 @@ def treemap(sections: Sequence[Section]) -> go.Figure:
             pathbar={"visible": False},
         ),
         {"template": PLAIN},
-    )
-
-
-def history(points: Sequence[HistoryPoint], currency: str) -> go.Figure:
-    """A line that breaks where a day is unknown; what the broker itself said is marked by a dot."""
-    values = [None if point.net_asset_value is None else float(point.net_asset_value) for point in points]
-    return go.Figure(
-        go.Scatter(
-            x=[point.on.isoformat() for point in points],
-            y=values,
-            mode="lines+markers",
-            connectgaps=False,
-            marker={"size": [6 if point.is_observed else 0 for point in points]},
-            hovertemplate="%{x}: %{y:,.2f} " + currency + "<extra></extra>",
-        ),
-        {"template": PLAIN, "xaxis": {"type": "date"}, "yaxis": {"title": {"text": currency}, "tickformat": ",.0f"}},
     )

@@ -272,6 +272,11 @@ class PointBasis(models.TextChoices):
     def rank(self) -> int:
         return list(PointBasis).index(self)
 
+    @property
+    def words(self) -> str:
+        """Short, for a table of many days."""
+        return self.label.partition(" from ")[0].partition(",")[0]
+
 
 class BalancePoint(models.Model):
     """An account's value in one currency at the end of a day, and how we know it.

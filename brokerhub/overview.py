@@ -13,7 +13,9 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from aggregation import charts
-from aggregation.account_aggregator import Portfolio, balance_history, portfolio
+from aggregation.account_aggregator import Portfolio, portfolio
+from aggregation.history import figures, service
+from aggregation.history.service import Asked, Range
 from aggregation.rates import choice, totals
 from aggregation.reconciliation import standing as reconciliation
 from brokerhub.kernel.htmx import HtmxRequest
@@ -52,19 +54,25 @@ def overview(request: HtmxRequest) -> HttpResponse:
         "whole": totals.total(held, currency),
         "currencies": choice.choices(request.user),
         "runs": SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS],
+        "history": _history(held, request.user, currency),
         **_charts(held),
     }
     return render(request, "overview.html", context)
 
 
+def _history(held: Portfolio, user: User, currency: str) -> Any:
+    """The last year; one known day alone is no history."""
+    first = Range.YEAR.first(service.today_of(user))
+    found = service.history([summary.account for summary in held.accounts], Asked(currency=currency, first=first))
+    return _plain(figures.value(found.points, currency, found.joined)) if found.is_drawable else None
+
+
 def _charts(held: Portfolio) -> dict[str, Any]:
-    """Figures in the currency that most accounts have; one known day alone is no history."""
+    """The allocation in the currency that most accounts have."""
     if not held.totals:
         return {}
     currency = held.totals[0].currency
-    days = balance_history([summary.account for summary in held.accounts], currency)
     return {
-        "history": _plain(charts.history(days, currency)) if sum(day.is_known for day in days) > 1 else None,
         "chart_currency": currency if len(held.totals) > 1 else "",
         "allocation": _plain(charts.allocation([part for part in held.allocation if part.currency == currency])),
     }

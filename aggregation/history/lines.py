@@ -63,13 +63,15 @@ class AccountLine:
         self.first, self.last = min(self.days), max(self.days)
 
     def on(self, day: date) -> AccountDay | None:
-        """None before its first day, and when it is too long after its last."""
+        """None before its first day. A day nobody has taken is carried over a long weekend, and then not known."""
         if found := self.days.get(day):
             return found
         if day < self.first:
             return None
-        if self.last < day <= self.last + CARRY and (last := self.days[self.last]).value is not None:
-            return AccountDay(last.value, ZERO, PointBasis.CARRIED, last.at_older_prices, last.by_class)
+        for back in range(1, CARRY.days + 1):
+            if last := self.days.get(day - back * ONE_DAY):
+                basis = PointBasis.UNKNOWN if last.value is None else PointBasis.CARRIED
+                return AccountDay(last.value, ZERO, basis, last.at_older_prices, last.by_class)
         return AccountDay(None, ZERO, PointBasis.UNKNOWN)
 
 

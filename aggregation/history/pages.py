@@ -1,6 +1,5 @@
 """The page of the history: one chart, the returns with how they were worked out, and every number as a table."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -59,8 +58,7 @@ def history(request: HtmxRequest) -> HttpResponse:
         "ranges": [(each, each.label) for each in Range],
         "charts": CHARTS.items(),
         "chart": chart,
-        "is_drawable": len(known) >= LEAST_POINTS,
-        "figure": None if as_table or len(known) < LEAST_POINTS else _figure(found, chart),
+        "figure": None if as_table or not found.is_drawable else _figure(found, chart),
         "as_table": as_table,
         "query": _query(request),
         "latest": known[-1] if known else None,
@@ -122,10 +120,7 @@ def _figure(found: History, chart: str) -> Any:
         return figures.stacked(points, currency, parts, by_account=True).to_dict()
     if chart == "class":
         return figures.stacked(points, currency, CLASSES, by_account=False).to_dict()
-    joined: defaultdict[date, list[str]] = defaultdict(list)
-    for each in found.lines:
-        joined[each.first].append(str(each.account))
-    return figures.value(points, currency, joined).to_dict()
+    return figures.value(points, currency, found.joined).to_dict()
 
 
 def _rows(found: History) -> list[Row]:

@@ -102,6 +102,19 @@ class History:
         return [(broker, performance(lines, first, last)) for broker, lines in groups.items()]
 
     @property
+    def joined(self) -> dict[date, list[str]]:
+        """The accounts whose history begins on a day."""
+        found: dict[date, list[str]] = {}
+        for each in self.lines:
+            found.setdefault(each.first, []).append(str(each.account))
+        return found
+
+    @property
+    def is_drawable(self) -> bool:
+        """One known day alone is no history."""
+        return sum(point.value is not None for point in self.points) > 1
+
+    @property
     def latest(self) -> LinePoint | None:
         return self.points[-1] if self.points else None
 

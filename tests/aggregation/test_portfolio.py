@@ -6,9 +6,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from aggregation.account_aggregator import Holding, balance_history, portfolio
+from aggregation.account_aggregator import Holding, portfolio
 from aggregation.ledger import record_holdings
-from aggregation.models import BalancePoint
 from brokerhub.kernel.models import User
 from connections.brokers.records import AuthMethod
 from connections.states import ConnectionState
@@ -148,41 +147,3 @@ def test_the_number_of_queries_is_the_same_for_one_position_and_fifty(django_ass
         if number in (0, 9):
             with django_assert_num_queries(5):
                 assert len(portfolio(user).holdings) == 3
-
-
-@pytest.fixture
-def valued():
-    """Values of an account, {days ago: value}, as the broker said them."""
-
-    def value(account, days):
-        for ago, amount in days.items():
-            BalancePoint.objects.create(
-                account=account,
-                on=timezone.localdate() - timedelta(days=ago),
-                currency="USD",
-                net_asset_value=amount,
-                basis="observed",
-                as_of=timezone.now(),
-            )
-
-    return value
-
-
-def totals(history):
-    return [(point.net_asset_value, point.is_observed) for point in history]
-
-
-def test_a_day_before_an_account_was_known_has_no_total(valued):
-    connection = a_connection()
-    one, other = an_account(connection), an_account(connection)
-    valued(one, {3: 10, 2: 11})
-    valued(other, {2: 100})
-    assert totals(balance_history([one, other], "USD")) == [(None, False), (111, True)]
-
-
-def test_what_an_account_was_worth_is_carried_over_a_long_weekend_and_no_further(valued):
-    connection = a_connection()
-    one, other = an_account(connection), an_account(connection)
-    valued(one, {6: 10, 5: 11, 2: 12, 1: 13})
-    valued(other, {6: 100})
-    assert totals(balance_history([one, other], "USD")) == [(110, True), (111, False), (112, False), (None, False)]

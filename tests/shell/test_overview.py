@@ -95,7 +95,7 @@ def test_one_day_is_no_history_and_two_are(browser_of: Client, person: User) -> 
     account = an_account(a_connection(person))
     today = timezone.now().date()
     for days_ago in (0, 1):
-        assert "Value over time" not in shown(browser_of)
+        assert "Value over the last year" not in shown(browser_of)
         BalancePoint.objects.create(
             account=account,
             on=today - timedelta(days=days_ago),
@@ -104,7 +104,7 @@ def test_one_day_is_no_history_and_two_are(browser_of: Client, person: User) -> 
             basis=PointBasis.OBSERVED,
             as_of=timezone.now(),
         )
-    assert "Value over time" in shown(browser_of)
+    assert "Value over the last year" in shown(browser_of)
 
 
 @pytest.mark.parametrize(

@@ -5,13 +5,16 @@ from typing import ClassVar
 from django.contrib import admin
 
 from aggregation.models import (
+    AppliedAction,
     Balance,
     BalancePoint,
     Break,
+    CorporateAction,
     Correction,
     Delivery,
     Instrument,
     InstrumentChoice,
+    LotPick,
     Position,
     PossibleDuplicate,
     Reconciliation,
@@ -172,6 +175,29 @@ class TransferLinkAdmin(ReadOnlyAdmin):
     list_filter = ("state",)
     search_fields = ("=outgoing__account__connection__user__email",)
     list_select_related = ("outgoing", "incoming", "decided_by")
+
+
+@admin.register(CorporateAction)
+class CorporateActionAdmin(ReadOnlyAdmin):
+    list_display = ("on", "kind", "instrument", "received", "user", "entered_at", "undone_at")
+    list_filter = ("kind", ("undone_at", admin.EmptyFieldListFilter))
+    search_fields = ("=instrument__symbol", "=received__symbol", "=user__email")
+    list_select_related = ("instrument", "received", "user")
+
+
+@admin.register(AppliedAction)
+class AppliedActionAdmin(ReadOnlyAdmin):
+    list_display = ("action", "account", "booked")
+    list_filter = ("action__kind",)
+    search_fields = ("=action__instrument__symbol", "=account__connection__user__email")
+    list_select_related = ("action__instrument", "account")
+
+
+@admin.register(LotPick)
+class LotPickAdmin(ReadOnlyAdmin):
+    list_display = ("picked_at", "account", "sale", "lot", "quantity")
+    search_fields = ("=account__connection__user__email",)
+    list_select_related = ("account", "sale", "lot")
 
 
 from aggregation.history import admin as _history_admin  # noqa: E402, F401

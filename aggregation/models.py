@@ -310,6 +310,7 @@ class BalancePoint(models.Model):
 
 
 # Last, because what people decide about rows refers to the rows.
+from aggregation.corporate_actions.models import AppliedAction, CorporateAction  # noqa: E402
 from aggregation.history.models import (  # noqa: E402
     AccountHistory,
     ChangeReason,
@@ -319,6 +320,7 @@ from aggregation.history.models import (  # noqa: E402
     PriceCoverage,
     ReportedValue,
 )
+from aggregation.lots.models import LotPick  # noqa: E402
 from aggregation.positions.models import InstrumentChoice  # noqa: E402
 from aggregation.rates.models import ReferenceRate  # noqa: E402
 from aggregation.reconciliation.models import Break, Correction, Reconciliation, TransferLink  # noqa: E402
@@ -326,16 +328,19 @@ from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # n
 
 __all__ = [
     "AccountHistory",
+    "AppliedAction",
     "Balance",
     "BalancePoint",
     "BookStatus",
     "Break",
     "ChangeReason",
+    "CorporateAction",
     "Correction",
     "DailyPrice",
     "Delivery",
     "Instrument",
     "InstrumentChoice",
+    "LotPick",
     "PointBasis",
     "PointChange",
     "Position",

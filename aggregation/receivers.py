@@ -6,9 +6,11 @@ from django.db.models import Q
 
 from aggregation.models import (
     AccountHistory,
+    AppliedAction,
     Balance,
     BalancePoint,
     Delivery,
+    LotPick,
     PointChange,
     Position,
     PositionPoint,
@@ -34,7 +36,7 @@ def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str,
             Q(outgoing__account__connection=connection) | Q(incoming__account__connection=connection)
         )
         legs.delete()
-        pointers_first = (PossibleDuplicate, UserEdit, Delivery)  # they refer to the rows
+        pointers_first = (LotPick, AppliedAction, PossibleDuplicate, UserEdit, Delivery)  # they refer to the rows
         for of_rows in (*pointers_first, AccountHistory, PointChange, PositionPoint, ReportedValue):
             beside = of_rows._default_manager.filter(owned)
             beside._raw_delete(beside.db)

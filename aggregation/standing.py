@@ -7,9 +7,12 @@ say again what was decided. All of it touches only the few rows of an account th
 
 from django.db.backends.utils import CursorWrapper
 
-HAS_ANY = """
+from aggregation.corporate_actions import standing as corporate_actions
+
+HAS_ANY = f"""
 SELECT EXISTS (SELECT FROM aggregation_useredit WHERE account_id = %(account)s)
     OR EXISTS (SELECT FROM aggregation_possibleduplicate WHERE account_id = %(account)s)
+    OR EXISTS ({corporate_actions.HAS_ANY})
 """
 
 _SAME_SOURCE = """
@@ -138,6 +141,7 @@ WHERE row.id = side.row_id AND row.status = 'duplicate' AND counts.id = row.supe
         OR counts.id = side.other_id AND NOT (verdict.decision = 'merged' AND verdict.kept_id = counts.id))
 """
 STATEMENTS = (
+    *corporate_actions.STATEMENTS,
     MOVE_PARTS,
     MOVE_EDITS,
     JOIN_EDITS,

@@ -2,11 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+from aggregation.corporate_actions.standing import WITHIN_DAYS
 from aggregation.lots import events as happened
 from aggregation.lots.events import ZERO, Event, Place, Received
 from aggregation.lots.rows import Row
@@ -15,20 +17,34 @@ from connections.brokers.records import TransactionKind as Kind
 
 SPIN_OFF = re.compile(r"\bspin-?\s?off|^SPIN$|^SSO$", re.IGNORECASE)
 MORE_OF_THE_SAME = re.compile(r"stock.(dividend|distribution)|^SSP$|bonus", re.IGNORECASE)
+BY_HAND = "action:"  # how the groups of rows begin that were booked by hand
+TOLD_WITHIN = timedelta(days=WITHIN_DAYS)
 PARENT = re.compile(r"^(?P<symbol>[A-Z0-9. ]+?)\s?\(", re.IGNORECASE)  # IBKR: XYZ(US0000000000) SPINOFF 1 FOR 4 (...)
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """What a person entered of an event beyond what its rows tell. Values are of one unit, in the row's currency."""
+    """What a person entered of an event beyond what its rows tell. It is about rows of its own `group`, or about those
+    in which a broker tells the same, within days. `value` is of one unit received, in the rows' currency."""
 
     kind: str
-    parent: int | None = None  # the instrument that a spin-off comes from
-    share: Decimal | None = None  # of the parent's cost, 0..1, that goes to what was received
-    value: Decimal | None = None  # of one unit received
+    group: str
+    instrument: int
+    received: int | None
+    on: date
+    ratio: Decimal | None = None
+    share: Decimal | None = None  # of the cost, 0..1, that goes to what was received
+    value: Decimal | None = None
+
+    def is_about(self, told: "_Told") -> bool:
+        first = told.rows[0]
+        if first.group.startswith(BY_HAND):
+            return first.group == self.group
+        instruments = {row.instrument for row in told.rows}
+        return abs(first.traded_on - self.on) <= TOLD_WITHIN and bool(instruments & {self.instrument, self.received})
 
 
-Details = Mapping[tuple[int, str], Detail]  # (account, group of the rows)
+Details = Sequence[Detail]
 BySymbol = Callable[[str], int | None]  # an instrument the account has rows of
 
 
@@ -67,8 +83,9 @@ def actions(rows: Iterable[Row], by_symbol: BySymbol, details: Details) -> Itera
     told: dict[tuple[int, str], _Told] = defaultdict(_Told)
     for row in rows:
         told[row.account, group_of(row)].rows.append(row)
-    for key, event in told.items():
-        for happening in _events(event, by_symbol, details.get(key)):
+    for event in told.values():
+        detail = next((detail for detail in details if detail.is_about(event)), None)
+        for happening in _events(event, by_symbol, detail):
             yield event.rows[0], happening
 
 
@@ -83,9 +100,8 @@ def _events(told: _Told, by_symbol: BySymbol, detail: Detail | None) -> Iterator
 
     if len(units) == 1 and _is_split(told, detail):
         ((instrument, quantity),) = units.items()
-        yield happened.Split(**at(instrument), added=quantity)
-        if cash:
-            yield happened.Lieu(**at(instrument), cash=cash)
+        ratio = detail.ratio if detail and detail.kind == "split" else None
+        yield happened.Split(**at(instrument), added=quantity, cash=cash, ratio=ratio)
     elif len(gone) == 1 and come:
         ((instrument, quantity),) = gone.items()
         received = tuple(_received(other, number, detail, alone=len(come) == 1) for other, number in come.items())
@@ -107,8 +123,6 @@ def _events(told: _Told, by_symbol: BySymbol, detail: Detail | None) -> Iterator
 
 
 def _is_split(told: _Told, detail: Detail | None) -> bool:
-    if detail is not None:
-        return detail.kind == "split"
     return all(row.kind == Kind.SPLIT for row in told.rows if row.units) or told.says(MORE_OF_THE_SAME)
 
 
@@ -125,7 +139,7 @@ def _came(
     detail: Detail | None,
 ) -> Iterator[Event]:
     """Units that came and took none away: spun off, subscribed for, or nobody knows how."""
-    parent = detail.parent if detail else None
+    parent = detail.instrument if detail and detail.kind == "spin_off" else None
     if parent is None and told.says(SPIN_OFF):
         named = PARENT.match(told.rows[0].description)
         parent = by_symbol(named["symbol"]) if named else None

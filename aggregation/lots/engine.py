@@ -202,8 +202,23 @@ class _Matching:
             left -= abs(units)
 
     def split(self, event: happened.Split) -> None:
-        if self.pools[event.place].scale(event.added):
-            return
+        pool = self.pools[event.place]
+        fraction = pool.quantity * (event.ratio - 1) - event.added if event.ratio and event.cash else ZERO
+        if abs(fraction) >= 1 or fraction * pool.quantity < 0:
+            fraction = ZERO  # the broker's units and the ratio do not belong together
+        if not pool.scale(event.added + fraction):
+            self.units_from_nowhere(event)
+        if fraction:
+            self.trade(
+                happened.Trade(
+                    key=event.key, place=event.place, on=event.on, currency=event.currency, quantity=-fraction,
+                    cash=event.cash, may_open=False,
+                )
+            )  # fmt: skip
+        elif event.cash:
+            self.close(event, None, ZERO, None, event.cash, Why.FRACTION)
+
+    def units_from_nowhere(self, event: happened.Split) -> None:
         if event.added < 0:
             for piece in self.take(event, -event.added):
                 self.close(event, piece, piece.quantity, piece.cost, None, Why.EXCHANGED)

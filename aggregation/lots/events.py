@@ -65,9 +65,14 @@ class Delivery(_Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Split(_Event):
-    """`added` units for nothing, negative for a reverse split: more or fewer units at the same cost in all."""
+    """`added` units for nothing, negative for a reverse split: more or fewer units at the same cost in all.
+
+    `cash` came in lieu of a fraction, whose size follows from `ratio`, new units for one old, where it is known.
+    """
 
     added: Decimal
+    cash: Decimal = ZERO
+    ratio: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

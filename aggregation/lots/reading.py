@@ -18,6 +18,7 @@ from connections.brokers.records import TransactionKind as Kind
 
 SHORT_WORDS = {"short", "cover", "sell_short"}
 SOLD_TO_OPEN = {AssetClass.OPTION, AssetClass.FUTURE, AssetClass.FOREX}
+OUT_OF_NOWHERE = {"opening", "adjustment"}  # booked by a person to make the books agree with the broker
 DELIVERED_WITHIN = timedelta(days=4)  # a file may date the shares on the next business day
 
 
@@ -42,7 +43,7 @@ class Told:
     reported: Mapping[Place, Reported] = field(default_factory=dict)
     reporting: Mapping[int, date] = field(default_factory=dict)
     links: Mapping[int, int] = field(default_factory=dict)
-    details: Details = field(default_factory=dict)
+    details: Details = ()
 
     def report(self, place: Place) -> Reported | None:
         if place in self.reported or place.account not in self.reporting:
@@ -200,6 +201,8 @@ def _event(row: Row, may_open: bool, links: Mapping[int, int]) -> Event:
         return happened.Trade(**common, quantity=row.units, cash=worth)
     if row.kind not in TRANSFERS and row.net:
         return happened.Trade(**common, quantity=row.units, cash=row.net, may_open=may_open)
+    if row.subtype in OUT_OF_NOWHERE:
+        return happened.Held(**common, quantity=row.units)
     if row.units > 0:
         return happened.Arrive(**common, quantity=row.units, source=links.get(row.key))
     return happened.Leave(**common, quantity=-row.units)

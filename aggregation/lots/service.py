@@ -1,19 +1,23 @@
 """A person's lots over all their accounts, worked out from the ledger: one pass, the same number of queries always."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from django.utils import timezone
+
+from aggregation.lots.actions import Detail
 from aggregation.lots.engine import Books, Closed, match
 from aggregation.lots.events import Place
+from aggregation.lots.picking import picks_of
 from aggregation.lots.pool import Lot
 from aggregation.lots.reading import Reported, Told, events_of
 from aggregation.lots.rows import rows_of
 from aggregation.lots.words import Method, Term, Why, term_of
-from aggregation.models import Balance, Instrument, Position
+from aggregation.models import Balance, CorporateAction, Instrument, Position, TransferLink
 from brokerhub.kernel.models import User
 from connections.models import Account
 
@@ -37,9 +41,10 @@ class OpenLot:
     def why(self) -> Why:
         return Why(self.lot.why)
 
-    def term_on(self, day: date) -> Term:
-        """What selling on `day` would be."""
-        return term_of(self.lot.opened_on, day, is_short_sale=self.lot.quantity < 0)
+    @property
+    def term(self) -> Term:
+        """What selling it today would be."""
+        return term_of(self.lot.opened_on, timezone.localdate(), is_short_sale=self.lot.quantity < 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,11 @@ class Lots:
         wanted = {lot.place.instrument for lot in self.books.open}
         wanted |= {closed.place.instrument for closed in self.books.closed}
         return Instrument.objects.in_bulk(wanted)
+
+    def has(self, instrument: int) -> bool:
+        """Whether any of the accounts has, or had, lots of the instrument."""
+        places = {lot.place for lot in self.books.open} | {each.place for each in self.books.closed}
+        return any(place.instrument == instrument and place.account in self.accounts for place in places)
 
     @cached_property
     def open(self) -> list[OpenLot]:
@@ -96,8 +106,37 @@ def lots_of(user: User, *, method: Method = Method.FIFO, accounts: Iterable[Acco
     """Of `accounts`, which are the user's, or of all. What is shown of some rests on the books of all."""
     own = {account.pk: account for account in Account.objects.for_user(user).select_related("connection")}
     wanted = own if accounts is None else {account.pk: own[account.pk] for account in accounts}
-    told = Told(rows=rows_of(own), reported=reported(own), reporting=reporting(own))
-    return Lots(match(events_of(told), method=method), wanted)
+    picks = picks_of(own) if method is Method.SPECIFIC else {}
+    return Lots(match(events_of(told_of(own)), method=method, picks=picks), wanted)
+
+
+def told_of(accounts: Collection[int]) -> Told:
+    """Everything the hub knows of the units in these accounts, all of one person."""
+    return Told(
+        rows=rows_of(accounts),
+        reported=reported(accounts),
+        reporting=reporting(accounts),
+        links=links(accounts),
+        details=details(accounts),
+    )
+
+
+def links(accounts: Collection[int]) -> dict[int, int]:
+    """The row by which units arrived, and the one by which they had left. One query."""
+    joined = TransferLink.objects.joined().filter(incoming__account__in=accounts)
+    return dict(joined.values_list("incoming_id", "outgoing_id"))
+
+
+def details(accounts: Collection[int]) -> list[Detail]:
+    """What the accounts' owner entered of corporate actions. One query."""
+    entered = CorporateAction.objects.standing().filter(applied__account__in=accounts).distinct().order_by("pk")
+    return [
+        Detail(
+            kind=action.kind, group=action.group, instrument=action.instrument_id, received=action.received_id,
+            on=action.on, ratio=action.ratio, share=action.cost_share, value=action.value_per_unit,
+        )
+        for action in entered
+    ]  # fmt: skip
 
 
 def reported(accounts: Iterable[int]) -> dict[Place, Reported]:

@@ -128,6 +128,9 @@ TABLES = (
         OF_ACCOUNT,
         rows_of={"booked": "aggregation.Transaction", "changed": "aggregation.Transaction"},
     ),
+    Table("aggregation.CorporateAction", "user"),
+    Table("aggregation.AppliedAction", OF_ACCOUNT, rows_of={"booked": "aggregation.Transaction"}),
+    Table("aggregation.LotPick", OF_ACCOUNT),
     Table("aggregation.TransferLink", "outgoing__account__connection__user"),
     Table("comparison.BrokerRating", "user", leave_out=("state", "reason")),  # is checked again before it is published
     Table("comparison.RecommendationProfile", "user"),

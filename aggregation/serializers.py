@@ -12,7 +12,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from aggregation.models import BookStatus, Position, Source, Transaction, UserEdit
+from aggregation.models import BookStatus, Instrument, Position, Source, Transaction, UserEdit
 from aggregation.redaction import masked
 from aggregation.valuation import cost_of, difference
 from connections.brokers.records import AssetClass, Broker, TransactionKind
@@ -76,6 +76,19 @@ def account_ref(account: Account) -> dict[str, Any]:
     }
 
 
+def instrument_ref(instrument: Instrument) -> dict[str, Any]:
+    return {
+        "id": instrument.pk,
+        "symbol": instrument.symbol,
+        "title": instrument.title,
+        "name": instrument.name,
+        "asset_class": instrument.asset_class,
+        "cusip": instrument.cusip or None,
+        "isin": instrument.isin or None,
+        "multiplier": plain(instrument.multiplier),
+    }
+
+
 class PositionSerializer(Row):
     """What one account holds of one instrument, as the broker said at `as_of`."""
 
@@ -98,16 +111,7 @@ class PositionSerializer(Row):
         return {
             "id": instance.pk,
             "account": account_ref(instance.account),
-            "instrument": {
-                "id": instrument.pk,
-                "symbol": instrument.symbol,
-                "title": instrument.title,
-                "name": instrument.name,
-                "asset_class": instrument.asset_class,
-                "cusip": instrument.cusip or None,
-                "isin": instrument.isin or None,
-                "multiplier": plain(instrument.multiplier),
-            },
+            "instrument": instrument_ref(instrument),
             "quantity": plain(instance.quantity),
             "average_cost": plain(instance.average_cost),
             "price": plain(instance.price),

@@ -1,7 +1,9 @@
 from django.urls import path, register_converter
 
 from aggregation import account_pages, review_views, views
+from aggregation.corporate_actions import views as actions
 from aggregation.history import pages as history_pages
+from aggregation.lots import views as lots_views
 from aggregation.manual import views as manual
 from aggregation.positions import identity_views
 from aggregation.positions import views as positions
@@ -57,6 +59,16 @@ urlpatterns = [
     path("reconcile/breaks/<int:break_id>/", reconciling.see_to, name="see-to-break"),
     path("reconcile/corrections/<int:correction_id>/undo", reconciling.take_back, name="undo-correction"),
     path("reconcile/transfers/<int:link_id>/", reconciling.see_to_transfer, name="see-to-transfer"),
+    path("actions/", actions.actions, name="corporate-actions"),
+    path("actions/new/", actions.enter, name="enter-action"),
+    path("actions/<int:action_id>/take-back", actions.take_back, name="take-back-action"),
+    path("gains/", lots_views.gains, name="gains"),
+    path("gains/<int:transaction_id>/lots/", lots_views.pick_lots, name="pick-lots"),
+    path("gains.<suffix:suffix>", lots_views.export_gains, name="export-gains"),
+    path("lots/<int:instrument_id>/", lots_views.instrument_lots, name="open-lots"),
+    path("lots.<suffix:suffix>", lots_views.export_lots, name="export-lots"),
+    path("income/", lots_views.income, name="income"),
+    path("income.<suffix:suffix>", lots_views.export_income, name="export-income"),
     path("review/", review_views.queue, name="review"),
     path("review/<int:pair_id>", review_views.decide, name="decide"),
 ]

@@ -160,6 +160,7 @@ urlpatterns = [
     path("v1/", include("aggregation.history.api")),
     path("v1/", include("aggregation.reconciliation.api")),
     path("v1/", include("aggregation.review_api")),
+    path("v1/", include("aggregation.lots.api")),
     path("v1/", include("comparison.api")),
     path("v1/", include("comparison.quality_api")),
     path("v1/", include("comparison.rating_api")),

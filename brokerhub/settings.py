@@ -346,6 +346,7 @@ SPECTACULAR_SETTINGS = {
         "AuthMethodEnum": "connections.brokers.records.AuthMethod.choices",
         "BrokerEnum": "connections.brokers.records.Broker.choices",
         "AccountKindEnum": "connections.brokers.records.AccountKind.choices",
+        "LotMethodEnum": "aggregation.lots.words.Method.choices",
         "TransactionKindEnum": "connections.brokers.records.TransactionKind.choices",
         "ConnectableMethodEnum": "connections.serializers.METHODS",
         "ConnectionStateEnum": "connections.states.ConnectionState.choices",

@@ -73,10 +73,10 @@ class Lots:
         wanted |= {closed.place.instrument for closed in self.books.closed}
         return Instrument.objects.in_bulk(wanted)
 
-    def has(self, instrument: int) -> bool:
-        """Whether any of the accounts has, or had, lots of the instrument."""
+    def has(self, instruments: Collection[int]) -> bool:
+        """Whether any of the accounts has, or had, lots of one of the instruments."""
         places = {lot.place for lot in self.books.open} | {each.place for each in self.books.closed}
-        return any(place.instrument == instrument and place.account in self.accounts for place in places)
+        return any(place.instrument in instruments and place.account in self.accounts for place in places)
 
     @cached_property
     def open(self) -> list[OpenLot]:

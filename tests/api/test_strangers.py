@@ -15,6 +15,7 @@ from drf_spectacular.generators import SchemaGenerator
 from aggregation import ledger
 from aggregation.models import (
     Break,
+    CorporateAction,
     Correction,
     Instrument,
     InstrumentChoice,
@@ -78,6 +79,14 @@ def owned(owner: User) -> dict[str, Any]:
     kept = RecommendationProfile.objects.create(user=owner, name="Mine", inputs={}, catalogue_version=0, result={})
     broker = ComparisonBroker.objects.create(key="schwab", name="Charles Schwab", role="integrated")
     rating = BrokerRating.objects.create(user=owner, broker=broker, overall=4, text="Waits to be checked.")
+    action = CorporateAction.objects.create(
+        user=owner,
+        kind="split",
+        instrument_id=transaction.instrument_id,
+        on=transaction.traded_on,
+        new=2,
+        currency="USD",
+    )
     return {
         "simulation_id": simulation.pk,
         "recommendation_id": kept.pk,
@@ -85,6 +94,7 @@ def owned(owner: User) -> dict[str, Any]:
         "account_id": account.pk,
         "offered_id": offered.pk,
         "revocation_id": owed.pk,
+        "action_id": action.pk,
         "run_id": run.pk,
         "id": transaction.pk,
         "transaction_id": transaction.pk,

@@ -68,19 +68,15 @@ class AccountLine:
         return self.summary.account
 
 
-def _lines(portfolio: Portfolio, currency: str) -> list[AccountLine]:
-    by_account = totals.per_account(portfolio, currency)
-    return [AccountLine(summary, by_account[summary.account.pk]) for summary in portfolio.accounts]
-
-
 @login_required
 @require_GET
 def accounts(request: HtmxRequest) -> HttpResponse:
-    portfolio, currency = account_aggregator.portfolio(request.user), choice.chosen(request)
+    portfolio = account_aggregator.portfolio(request.user)
+    whole, parts = totals.total_and_parts(portfolio, choice.chosen(request))
     context = {
         "portfolio": portfolio,
-        "lines": _lines(portfolio, currency),
-        "whole": totals.total(portfolio, currency),
+        "lines": [AccountLine(*part) for part in parts],
+        "whole": whole,
         "currencies": choice.choices(request.user),
     }
     return TemplateResponse(request, "aggregation/accounts.html", context)
@@ -134,8 +130,9 @@ def _money(summary: AccountSummary, years: list[YearToDate]) -> list[MoneyIn]:
 @login_required
 @require_GET
 def export_accounts(request: HtmxRequest, suffix: str) -> HttpResponseBase:
-    lines = _lines(account_aggregator.portfolio(request.user), choice.chosen(request))
-    return exports.as_file(map(_account_row, lines), ACCOUNT_COLUMNS, name="accounts", suffix=suffix)
+    _, parts = totals.total_and_parts(account_aggregator.portfolio(request.user), choice.chosen(request))
+    rows = (_account_row(AccountLine(*part)) for part in parts)
+    return exports.as_file(rows, ACCOUNT_COLUMNS, name="accounts", suffix=suffix)
 
 
 def _account_row(line: AccountLine) -> Row:

@@ -47,11 +47,13 @@ def overview(request: HtmxRequest) -> HttpResponse:
     connections = list(connection_manager.list_connections(request.user))
     if not connections:
         return render(request, "overview/empty.html")
-    held, currency = portfolio(request.user), choice.chosen(request)
+    held = portfolio(request.user)
+    whole, accounts = totals.total_and_parts(held, choice.chosen(request))
     context = {
         "matters": list(matters(request.user, connections)),
         "portfolio": held,
-        "whole": totals.total(held, currency),
+        "whole": whole,
+        "accounts": accounts,
         "currencies": choice.choices(request.user),
         "runs": SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS],
         "history": _history(held, request.user, currency),

@@ -84,10 +84,11 @@ def total(portfolio: Portfolio, into: str, *, on: date | None = None) -> WholeTo
     return total_of(portfolio.accounts, into, exchange, portfolio.zone)
 
 
-def per_account(portfolio: Portfolio, into: str, *, on: date | None = None) -> dict[int, WholeTotal]:
-    """Each account by itself, by its id. One query."""
-    exchange = Exchange.load(_currencies(portfolio.accounts, into), last=on)
-    return {summary.account.pk: total_of([summary], into, exchange, portfolio.zone) for summary in portfolio.accounts}
+def total_and_parts(portfolio: Portfolio, into: str) -> tuple[WholeTotal, list[tuple[AccountSummary, WholeTotal]]]:
+    """The total, and each account by itself. One query for both."""
+    exchange = Exchange.load(_currencies(portfolio.accounts, into))
+    parts = [(summary, total_of([summary], into, exchange, portfolio.zone)) for summary in portfolio.accounts]
+    return total_of(portfolio.accounts, into, exchange, portfolio.zone), parts
 
 
 def quoted_balances(portfolio: Portfolio, into: str) -> Iterator[tuple[AccountSummary, Balance, Quote | None]]:

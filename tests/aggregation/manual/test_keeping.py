@@ -105,6 +105,7 @@ def test_a_position_is_said_changed_and_closed_and_others_keep_their_day(client,
     vti = Position.objects.get(account=pension, instrument__symbol="VTI")
     assert vti.as_of < timezone.now() - timedelta(hours=20)
     url = f"/portfolio/accounts/{pension.pk}/position/{vti.instrument_id}/"
+    assert url in client.get(f"/portfolio/accounts/{pension.pk}/").content.decode()
     assert 'value="250"' in client.get(url).content.decode()
     hold_again = {"symbol": "VTI", "asset_class": "etf", "currency": "USD", "quantity": "12", "price": "260"}
     client.post(url, hold_again | {"priced_on": timezone.now().date()})

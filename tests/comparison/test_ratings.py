@@ -248,11 +248,14 @@ def test_the_list_costs_the_same_queries_for_one_rating_as_for_many(schwab, robi
     assert queries() == for_one
 
 
-def test_the_list_names_every_broker_those_with_something_to_show_first(schwab, robinhood, web):
+def test_the_list_names_every_broker_those_with_something_to_show_first(schwab, robinhood, person, web):
     published(schwab, 5)
     page = web.get("/compare/ratings/").content.decode()
     assert page.index("Charles Schwab</a>") < page.index("No ratings yet</h2>") < page.rindex("Robinhood</a>")
     ComparisonBroker.objects.all().delete()
+    assert "load_broker_catalogue" not in web.get("/compare/ratings/").content.decode(), "no command for customers"
+    person.is_staff = True
+    person.save()
     assert "load_broker_catalogue" in web.get("/compare/ratings/").content.decode()
 
 

@@ -56,7 +56,7 @@ def overview(request: HtmxRequest) -> HttpResponse:
         "accounts": accounts,
         "currencies": choice.choices(request.user),
         "runs": SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS],
-        "history": _history(held, request.user, currency),
+        "history": _history(held, request.user, whole.currency),
         **_charts(held),
     }
     return render(request, "overview.html", context)

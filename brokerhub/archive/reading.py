@@ -211,6 +211,8 @@ class _Reader:
         one = table.model(**values)
         relations = {each.name for each in table.model._meta.concrete_fields if each.is_relation or each.primary_key}
         _clean(table.file, number, one, exclude=relations | set(table.leave_out))
+        if table.arrange:
+            table.arrange(one)
         return one
 
     def _resolved(self, table: Table, number: int, each: "Field[Any, Any]", value: Any) -> Any:

@@ -11,6 +11,7 @@ from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Field, Model
 
+from aggregation.models import InstrumentChoice
 from connections.brokers.records import AuthMethod
 from connections.states import ConnectionState
 from sync.models import OPEN_STATES, RunState
@@ -24,13 +25,15 @@ SHARED = {"aggregation.Instrument": "key", "comparison.ComparisonBroker": "key"}
 class Table:
     """One model. `path` leads from a row to its person. `leave_out` are fields that stay behind and are as in a new
     row when it is read; `rows_of` are arrays of ids and what they point at; `settle` brings a row to a state that makes
-    sense without what was left out, when it is written and, as nobody knows who wrote a file, when it is read."""
+    sense without what was left out, when it is written and, as nobody knows who wrote a file, when it is read. `arrange`
+    has the last word on a row that is read, once it knows the ids of what it names."""
 
     label: str
     path: str
     leave_out: tuple[str, ...] = ()
     rows_of: Mapping[str, str] = field(default_factory=dict)
     settle: Callable[[Values], None] | None = None
+    arrange: Callable[[Any], None] | None = None
     order: tuple[str, ...] = ("pk",)
 
     @property
@@ -70,6 +73,18 @@ def _without_keys(row: Values) -> None:
 def _not_under_way(row: Values) -> None:
     if row["state"] in OPEN_STATES:
         row["state"] = RunState.CANCELLED.value
+
+
+def _by_key(row: Values) -> None:
+    """Which of two instruments comes first is said by their keys, which every hub has; ids differ."""
+    if isinstance(row["other"], str) and isinstance(row["instrument"], str) and row["other"] < row["instrument"]:
+        row["instrument"], row["other"] = row["other"], row["instrument"]
+
+
+def _by_id(choice: InstrumentChoice) -> None:
+    """As the database has it: the smaller id first."""
+    if choice.other_id is not None and choice.other_id < choice.instrument_id:
+        choice.instrument_id, choice.other_id = choice.other_id, choice.instrument_id
 
 
 OF_ACCOUNT = "account__connection__user"
@@ -116,6 +131,7 @@ TABLES = (
     Table("aggregation.Delivery", OF_ACCOUNT, rows_of={"rows": "aggregation.Transaction"}),
     Table("aggregation.UserEdit", OF_ACCOUNT),
     Table("aggregation.PossibleDuplicate", OF_ACCOUNT),
+    Table("aggregation.InstrumentChoice", "user", settle=_by_key, arrange=_by_id),
     Table("aggregation.Position", OF_ACCOUNT),
     Table("aggregation.Balance", OF_ACCOUNT),
     Table("aggregation.BalancePoint", OF_ACCOUNT),

@@ -13,7 +13,16 @@ from django.apps import apps
 from django.utils import timezone
 
 from aggregation import edits, ledger
-from aggregation.models import Delivery, Instrument, Position, PossibleDuplicate, Source, Transaction, UserEdit
+from aggregation.models import (
+    Delivery,
+    Instrument,
+    InstrumentChoice,
+    Position,
+    PossibleDuplicate,
+    Source,
+    Transaction,
+    UserEdit,
+)
 from brokerhub.archive import reading, tables, writing
 from brokerhub.archive.reading import ExportRefused
 from brokerhub.kernel.errors import NotAllowed
@@ -41,6 +50,9 @@ def owner() -> User:
     """Somebody with a row of nearly everything, rows that point at each other, and secrets."""
     user = a_user()
     User.objects.filter(pk=user.pk).update(name="Ada", currency="EUR", timezone="Europe/Berlin")
+    later_by_name = Instrument.objects.create(
+        key="security:ZZZ:USD", asset_class="equity", symbol="ZZZ", currency="USD"
+    )
     login = a_connection(
         user, sealed_credentials=b"sealed-canary", broker_user_key="maria", last_success_at=timezone.now()
     )
@@ -70,6 +82,9 @@ def owner() -> User:
     ParkedRow.objects.create(run=upload, account=account, digest="0" * 64, reason="Unknown.", raw={"n": [1]})
     broker = ComparisonBroker.objects.create(key="schwab", name="Charles Schwab", role="integrated")
     BrokerRating.objects.create(user=user, broker=broker, overall=4, text="Good.", state="approved")
+    aapl = Instrument.objects.get(key="security:AAPL:USD")
+    InstrumentChoice.objects.create(user=user, instrument=later_by_name, other=aapl, is_same=False)
+    InstrumentChoice.objects.create(user=user, instrument=aapl, account=account, is_same=False)
     user.refresh_from_db()
     return user
 

@@ -7,6 +7,7 @@ from aggregation.lots import views as lots_views
 from aggregation.manual import views as manual
 from aggregation.positions import identity_views
 from aggregation.positions import views as positions
+from aggregation.reconciliation import statement_views
 from aggregation.reconciliation import views as reconciling
 
 
@@ -58,6 +59,8 @@ urlpatterns = [
     path("reconcile/accounts/<int:account_id>/", reconciling.see_to_account, name="reconcile-account"),
     path("reconcile/breaks/<int:break_id>/", reconciling.see_to, name="see-to-break"),
     path("reconcile/corrections/<int:correction_id>/undo", reconciling.take_back, name="undo-correction"),
+    path("reconcile/statements/<int:account_id>/", statement_views.statement, name="statement"),
+    path("reconcile/statements/<int:account_id>.<suffix:suffix>", statement_views.export, name="export-statement"),
     path("reconcile/transfers/<int:link_id>/", reconciling.see_to_transfer, name="see-to-transfer"),
     path("actions/", actions.actions, name="corporate-actions"),
     path("actions/new/", actions.enter, name="enter-action"),

@@ -159,6 +159,7 @@ urlpatterns = [
     path("v1/", include("aggregation.api")),
     path("v1/", include("aggregation.history.api")),
     path("v1/", include("aggregation.reconciliation.api")),
+    path("v1/", include("aggregation.reconciliation.statement_views")),
     path("v1/", include("aggregation.review_api")),
     path("v1/", include("aggregation.lots.api")),
     path("v1/", include("comparison.api")),

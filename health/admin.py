@@ -11,12 +11,14 @@ from health import feeds
 from health.models import (
     AlertChoice,
     CallBucket,
+    ConnectionMeasure,
     Incident,
     IncidentUpdate,
     MaintenanceFeed,
     MaintenanceNotice,
     MaintenanceWindow,
     StatusSpan,
+    Thresholds,
 )
 from health.templatetags.health import latency
 
@@ -61,6 +63,14 @@ class CallBucketAdmin(ReadOnlyAdmin):
     def budget(self, bucket: CallBucket) -> str:
         seen = bucket.budget
         return "" if seen is None or seen.used is None else f"{seen.used} of {seen.limit}"
+
+
+@admin.register(ConnectionMeasure)
+class ConnectionMeasureAdmin(ReadOnlyAdmin):
+    list_display = ("connection_id", "broker", "failed_at", "budget_remaining", "budget_limit", "budget_source")
+    list_filter = ("broker", "budget_source", "failed_at")
+    search_fields = ("connection_id",)
+    ordering = ("-failed_at",)
 
 
 @admin.register(StatusSpan)
@@ -172,3 +182,13 @@ class AlertChoiceAdmin(ReadOnlyAdmin):
     list_display = ("user", "mail_before", "mail_start", "mail_end", "show_banner")
     list_filter = ("mail_before", "mail_start", "mail_end", "show_banner")
     search_fields = ("user__email",)
+
+
+@admin.register(Thresholds)
+class ThresholdsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """One row for a broker that is to be judged otherwise than the others."""
+
+    list_display = ("broker", "trouble", "calm", "partial", "outage", "in_a_row", "slow", "slow_after", "late_after")
+    list_filter = ("broker",)
+    search_fields = ("broker",)
+    ordering = ("broker",)

@@ -13,11 +13,13 @@ from django.utils import timezone
 from connections.brokers import breaker
 from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import Broker
-from health import maintenance
+from health import freshness, maintenance, slowness
+from health.freshness import Freshness
 from health.maintenance_models import Occurrence
 from health.metrics import Budget, Tally, quantiles
-from health.models import CallBucket, Resolution
-from health.verdicts import QUIET, Minute, Status, judge, judge_broker
+from health.models import CallBucket, Resolution, Thresholds
+from health.slowness import Limits
+from health.verdicts import QUIET, Bars, Minute, Status, judge, judge_broker
 
 MEMORY = timedelta(minutes=30)  # a verdict follows from the minutes since then
 KEPT = 3  # seconds
@@ -111,6 +113,8 @@ class OperationHealth:
     operation: Operation
     status: Status
     figures: Figures
+    budget: Budget | None = None  # as its last call told it
+    slow_after: float = slowness.UNLEARNED  # seconds after which its answers are slow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +131,7 @@ class BrokerHealth:
     last_call_at: datetime | None  # None when there was none in the last week
     used_up_in: float | None = None  # seconds until the budget is, if calls go on as in the last minute; None: never
     maintenance: tuple[Occurrence, ...] = ()  # on now and to come, soonest first
+    freshness: Freshness = freshness.NOTHING
 
     @property
     def maintenance_now(self) -> Occurrence | None:
@@ -164,31 +169,43 @@ def broker_health(broker: Broker, window: Window = Window.HOUR) -> BrokerHealth:
 
 
 def measure(window: Window, *, now: datetime | None = None) -> tuple[BrokerHealth, ...]:
-    """Every broker, read now, in five queries however many brokers and calls there are."""
+    """Every broker, read now, in as many queries however many brokers and calls there are."""
     now = now or timezone.now()
     planned = maintenance.plan(now)
     streaks = breaker.in_a_row()
+    rules, limits = _rules(), slowness.learned(now)
+    fresh = freshness.of_brokers({broker: rules[broker].grace for broker in Broker}, now)
     buckets = CallBucket.objects.filter(broker__in=BROKERS)
     recent = _by_broker(buckets.measured(Resolution.MINUTE, since=now - MEMORY))
     measured = _by_broker(buckets.measured(window.resolution, since=now - window.length))
     last_week = buckets.measured(Resolution.HOUR, since=now - Window.WEEK.length)
-    last_calls = last_week.last_calls()
-    budgets = last_week.budgets()
-    return tuple(
-        BrokerHealth(
-            broker=broker,
-            status=_settled(_status(recent[broker], streaks, now), planned[broker], now),
-            window=window,
-            as_of=now,
-            figures=Figures.of(_total(measured[broker])),
-            operations=_operations(recent[broker], measured[broker], streaks, planned[broker], now),
-            budget=budgets[broker].now(now) if broker in budgets else None,
-            last_call_at=last_calls.get(broker),
-            used_up_in=budgets[broker].now(now).lasts(_pace(recent[broker], now)) if broker in budgets else None,
-            maintenance=tuple(planned[broker]),
+    last_calls, budgets = last_week.last_calls(), last_week.budgets()
+    found = []
+    for broker in BROKERS:
+        judge = _Judge(broker, rules[broker], limits, streaks, tuple(planned[broker]), now)
+        data = fresh.get(broker, freshness.NOTHING)
+        found.append(
+            BrokerHealth(
+                broker=broker,
+                status=judge.whole(recent[broker], data),
+                window=window,
+                as_of=now,
+                figures=Figures.of(_total(measured[broker])),
+                operations=judge.operations(recent[broker], measured[broker]),
+                budget=budgets[broker].now(now) if broker in budgets else None,
+                last_call_at=last_calls.get(broker),
+                used_up_in=budgets[broker].now(now).lasts(_pace(recent[broker], now)) if broker in budgets else None,
+                maintenance=judge.planned,
+                freshness=data,
+            )
         )
-        for broker in BROKERS
-    )
+    return tuple(found)
+
+
+def _rules() -> dict[Broker, Thresholds]:
+    """How each broker is judged: as an administrator wants it, else as the code has it."""
+    usual = {broker: Thresholds(broker=broker) for broker in Broker}
+    return usual | {Broker(each.broker): each for each in Thresholds.objects.all()}
 
 
 def _by_broker(buckets: Iterable[CallBucket]) -> defaultdict[str, list[CallBucket]]:
@@ -208,41 +225,66 @@ def _pace(recent: list[CallBucket], now: datetime) -> float:
 Streaks = Mapping[tuple[Broker, Operation], int]
 
 
-def _settled(verdict: Status, planned: Iterable[Occurrence], now: datetime) -> Status:
-    """In a window that pauses syncs a broker is under maintenance; in another one only if it is in trouble."""
-    on = [each for each in planned if each.is_on(now)]
-    if any(each.pauses_syncs for each in on) or (on and verdict.is_trouble):
-        return Status.MAINTENANCE
-    return verdict
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What the verdicts of one broker follow from, beside its calls."""
+
+    broker: Broker
+    rules: Thresholds
+    limits: Limits
+    streaks: Streaks
+    planned: tuple[Occurrence, ...]
+    now: datetime
+
+    @property
+    def bars(self) -> Bars:
+        return self.rules.bars
+
+    def whole(self, recent: list[CallBucket], data: Freshness) -> Status:
+        by_operation = _by_operation(recent)
+        timelines = [self.timeline(operation, buckets) for operation, buckets in by_operation.items()]
+        streaks = [self.streak(operation) for operation in by_operation]
+        verdict = judge_broker(timelines, streaks, self.bars)
+        if data.is_stale and verdict is Status.OPERATIONAL:
+            verdict = Status.DEGRADED
+        return self.settled(verdict)
+
+    def operations(self, recent: list[CallBucket], measured: list[CallBucket]) -> tuple[OperationHealth, ...]:
+        lately = _by_operation(recent)
+        return tuple(
+            OperationHealth(
+                operation=operation,
+                status=self.settled(self.of(operation, lately.get(operation, []))),
+                figures=Figures.of(_total(buckets)),
+                budget=_newest_budget(buckets, self.now),
+                slow_after=self.slow_after(operation),
+            )
+            for operation, buckets in sorted(_by_operation(measured).items(), key=lambda each: _ORDER.index(each[0]))
+        )
+
+    def of(self, operation: Operation, buckets: list[CallBucket]) -> Status:
+        return judge(self.timeline(operation, buckets), self.streak(operation) if buckets else 0, self.bars)
+
+    def streak(self, operation: Operation) -> int:
+        return self.streaks.get((self.broker, operation), 0)
+
+    def slow_after(self, operation: Operation) -> float:
+        return slowness.limit(self.limits, self.broker, operation, self.rules.slow_after)
+
+    def timeline(self, operation: Operation, buckets: Iterable[CallBucket]) -> list[Minute]:
+        return _timeline(buckets, self.now, self.slow_after(operation))
+
+    def settled(self, verdict: Status) -> Status:
+        """In a window that pauses syncs a broker is under maintenance; in another one only if it is in trouble."""
+        on = [each for each in self.planned if each.is_on(self.now)]
+        if any(each.pauses_syncs for each in on) or (on and verdict.is_trouble):
+            return Status.MAINTENANCE
+        return verdict
 
 
-def _status(recent: list[CallBucket], streaks: Streaks, now: datetime) -> Status:
-    by_operation = _by_operation(recent)
-    timelines = [_timeline(buckets, now) for buckets in by_operation.values()]
-    return judge_broker(timelines, [_streak(streaks, buckets) for buckets in by_operation.values()])
-
-
-def _streak(streaks: Streaks, buckets: list[CallBucket]) -> int:
-    return streaks.get((Broker(buckets[0].broker), Operation(buckets[0].operation)), 0) if buckets else 0
-
-
-def _operations(
-    recent: list[CallBucket],
-    measured: list[CallBucket],
-    streaks: Streaks,
-    planned: Iterable[Occurrence],
-    now: datetime,
-) -> tuple[OperationHealth, ...]:
-    lately, planned = _by_operation(recent), list(planned)
-
-    def status(operation: Operation) -> Status:
-        buckets = lately.get(operation, [])
-        return _settled(judge(_timeline(buckets, now), _streak(streaks, buckets)), planned, now)
-
-    return tuple(
-        OperationHealth(operation=operation, status=status(operation), figures=Figures.of(_total(buckets)))
-        for operation, buckets in sorted(_by_operation(measured).items(), key=lambda each: _ORDER.index(each[0]))
-    )
+def _newest_budget(buckets: Iterable[CallBucket], now: datetime) -> Budget | None:
+    told = [bucket.budget for bucket in buckets if bucket.budget]
+    return max(told, key=lambda budget: budget.seen_at).now(now) if told else None
 
 
 def _by_operation(buckets: Iterable[CallBucket]) -> dict[Operation, list[CallBucket]]:
@@ -259,13 +301,15 @@ def _total(buckets: Iterable[CallBucket]) -> Tally:
     return total
 
 
-def _timeline(buckets: Iterable[CallBucket], now: datetime) -> list[Minute]:
+def _timeline(buckets: Iterable[CallBucket], now: datetime, slow_after: float) -> list[Minute]:
     """One entry a minute from MEMORY ago up to the minute that is running, silent ones included."""
     minutes: dict[datetime, Minute] = {}
     for bucket in buckets:
         tally, before = bucket.tally, minutes.get(bucket.starts_at, QUIET)
         minutes[bucket.starts_at] = Minute(
-            before.judged + tally.judged, before.failed + tally.failed(Attribution.BROKER)
+            before.judged + tally.judged,
+            before.failed + tally.failed(Attribution.BROKER),
+            before.slow + slowness.slow_answers(tally, slow_after),
         )
     step = Resolution.MINUTE.length
     first = Resolution.MINUTE.start_of(now - MEMORY)

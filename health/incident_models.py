@@ -62,7 +62,7 @@ class Incident(models.Model):
     opened_at = models.DateTimeField()
     resolved_at = models.DateTimeField(null=True, blank=True)
     operations = models.JSONField(default=list, help_text="Those that failed.")
-    people = models.PositiveIntegerField(default=0, help_text="How many have this broker connected: the most it was.")
+    people = models.PositiveIntegerField(default=0, help_text="How many had a call of theirs fail.")
 
     objects = IncidentQuerySet.as_manager()
 

@@ -9,12 +9,12 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import accumulate
 from typing import Any, Self
 
-from connections.brokers.calls import Attribution, BrokerCall, Outcome
+from connections.brokers.calls import Attribution, BrokerCall, LimitSource, Outcome
 
 ACCURACY = 0.008  # relative; we promise 1 %, the rest is room for the rounding of logarithms
 GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
@@ -77,6 +77,20 @@ class Budget:
     remaining: int | None
     period: int | None
     seen_at: datetime
+    source: LimitSource = LimitSource.DOCUMENTED
+
+    @classmethod
+    def of(cls, call: BrokerCall) -> Self | None:
+        """As the call told it; None when it told none."""
+        if call.limit is None:
+            return None
+        return cls(
+            limit=call.limit,
+            remaining=call.remaining,
+            period=call.period,
+            seen_at=call.started_at,
+            source=call.limit_source,
+        )
 
     @property
     def used(self) -> int | None:
@@ -103,7 +117,7 @@ class Budget:
         """The budget as it stands at `now`: a whole period without a call gives all of it back."""
         if self.period is None or now - self.seen_at < timedelta(seconds=self.period):
             return self
-        return type(self)(limit=self.limit, remaining=self.limit, period=self.period, seen_at=self.seen_at)
+        return replace(self, remaining=self.limit)
 
 
 def _key(outcome: Outcome, attribution: Attribution) -> str:
@@ -126,8 +140,8 @@ class Tally:
             self.latency[bin_of(call.duration)] += 1
         self.received_bytes += call.received_bytes
         self._saw(call.started_at)
-        if call.limit is not None:
-            self._told(Budget(limit=call.limit, remaining=call.remaining, period=call.period, seen_at=call.started_at))
+        if budget := Budget.of(call):
+            self._told(budget)
 
     def correct(self) -> None:
         """One call that counted as good was not: its answer came in a form the hub does not know."""
@@ -185,4 +199,5 @@ class Tally:
             "budget_remaining": budget and budget.remaining,
             "budget_period": budget and budget.period,
             "budget_seen_at": budget and budget.seen_at.isoformat(),
+            "budget_source": budget.source.value if budget else "",
         }

@@ -10,16 +10,19 @@ from django.db import connections, models
 from django.db.models import Max
 from django.utils.functional import cached_property
 
-from connections.brokers.calls import Operation
+from connections.brokers.calls import LimitSource, Operation
 from connections.brokers.records import Broker
+from health.connection_models import ConnectionMeasure
 from health.incident_models import Incident, IncidentUpdate, StatusSpan
 from health.maintenance_models import AlertChoice, MaintenanceFeed, MaintenanceNotice, MaintenanceWindow
 from health.metrics import Budget, Tally, quantiles
+from health.threshold_models import Thresholds
 
 __all__ = [
     "AlertChoice",
     "BucketKey",
     "CallBucket",
+    "ConnectionMeasure",
     "Incident",
     "IncidentUpdate",
     "MaintenanceFeed",
@@ -27,6 +30,7 @@ __all__ = [
     "MaintenanceWindow",
     "Resolution",
     "StatusSpan",
+    "Thresholds",
 ]
 
 
@@ -69,7 +73,7 @@ _MERGED = """(
           GROUP BY key) AS merged)"""
 _NEWER = """CASE WHEN excluded.budget_seen_at >= coalesce(health_callbucket.budget_seen_at, '-infinity')
     THEN excluded.{column} ELSE health_callbucket.{column} END"""
-_BUDGET = ("budget_limit", "budget_remaining", "budget_period", "budget_seen_at")
+_BUDGET = ("budget_limit", "budget_remaining", "budget_period", "budget_seen_at", "budget_source")
 # Rows are locked in the order of the key, so that two processes that flush together cannot wait for each other.
 _UPSERT = f"""
 INSERT INTO health_callbucket (resolution, starts_at, broker, operation, counts, latency, received_bytes, last_call_at,
@@ -78,7 +82,8 @@ SELECT resolution, starts_at, broker, operation, counts, latency, received_bytes
 FROM jsonb_to_recordset(%s::jsonb) AS batch(
     resolution text, starts_at timestamptz, broker text, operation text, counts jsonb, latency jsonb,
     received_bytes bigint, last_call_at timestamptz,
-    budget_limit integer, budget_remaining integer, budget_period integer, budget_seen_at timestamptz)
+    budget_limit integer, budget_remaining integer, budget_period integer, budget_seen_at timestamptz,
+    budget_source text)
 ORDER BY resolution, starts_at, broker, operation
 ON CONFLICT (resolution, starts_at, broker, operation) DO UPDATE SET
     counts = {_MERGED.format(column="counts")},
@@ -125,6 +130,9 @@ class CallBucket(models.Model):
     budget_remaining = models.IntegerField(null=True, blank=True)
     budget_period = models.IntegerField(null=True, blank=True, help_text="Seconds.")
     budget_seen_at = models.DateTimeField(null=True, blank=True)
+    budget_source = models.CharField(
+        max_length=10, blank=True, choices=[(each.value, each.value) for each in LimitSource]
+    )
 
     objects = CallBucketQuerySet.as_manager()
 
@@ -148,6 +156,7 @@ class CallBucket(models.Model):
             remaining=self.budget_remaining,
             period=self.budget_period,
             seen_at=self.budget_seen_at,
+            source=LimitSource(self.budget_source or LimitSource.DOCUMENTED),
         )
 
     @cached_property

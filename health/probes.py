@@ -1,8 +1,8 @@
 """A light call to each broker in use, so that its health is known while nobody syncs. No token, no user's data.
 
-One every INTERVAL; after a failure the next one comes sooner, so that an outage is proven within a minute and one
-unlucky call is not taken for it. Once the circuit breaker is open it lets one call through at a time, which is also
-how recovery is noticed: by a single call, not by all that wait.
+One every INTERVAL; after a failure or a slow answer the next one comes sooner, so that an outage is proven within a
+minute and one unlucky call is not taken for it. Once the circuit breaker is open it lets one call through at a time,
+which is also how recovery is noticed: by a single call, not by all that wait.
 """
 
 import time
@@ -24,6 +24,7 @@ from connections.brokers.records import Broker
 from connections.brokers.transport import Judge, Reply, Wire
 from connections.brokers.transport import judge as judge_data
 from connections.models import Connection
+from health import slowness
 
 INTERVAL = 30  # seconds from one probe to the next
 AGAIN_AFTER = 5  # seconds, when the last one failed
@@ -117,8 +118,11 @@ def _turn(broker: Broker) -> str:
 def _probe(broker: Broker) -> Exception | None:
     """Make the broker's test calls; a bug of ours, for the caller to raise after the others had their turn."""
     for probe in PROBES[broker]:
+        began = time.monotonic()
         try:
             _call(broker, probe)
+            if time.monotonic() - began > slowness.usual(broker):
+                cache.touch(_turn(broker), AGAIN_AFTER)
         except (CircuitOpen, RateLimited):
             continue
         except BrokerError:  # the finding itself: the wire has told it to the recorder like that of every other call

@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 from django.db import Error, connection
 
 from connections.brokers.calls import BrokerCall, call_finished, call_misread
 from health.metrics import Tally
-from health.models import BucketKey, CallBucket, Resolution
+from health.models import BucketKey, CallBucket, ConnectionMeasure, Resolution
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +43,26 @@ class Recorder:
         """Start empty: in a forked child (its parent writes what was counted before the fork), and in tests."""
         self._lock = threading.Lock()
         self._pending: dict[BucketKey, Tally] = {}
+        self._connections: dict[UUID, ConnectionMeasure] = {}
         self._timer: threading.Timer | None = None
 
     def record(self, call: BrokerCall) -> None:
         with self._tally_of(call) as tally:
             tally.count(call)
+            if call.connection_id is not None:
+                self._measure_of(call.connection_id, call).count(call)
 
     def correct(self, call: BrokerCall) -> None:
         """`call` was recorded as a good one and was not."""
         with self._tally_of(call) as tally:
             tally.correct()
+
+    def _measure_of(self, connection_id: UUID, call: BrokerCall) -> ConnectionMeasure:
+        """Of a connection that was not called since the last flush a fresh one. Under the lock."""
+        measure = self._connections.get(connection_id)
+        if measure is None:
+            measure = self._connections[connection_id] = ConnectionMeasure.of(connection_id, call.broker)
+        return measure
 
     @contextmanager
     def _tally_of(self, call: BrokerCall) -> Iterator[Tally]:
@@ -75,10 +86,12 @@ class Recorder:
         """Write what was counted, on this thread's database connection. Raises django.db.Error, and keeps it then."""
         with self._lock:
             batch, self._pending, self._timer = self._pending, {}, None
+            measures, self._connections = self._connections, {}
         if not batch:
             return
         try:
             CallBucket.objects.add(_rolled_up(batch))
+            ConnectionMeasure.objects.note(measures.values())  # only the newest counts: a lost one is told again soon
         except BaseException:
             self._take_back(batch)
             raise

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.utils import timezone
 
-from health.models import CallBucket, Resolution, StatusSpan
+from connections.models import Connection
+from health.models import CallBucket, ConnectionMeasure, Resolution, StatusSpan
 
 
 def kept() -> Mapping[Resolution, timedelta]:
@@ -24,6 +25,8 @@ def kept() -> Mapping[Resolution, timedelta]:
 def remove_old(now: datetime | None = None) -> int:
     """Delete buckets past their time; how many there were."""
     now = now or timezone.now()
+    alive = Connection.objects.values("pk")
+    ConnectionMeasure.objects.exclude(connection_id__in=alive).delete()
     StatusSpan.objects.filter(ends_at__lt=now - settings.HEALTH_KEEP_DAYS).delete()
     return sum(
         CallBucket.objects.filter(resolution=resolution, starts_at__lt=now - length).delete()[0]

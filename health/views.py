@@ -18,9 +18,10 @@ from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import Broker
 from connections.models import Connection
 from health import alerts, charts, details, health_monitor, own
-from health.forms import AlertForm
+from health.forms import AlertForm, PeriodForm
 from health.health_monitor import BROKERS, KEPT, Window
 from health.templatetags.health import WIDGET, operation_words
+from health.uptime import Uptime
 
 WIDGET_KEPT = 300  # seconds for which a page shows the last reading before it has a newer one
 
@@ -50,19 +51,31 @@ def board(request: HtmxRequest) -> HttpResponse:
 def broker_page(request: HtmxRequest, broker: str) -> HttpResponse:
     chosen, window = _broker(broker), _window(request)
     health = health_monitor.broker_health(chosen, window)
+    period = PeriodForm(request.GET if {"from", "to"} & request.GET.keys() else None)
+    mine = _mine(request, chosen)
     series = {operation_words(operation): points for operation, points in details.series(chosen, window).items()}
     context = {
         "health": health,
         "window": window,
         "windows": Window,
         "history": details.history(chosen),
+        "period": period,
+        "chosen": _uptime(chosen, period),
         "latency_figure": charts.latency(series, health.measured_from, health.as_of) if series else None,
         "error_figure": charts.errors(series, health.measured_from, health.as_of) if series else None,
         "incidents": details.incidents(chosen),
         "planned": details.windows(chosen),
-        "answers": [own.is_it_me(each, health.status) for each in _mine(request, chosen)],
+        "answers": [own.is_it_me(each, health.status) for each in mine],
+        "own_budgets": details.own_budgets(mine, health.as_of),
     }
     return TemplateResponse(request, "health/broker.html", context)
+
+
+def _uptime(broker: Broker, period: PeriodForm) -> Uptime | None:
+    """Of the time that was chosen; None without one that makes sense."""
+    if not period.is_bound or not period.is_valid():
+        return None
+    return details.uptime_between(broker, period.cleaned_data["since"], period.cleaned_data["until"])
 
 
 def _mine(request: HtmxRequest, broker: Broker) -> list[Connection]:

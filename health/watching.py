@@ -5,16 +5,14 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Count
 from django.utils import timezone
 
 from connections.brokers.calls import Attribution
 from connections.brokers.records import Broker
-from connections.models import Connection
 from health import health_monitor, maintenance
 from health.health_monitor import MEMORY, BrokerHealth, Window
 from health.incident_models import Incident, StatusSpan
-from health.models import CallBucket, Resolution
+from health.models import CallBucket, ConnectionMeasure, Resolution
 from health.verdicts import Status
 
 LOCK = 6_160_301  # of PostgreSQL's advisory locks: any number that nobody else uses
@@ -113,15 +111,13 @@ def _first_failure(broker: Broker, now: datetime) -> datetime:
 def _follow(incident: Incident, health: BrokerHealth, now: datetime) -> None:
     """Write what is new into the timeline: another state, another operation, more people."""
     failing = [each.operation.value for each in health.operations if each.status.is_trouble]
-    people = (
-        Connection.objects.by_api().open().filter(broker=health.broker).aggregate(people=Count("user", distinct=True))
-    )
+    people = ConnectionMeasure.objects.people_failed(health.broker, incident.first_failure_at)
     latest = incident.updates.exclude(status="").order_by("-at", "-pk").first()
     if latest is None or latest.status != health.status:
         incident.updates.create(at=now, status=health.status, text=health.sentence)
     before = (incident.status, incident.operations, incident.people)
     incident.status = max(Status(incident.status), health.status, key=lambda status: status.severity)
     incident.operations = sorted({*incident.operations, *failing})
-    incident.people = max(incident.people, people["people"])
+    incident.people = max(incident.people, people)
     if before != (incident.status, incident.operations, incident.people):
         incident.save(update_fields=["status", "operations", "people"])

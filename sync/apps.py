@@ -6,9 +6,11 @@ class SyncConfig(AppConfig):
 
     def ready(self) -> None:
         from connections.brokers.deliveries import register_file
-        from sync import receivers
+        from health import freshness
+        from sync import arrivals, receivers
         from sync.importers import FORMATS
 
         receivers.connect()
+        freshness.asked_by(arrivals.by_broker)
         for format in FORMATS.values():
             register_file(format.broker, format.label)

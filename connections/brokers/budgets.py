@@ -4,11 +4,13 @@ The broker's own count is the truth; ours is there so that we never hear of it. 
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 
 from django.conf import settings
+from django.core.cache import cache
 from django.utils import timezone
 from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import storage_from_string
@@ -16,7 +18,7 @@ from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindo
 
 from connections.brokers import turns
 from connections.brokers.base import RateLimited
-from connections.brokers.calls import Operation
+from connections.brokers.calls import LimitSource, Operation
 from connections.brokers.records import Broker
 from connections.brokers.turns import Line
 
@@ -128,3 +130,37 @@ def left(broker: Broker, budget: Budget) -> tuple[float, int]:
     """(when there is more, in seconds of the clock; what is left)"""
     stats = _limiter(budget.is_exact).get_window_stats(budget.item, f"{broker.value}:{budget.owner}")
     return stats.reset_time, int(stats.remaining)
+
+
+# --- What a call tells of its budget ----------------------------------------------------------------------------------
+LIMIT_HEADERS = (("X-RateLimit-Limit", "X-RateLimit-Remaining"), ("RateLimit-Limit", "RateLimit-Remaining"))
+LEARNED_SECONDS = 24 * 3600  # a limit that was met is believed for a day
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A budget as one call left it."""
+
+    limit: int
+    remaining: int
+    source: LimitSource
+
+
+def seen(
+    broker: Broker, budget: Budget, remaining: int, headers: Mapping[str, str] | None, *, was_refused: bool
+) -> Seen:
+    """What the answer says goes before what was learned from a refusal, and that before what is documented.
+
+    A learned limit is shown, not kept to: one refusal may have had other reasons, and names its own time to wait.
+    """
+    for limit, left_of_it in LIMIT_HEADERS:
+        said = ((headers or {}).get(limit, ""), (headers or {}).get(left_of_it, ""))
+        if all(each.isascii() and each.isdigit() for each in said):
+            return Seen(int(said[0]), int(said[1]), LimitSource.HEADER)
+    key, used = f"limit-met:{broker.value}:{budget.owner}", budget.limit - remaining
+    if was_refused and 0 < used < budget.limit:
+        cache.set(key, used, timeout=LEARNED_SECONDS)
+    learned: int | None = cache.get(key)
+    if learned is not None and learned < budget.limit:
+        return Seen(learned, 0 if was_refused else max(0, learned - used), LimitSource.LEARNED)
+    return Seen(budget.limit, remaining, LimitSource.DOCUMENTED)

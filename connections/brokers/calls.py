@@ -46,6 +46,14 @@ class Attribution(StrEnum):
     CREDENTIAL = "credential"
 
 
+class LimitSource(StrEnum):
+    """Where a rate budget's size is known from."""
+
+    DOCUMENTED = "documented"  # by the broker, or by who uses it; the hub counts its own calls
+    HEADER = "header"  # said by the answer itself
+    LEARNED = "learned"  # the broker refused before the documented limit was reached
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerCall:
     """One attempt of one HTTP call. Holds no token, no account number, no URL."""
@@ -62,6 +70,7 @@ class BrokerCall:
     limit: int | None = None  # the budget's size, and what is left of it, per `period` seconds
     remaining: int | None = None
     period: int | None = None
+    limit_source: LimitSource = LimitSource.DOCUMENTED
     retry_after: float | None = None  # seconds
     correlation_id: str = ""
 

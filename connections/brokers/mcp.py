@@ -19,6 +19,7 @@ import requests
 import structlog
 
 from brokerhub.kernel.errors import NotAllowed
+from connections.brokers import surroundings
 from connections.brokers.base import BrokerError, BrokerUnavailable, Grant, Grants, NeedsReauth, UnexpectedReply
 from connections.brokers.calls import Attribution, Operation, Outcome, misread
 from connections.brokers.records import Broker
@@ -170,7 +171,11 @@ class McpSession:
         try:
             return self._patiently(grant, method, params, operation)
         except NeedsReauth:
-            return self._patiently(self.grants.renew(refused=grant), method, params, operation)
+            renewed = self.grants.renew(refused=grant)
+        try:
+            return self._patiently(renewed, method, params, operation)
+        except NeedsReauth as error:
+            raise surroundings.refusal(self.wire.broker, self.wire.connection_id, error) from error
 
     def _patiently(self, grant: Grant, method: str, params: Message, operation: Operation) -> Message:
         results: list[Message] = []

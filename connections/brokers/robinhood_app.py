@@ -18,7 +18,7 @@ from django.conf import settings
 from django.utils import timezone
 from requests.auth import AuthBase
 
-from connections.brokers import robinhood_rows
+from connections.brokers import robinhood_rows, surroundings
 from connections.brokers.base import BrokerError, Grants, NeedsReauth, RateLimited, Refused, UnexpectedReply
 from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, Operation, Outcome
@@ -222,7 +222,10 @@ class AppSession:
             return patiently(partial(ask, grant.secrets["access_token"])).data
         except NeedsReauth:
             renewed = self.grants.renew(refused=grant)
+        try:
             return patiently(partial(ask, renewed.secrets["access_token"])).data
+        except NeedsReauth as error:
+            raise surroundings.refusal(self.wire.broker, self.wire.connection_id, error) from error
 
     def _once(
         self, url: str, operation: Operation, params: Mapping[str, str] | None, token: str, deadline: float

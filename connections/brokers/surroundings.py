@@ -3,18 +3,28 @@
 Written in passing: a good answer costs one round trip, which forgets what it disproves; failures write the rest.
 """
 
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.core.cache import cache
+from django.utils import timezone
 
+from connections.brokers.attribution import MANY_LOGINS
+from connections.brokers.base import BrokerError, BrokerUnavailable, NeedsReauth
 from connections.brokers.records import Broker
 
 MEMORY_SECONDS = 600  # for refused logins
+DOUBT = timedelta(minutes=10)  # after that a refusal is the login's own, though nobody else was seen to be let in
+LOOK_AGAIN = timedelta(minutes=2)
 AWAY_SECONDS = 90  # a broker that could not be reached is asked again sooner than that
 
 
 def _refused(broker: Broker) -> str:
     return f"refused:{broker.value}"
+
+
+def _let_in(broker: Broker) -> str:
+    return f"let_in:{broker.value}"
 
 
 def _away(broker: Broker) -> str:
@@ -23,7 +33,9 @@ def _away(broker: Broker) -> str:
 
 def answered(broker: Broker, connection_id: UUID | None) -> None:
     """It is there; and if it let a login in, those refused before were refused for themselves."""
-    cache.delete_many([_away(broker), _refused(broker)] if connection_id else [_away(broker)])
+    cache.delete(_away(broker))
+    if connection_id and cache.delete(_refused(broker)):
+        cache.set(_let_in(broker), timezone.now(), timeout=MEMORY_SECONDS)
 
 
 def refused(broker: Broker, connection_id: UUID) -> int:
@@ -32,11 +44,36 @@ def refused(broker: Broker, connection_id: UUID) -> int:
     Two processes at once may lose one of their notes: it then takes one login more.
     """
     cache.delete(_away(broker))
-    known: set[UUID] = cache.get(_refused(broker)) or set()
+    known: dict[UUID, datetime] = cache.get(_refused(broker)) or {}
     if connection_id not in known:
-        known |= {connection_id}
-        cache.set(_refused(broker), known, timeout=MEMORY_SECONDS)
-    return len(known)
+        cache.set(_refused(broker), known | {connection_id: timezone.now()}, timeout=MEMORY_SECONDS)
+    return len({*known, connection_id})
+
+
+def refusal(broker: Broker, connection_id: UUID | None, error: NeedsReauth) -> BrokerError:
+    """What a login is told whose access was refused, though it was just renewed: that it has to sign in again, or,
+    when the others are refused as well or nobody knows yet, that the broker has to be waited for."""
+    if error.reason_code != "access_refused" or connection_id is None:
+        return error
+    known: dict[UUID, datetime] = cache.get(_refused(broker)) or {}
+    first = known.get(connection_id)
+    if first is None or (len(known) < MANY_LOGINS and not _in_doubt(broker, known, first)):
+        return error
+    return BrokerUnavailable(
+        f"{broker.label} refuses more than one sign-in at the moment, or may do so. Yours is kept, and tried again.",
+        retry_at=timezone.now() + LOOK_AGAIN,
+    )
+
+
+def _in_doubt(broker: Broker, known: dict[UUID, datetime], first: datetime) -> bool:
+    """Whether it may yet turn out that the broker refuses everybody: enough others are there, and none was let in."""
+    from connections.models import Connection  # who knows the logins knows the connectors, which know this
+
+    let_in: datetime | None = cache.get(_let_in(broker))
+    if (let_in is not None and let_in > first) or timezone.now() - first > DOUBT:
+        return False
+    others = Connection.objects.syncable().filter(broker=broker).exclude(pk__in=known)
+    return len(known) + others.count() >= MANY_LOGINS
 
 
 def unreachable(broker: Broker) -> int:

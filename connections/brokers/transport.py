@@ -46,7 +46,7 @@ from connections.brokers.base import (
     Unreachable,
 )
 from connections.brokers.budgets import SHORT_WAIT, Budget
-from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
+from connections.brokers.calls import Attribution, BrokerCall, LimitSource, Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 
 log = structlog.get_logger(__name__)
@@ -263,6 +263,11 @@ class Wire:
             breaker.failed(self.broker, operation)
         else:
             breaker.succeeded(self.broker, operation)
+        seen = None
+        if self.budget is not None and attempt.remaining is not None:
+            was_refused = attempt.outcome is Outcome.RATE_LIMITED
+            headers = reply.headers if reply else None
+            seen = budgets.seen(self.broker, self.budget, attempt.remaining, headers, was_refused=was_refused)
         call = BrokerCall(
             broker=self.broker,
             operation=operation,
@@ -273,9 +278,10 @@ class Wire:
             outcome=attempt.outcome,
             attribution=attempt.attribution,
             received_bytes=len(reply.text) if reply else 0,
-            limit=self.budget.limit if self.budget else None,
+            limit=seen.limit if seen else None,
             period=self.budget.period if self.budget else None,
-            remaining=attempt.remaining,
+            remaining=seen.remaining if seen else None,
+            limit_source=seen.source if seen else LimitSource.DOCUMENTED,
             retry_after=reply.retry_after if reply else None,
             correlation_id=reply.headers.get(self.correlation_header, "") if reply else "",
         )
@@ -349,7 +355,11 @@ class BrokerSession:
         try:
             return patiently(partial(attempt, grant)).data
         except NeedsReauth:
-            return patiently(partial(attempt, self.grants.renew(refused=grant))).data
+            renewed = self.grants.renew(refused=grant)
+        try:
+            return patiently(partial(attempt, renewed)).data
+        except NeedsReauth as error:
+            raise surroundings.refusal(self.wire.broker, self.wire.connection_id, error) from error
 
     def _once(
         self,

@@ -1,8 +1,10 @@
 """How health writes durations, shares, budgets and operations for people. An unknown value is a dash that says so."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.core.cache import cache
@@ -11,7 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from connections.brokers.calls import Operation
+from connections.brokers.calls import LimitSource, Operation
 from connections.models import Connection
 from health import alerts
 from health.health_monitor import BrokerHealth
@@ -32,6 +34,11 @@ OPERATIONS: dict[Operation, str] = {
     Operation.TRANSACTIONS: "Transactions",
     Operation.PRICES: "Prices of days gone by",
     Operation.PROBE: "Test call",
+}
+SOURCES = {
+    LimitSource.HEADER: "The broker itself says its limit.",
+    LimitSource.DOCUMENTED: "The limit is the documented one; the hub counts its own calls.",
+    LimitSource.LEARNED: "The limit was learned: the broker refused before the documented one was reached.",
 }
 PERIODS = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
 PERIOD_WORDS = {"24h": "24 hours", "7d": "7 days", "30d": "30 days", "90d": "90 days"}
@@ -84,6 +91,30 @@ def budget_tone(budget: Budget) -> str:
     if used is None or used < NEARLY_USED:
         return ""
     return "bad" if used >= USED_UP else "warn"
+
+
+@register.filter
+def budget_source_words(budget: Budget) -> str:
+    return SOURCES[budget.source]
+
+
+@register.filter
+def budget_reset_words(budget: Budget, now: datetime) -> str:
+    """When all of it is there again: "now", or "in 40 s"."""
+    left = (budget.resets_at - now).total_seconds() if budget.resets_at else 0.0
+    return f"in {seconds_words(left)}" if left >= 1 and budget.used else "now"
+
+
+@register.filter
+def calls_left(budget: Budget | None) -> str:
+    if budget is None or budget.remaining is None:
+        return _unknown()
+    return f"{budget.remaining} of {budget.limit}"
+
+
+@register.filter
+def of_connection(own_budgets: Mapping[UUID, Any], connection: Connection) -> Any:
+    return own_budgets.get(connection.pk)
 
 
 @register.filter

@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,11 +10,18 @@ import pytest
 import requests
 import urllib3
 from django.core.cache import cache
+from django.utils import timezone
 
-from connections.brokers import surroundings
+from connections.brokers import breaker, budgets, surroundings
 from connections.brokers.attribution import Evidence, attribute, is_our_network
-from connections.brokers.calls import Attribution, Outcome
+from connections.brokers.base import NeedsReauth
+from connections.brokers.budgets import Budget
+from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.records import Broker
+from connections.models import Connection
+from sync.models import SyncRun
+from tests.aggregation.factories import a_connection
+from tests.sync.runs import ask, work
 
 OURS, BROKER, LOGIN, NOBODY = Attribution.OURS, Attribution.BROKER, Attribution.CREDENTIAL, Attribution.NONE
 TABLE: list[tuple[dict[str, Any], Attribution]] = [
@@ -86,3 +94,76 @@ def test_a_broker_is_away_until_it_answers_whatever_it_says() -> None:
     surroundings.refused(Broker.SCHWAB, uuid4())
     assert surroundings.unreachable(Broker.ALPACA) == 0
     cache.clear()
+
+
+# --- What a refused login is told -------------------------------------------------------------------------------------
+REFUSED = NeedsReauth("refused", reason_code="access_refused")
+
+
+def is_told_to_sign_in(connection: Connection) -> bool:
+    surroundings.refused(Broker.SCHWAB, connection.pk)
+    return surroundings.refusal(Broker.SCHWAB, connection.pk, REFUSED) is REFUSED
+
+
+@pytest.mark.django_db
+def test_nobody_is_told_that_their_login_is_broken_while_the_broker_may_be_refusing_everybody() -> None:
+    connections = [a_connection() for _ in range(4)]
+    assert [is_told_to_sign_in(each) for each in connections[:3]] == [False] * 3
+    surroundings.answered(Broker.SCHWAB, connections[3].pk)
+    assert is_told_to_sign_in(connections[0]) is False, "the other was let in before this refusal"
+
+
+@pytest.mark.django_db
+def test_a_login_that_is_refused_while_another_is_let_in_has_to_sign_in_again() -> None:
+    first, *_ = [a_connection() for _ in range(3)]
+    assert is_told_to_sign_in(first) is False
+    cache.set("let_in:schwab", timezone.now() + timedelta(seconds=1))
+    assert is_told_to_sign_in(first) is True
+
+
+@pytest.mark.django_db
+def test_without_enough_others_to_compare_with_a_refusal_is_the_login_s_own() -> None:
+    first, _ = a_connection(), a_connection()
+    assert is_told_to_sign_in(first) is True
+
+
+@pytest.mark.django_db
+def test_a_refusal_that_lasts_is_the_login_s_own_though_nobody_else_was_seen() -> None:
+    first, *_ = [a_connection() for _ in range(3)]
+    cache.set("refused:schwab", {first.pk: timezone.now() - timedelta(minutes=11)})
+    assert is_told_to_sign_in(first) is True
+
+
+def test_when_a_broker_refuses_every_login_syncs_wait_and_nobody_has_to_sign_in(
+    connect: Any, person: Any, stranger: Any, sandbox: Any, unpaced: None
+) -> None:
+    third = type(person).objects.create_user("third@example.com")
+    sandbox.invent("third", transactions=1)
+    connections = [connect(person, "maria"), connect(stranger, "james"), connect(third, "third")]
+    for operation in ("account_numbers", "accounts", "transactions", "user_preference"):
+        sandbox.fault("401", operation)
+    runs = [work(ask(connection)) for connection in connections]
+    assert [run.state for run in runs] == ["waiting"] * 3
+    for connection in connections:
+        connection.refresh_from_db()
+    assert "needs_reauth" not in {connection.state for connection in connections}
+    sandbox.clear_faults()
+    for operation in Operation:
+        breaker.succeeded(Broker.SCHWAB, operation)
+    SyncRun.objects.update(wait_until=None)
+    assert [work(run).state for run in runs] == ["succeeded"] * 3
+
+
+# --- Where a limit is known from --------------------------------------------------------------------------------------
+def test_a_limit_is_what_the_answer_says_else_what_was_learned_else_what_is_documented() -> None:
+    budget = Budget(60, 60, "limits-test")
+
+    def seen(remaining: int, headers: dict[str, str] | None = None, was_refused: bool = False) -> tuple[int, int, str]:
+        found = budgets.seen(Broker.SCHWAB, budget, remaining, headers, was_refused=was_refused)
+        return found.limit, found.remaining, found.source.value
+
+    assert seen(45) == (60, 45, "documented")
+    assert seen(45, {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "199"}) == (200, 199, "header")
+    assert seen(45, {"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": ""}) == (60, 45, "documented")
+    assert seen(20, was_refused=True) == (40, 0, "learned")
+    assert seen(50) == (40, 30, "learned")

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from brokerhub.kernel.models import User
 from connections.brokers.calls import Attribution
+from connections.models import Connection
 from connections.states import ConnectionState
 from health.models import AlertChoice, Incident, MaintenanceWindow, StatusSpan
 from health.own import is_it_me
@@ -31,11 +32,12 @@ def no_known_windows(db: None) -> None:
     MaintenanceWindow.objects.all().delete()
 
 
-def trouble() -> None:
+def trouble(connection: Connection | None = None) -> None:
     """Three good minutes yesterday, an outage now that was resolved, and some hours of known time."""
     now = timezone.now()
     StatusSpan.objects.create(broker="schwab", status="operational", starts_at=now - 9 * HOUR, ends_at=now - HOUR)
-    calls.record(*[calls.server_error(started_at=now, limit=60, remaining=45, period=60)] * 30)
+    told = {"limit": 60, "remaining": 45, "period": 60, "connection_id": connection and connection.pk}
+    calls.record(*[calls.server_error(started_at=now, **told)] * 30)
     look(now)
 
 
@@ -64,16 +66,30 @@ def test_is_it_me(state: str, reason: str, status: Status, side: Attribution, ti
 
 
 def test_the_page_of_a_broker_in_trouble_tells_it_all(web: Client, person: User, stranger: User) -> None:
-    a_connection(person, label="My Schwab")
+    mine = a_connection(person, label="My Schwab")
     a_connection(stranger, label="Charlie's Schwab")
     a_window(timezone.now() + 5 * HOUR)
-    trouble()
+    trouble(mine)
     page = web.get("/health/schwab/").content.decode()
     for words in ("Major outage", "My Schwab", "side", "Last 90 days", "How long answers take", "Database upgrade",
-                  "2 people have it connected here", "Open", "15 of 60", "100.0"):  # fmt: skip
+                  "Calls of 1 person failed", "How fresh its data are", "documented one", "Open", "15 of 60",
+                  "100.0"):  # fmt: skip
         assert words in page, words
     assert "Charlie" not in page
     assert page.count("<rect") == 90
+
+
+def test_the_page_tells_the_uptime_of_any_time_and_what_is_wrong_with_one(web: Client) -> None:
+    trouble()
+    now = timezone.localtime()
+    asked = {"from": f"{now - 6 * HOUR:%Y-%m-%dT%H:%M}", "to": f"{now - 2 * HOUR:%Y-%m-%dT%H:%M}"}
+    page = web.get("/health/schwab/", asked).content.decode()
+    assert f"{now - 6 * HOUR:%H:%M} to" in page
+    assert (
+        "The beginning comes after the end."
+        in web.get("/health/schwab/", {"from": asked["to"], "to": asked["from"]}).content.decode()
+    )
+    assert web.get("/health/schwab/", {"from": "nonsense"}).status_code == 200
 
 
 @pytest.mark.parametrize("window", ["5m", "1h", "24h", "7d", "30d", "90d", "1y", "nonsense"])
@@ -156,9 +172,8 @@ def test_the_api_tells_uptime_and_when_a_budget_is_used_up(api: APIClient) -> No
     StatusSpan.objects.create(broker="schwab", status="operational", starts_at=now - 6 * HOUR, ends_at=now)
     calls.record(*[calls.good(started_at=now, limit=60, remaining=30, period=60)] * 600)
     health = api.get(f"{API}/schwab").json()
-    assert health["uptime"]["24h"] == {
-        "share": 1.0, "share_with_maintenance": 1.0, "known_share": pytest.approx(0.25, abs=0.01)
-    }  # fmt: skip
+    shares = {"share": 1.0, "share_with_maintenance": 1.0, "known_share": pytest.approx(0.25, abs=0.01)}
+    assert {name: health["uptime"]["24h"][name] for name in shares} == shares
     assert 0 < health["budget_used_up_in_seconds"] < 60
     assert health["budget"]["limit_source"] == "documented"
 

@@ -1,12 +1,16 @@
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 
-from connections.brokers.calls import Operation
+from connections.brokers.calls import LimitSource, Operation
 from connections.brokers.records import Broker
+from health import freshness
+from health.freshness import Freshness
 from health.health_monitor import BROKERS, BrokerHealth, Window, measure
-from health.models import CallBucket
+from health.models import CallBucket, Thresholds
 from health.verdicts import Status
 from tests.health import calls
 from tests.health.calls import NOW, minutes_ago
@@ -107,9 +111,87 @@ def test_the_board_costs_the_same_queries_for_one_call_as_for_many(
     window: Window, django_assert_num_queries: Callable[..., Any]
 ) -> None:
     calls.record(calls.good())
-    with django_assert_num_queries(5):
+    measure(window, now=NOW)  # what is learned from the days before is kept for a while
+    with django_assert_num_queries(6):
         measure(window, now=NOW)
     calls.record(*(calls.good(started_at=minutes_ago(age), operation=each) for age in range(100) for each in Operation))
     assert CallBucket.objects.count() > 500
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         measure(window, now=NOW)
+
+
+def answered_within(seconds: float, *ages: float, calls_each: int = 10) -> None:
+    calls.record(
+        *(calls.good(duration=seconds, started_at=minutes_ago(age)) for age in ages for _ in range(calls_each))
+    )
+
+
+def test_answers_that_are_slow_for_this_operation_degrade_its_broker_and_it_recovers() -> None:
+    answered_within(0.4, *(60 * 24 * day for day in range(1, 6)), calls_each=30)
+    answered_within(0.5, 4.2)
+    assert schwab().status is Status.OPERATIONAL
+    answered_within(1.5, 3.2)
+    assert schwab().status is Status.OPERATIONAL, "longer than usual, and not slow: below four times the usual"
+    answered_within(3.0, 2.2, 1.2)
+    health = schwab()
+    assert health.status is Status.DEGRADED
+    assert health.operations[0].slow_after == pytest.approx(1.6, rel=0.02)
+    answered_within(0.4, 0.1, calls_each=40)
+    assert schwab().status is Status.OPERATIONAL
+
+
+def test_without_days_to_learn_from_three_seconds_are_slow() -> None:
+    answered_within(2.5, 2, 1)
+    assert schwab().status is Status.OPERATIONAL
+    answered_within(3.5, 0.5, 0)
+    assert schwab().status is Status.DEGRADED
+
+
+def test_an_administrator_s_thresholds_go_before_those_of_the_code() -> None:
+    calls.record(*[calls.good()] * 60, *[calls.server_error()] * 40)
+    assert schwab().status is Status.DEGRADED
+    Thresholds.objects.create(broker="schwab", partial=0.3)
+    assert schwab().status is Status.PARTIAL_OUTAGE
+    Thresholds.objects.update(partial=0.95, trouble=0.9, calm=0.8, outage=0.99)
+    assert schwab().status is Status.OPERATIONAL
+    Thresholds.objects.update(slow_after=0.1)
+    assert schwab().status is Status.DEGRADED, "every answer took 0.2 s"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"calm": 0.1}, {"trouble": 0.04}, {"partial": 0.95}, {"outage": 0.4}, {"late_after": timedelta(seconds=1)},
+     {"trouble": 1.5}, {"slow_after": 0.0}, {"in_a_row": 1}],
+)  # fmt: skip
+def test_thresholds_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Thresholds(broker="schwab", **wrong).full_clean()
+
+
+def test_each_operation_tells_the_budget_its_last_call_left_and_where_the_limit_is_known_from() -> None:
+    told = {"limit": 60, "period": 60, "started_at": minutes_ago(0.2)}
+    calls.record(
+        calls.good(**told, remaining=20, limit_source=LimitSource.HEADER),
+        calls.good(**told, remaining=30, operation=Operation.HOLDINGS),
+    )
+    budgets = {each.operation: each.budget for each in schwab().operations}
+    assert {operation: budget and (budget.remaining, budget.source) for operation, budget in budgets.items()} == {
+        Operation.HOLDINGS: (30, "documented"),
+        Operation.TRANSACTIONS: (20, "header"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (Freshness(scheduled=4, vain=3), Status.DEGRADED),
+        (Freshness(scheduled=4, vain=2, late=2), Status.OPERATIONAL),
+        (Freshness(scheduled=4, late=4), Status.OPERATIONAL),
+    ],
+)
+def test_a_broker_whose_data_do_not_come_is_degraded_and_syncs_that_did_not_start_are_ours(
+    data: Freshness, status: Status, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls.record(calls.good())
+    monkeypatch.setattr(freshness, "_sources", [lambda grace, now: {Broker.SCHWAB: data}])
+    assert schwab().status is status

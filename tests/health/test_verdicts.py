@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from health.verdicts import QUIET, Minute, Status, judge, judge_broker
+from health.verdicts import QUIET, Bars, Minute, Status, judge, judge_broker
 
 FINE = Minute(30, 0)
 DOWN = Minute(30, 30)
@@ -104,3 +104,25 @@ def test_a_broker_that_answers_anything_is_not_out() -> None:
 
 def test_a_broker_without_any_operation_is_unknown() -> None:
     assert judge_broker([]) is judge_broker([[QUIET] * 5]) is Status.UNKNOWN
+
+
+def test_slow_answers_alone_are_trouble_and_end_when_they_are_few() -> None:
+    slow, some, rare = Minute(20, 0, 18), Minute(20, 0, 5), Minute(20, 0, 1)
+    assert judge([FINE] * 5 + [slow]) is Status.DEGRADED
+    assert judge([FINE] * 5 + [some] * 5) is Status.OPERATIONAL, "a quarter is not enough to begin with"
+    assert judge([FINE] * 5 + [slow] + [some] * 5) is Status.DEGRADED, "but enough to go on"
+    assert judge([FINE] * 5 + [slow, rare]) is Status.OPERATIONAL
+    assert judge([slow, DOWN]) is Status.OUTAGE, "failing goes before being slow"
+
+
+def test_five_percent_of_slow_answers_never_change_the_verdict() -> None:
+    chance = random.Random(3)
+    day = [Minute(20, 0, sum(chance.random() < 0.05 for _ in range(20))) for _ in range(1440)]
+    assert {judge(day[max(0, end - 31) : end]) for end in range(1, len(day) + 1)} == {Status.OPERATIONAL}
+
+
+def test_bars_of_another_height() -> None:
+    patient = Bars(trouble=0.5, calm=0.4, partial=0.7, outage=0.95, in_a_row=20)
+    assert judge([Minute(100, 0)] * 3 + [Minute(100, 60)], bars=patient) is Status.OPERATIONAL
+    assert judge([Minute(100, 0)] * 3 + [Minute(100, 80)], bars=patient) is Status.PARTIAL_OUTAGE
+    assert judge([Minute(1, 0)] * 10 + [Minute(1, 1)] * 4, bars=patient) is not Status.OUTAGE

@@ -56,12 +56,15 @@ def test_the_time_in_which_nobody_looked_is_unknown() -> None:
 
 
 def test_an_incident_opens_with_its_first_failure_follows_and_closes_by_itself() -> None:
-    a_connection()
+    first, second, fine = a_connection(), a_connection(), a_connection()
     a_connection()
     for n in range(3):
         minute(calls.NOW + n * MINUTE, good=30)
+    at = calls.NOW + 3 * MINUTE
     calls.record(
-        *[calls.server_error(started_at=calls.NOW + 3 * MINUTE)] * 3, calls.good(started_at=calls.NOW + 3 * MINUTE)
+        *[calls.server_error(started_at=at, connection_id=each.pk) for each in (first, second, second)],
+        calls.good(started_at=at, connection_id=fine.pk),
+        calls.login_refused(started_at=at, connection_id=fine.pk),
     )
     minute(calls.NOW + 4 * MINUTE, failed=30)
     [incident] = Incident.objects.all()

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('health', '0005_spans_incidents_and_maintenance'),
+        ('health', '0006_price_calls'),
     ]
 
     operations = [

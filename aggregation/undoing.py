@@ -15,28 +15,32 @@ from django.utils import timezone
 from aggregation import near_matches, standing
 from aggregation.ledger import hold
 from aggregation.models import Delivery, Transaction
-from aggregation.staging import RANK, Scope
+from aggregation.staging import ACCOUNT, RANK, Scope
 from brokerhub.kernel.errors import NotAllowed
 from connections.models import Account
 
+# Nothing counts the rows of a temporary table by itself, and guessing them few makes every join a loop: each is counted
+# before it is joined.
+TOUCHED = """
+CREATE TEMP TABLE touched ON COMMIT DROP AS
+SELECT DISTINCT row.source, row.external_id,
+    CASE WHEN row.external_id = '' THEN row.content_key END AS content_key,
+    CASE WHEN row.external_id = '' THEN row.occurrence END AS occurrence
+FROM aggregation_delivery AS delivery CROSS JOIN unnest(delivery.rows) AS told (id)
+JOIN aggregation_transaction AS row ON row.id = told.id
+WHERE delivery.account_id = %(account)s AND delivery.run_id = %(run)s
+"""
 # Every version of every row that the run told, with the last delivery that stands and tells it.
-VERSIONS = """
+VERSIONS = f"""
 CREATE TEMP TABLE versions ON COMMIT DROP AS
-WITH touched AS (
-    SELECT DISTINCT row.source, row.external_id,
-        CASE WHEN row.external_id = '' THEN row.content_key END AS content_key,
-        CASE WHEN row.external_id = '' THEN row.occurrence END AS occurrence
-    FROM aggregation_delivery AS delivery CROSS JOIN unnest(delivery.rows) AS told (id)
-    JOIN aggregation_transaction AS row ON row.id = told.id
-    WHERE delivery.account_id = %(account)s AND delivery.run_id = %(run)s
-), mine AS (  -- by id and by content, each by an equality: rows without ids all have the same empty one
+WITH mine AS (  -- by id and by content, each by an equality: rows without ids all have the same empty one
     SELECT row.id, row.source, row.external_id, row.content_key, row.occurrence
     FROM touched JOIN aggregation_transaction AS row USING (source, external_id)
-    WHERE row.account_id = %(account)s AND external_id <> ''
+    WHERE row.account_id = {ACCOUNT} AND external_id <> ''
     UNION ALL
     SELECT row.id, row.source, row.external_id, row.content_key, row.occurrence
     FROM touched JOIN aggregation_transaction AS row USING (source, external_id, content_key, occurrence)
-    WHERE row.account_id = %(account)s AND external_id = ''
+    WHERE row.account_id = {ACCOUNT} AND external_id = ''
 ), last AS (
     SELECT told.id, max(delivery.id) AS delivery FROM aggregation_delivery AS delivery
     CROSS JOIN unnest(delivery.rows) AS told (id)
@@ -64,25 +68,24 @@ FROM versions WHERE row.id = versions.id AND row.id = current_id AND is_told
 CONTENTS = """
 CREATE TEMP TABLE contents ON COMMIT DROP AS SELECT DISTINCT content_key FROM versions
 """
-# Nothing counts the rows of a temporary table by itself, and guessing them few makes every join a loop.
-COUNT_VERSIONS, COUNT_CONTENTS = "ANALYZE versions", "ANALYZE contents"
+COUNT_TOUCHED, COUNT_VERSIONS, COUNT_CONTENTS = "ANALYZE touched", "ANALYZE versions", "ANALYZE contents"
 # Rows with ids are told apart by them; their numbers pair them with another source's and leave no gap.
-NUMBER = """
+NUMBER = f"""
 UPDATE aggregation_transaction AS row SET occurrence = ranked.number
 FROM (
     SELECT source, content_key, external_id,
         row_number() OVER (PARTITION BY source, content_key ORDER BY min(occurrence), min(id)) AS number
     FROM aggregation_transaction JOIN contents USING (content_key)
-    WHERE account_id = %(account)s AND external_id <> '' AND status <> 'undone'
+    WHERE account_id = {ACCOUNT} AND external_id <> '' AND status <> 'undone'
     GROUP BY source, content_key, external_id
 ) AS ranked
-WHERE row.account_id = %(account)s AND row.source = ranked.source AND row.content_key = ranked.content_key
+WHERE row.account_id = {ACCOUNT} AND row.source = ranked.source AND row.content_key = ranked.content_key
     AND row.external_id = ranked.external_id AND row.status <> 'undone' AND row.occurrence <> ranked.number
 """
 CLAIM = f"""
 WITH told AS (
     SELECT row.*, {RANK.format(row="row")} AS rank FROM aggregation_transaction AS row JOIN contents USING (content_key)
-    WHERE account_id = %(account)s AND status <> 'undone' AND part_of_id IS NULL
+    WHERE account_id = {ACCOUNT} AND status <> 'undone' AND part_of_id IS NULL
 ), claim AS (
     SELECT DISTINCT ON (content_key, occurrence, rank) content_key, occurrence, rank, id FROM told
     WHERE rank > 1 ORDER BY content_key, occurrence, rank, status = 'superseded', id DESC
@@ -178,9 +181,11 @@ def _sum(effects: Iterable[Effect]) -> Effect:
 def _settle(account_id: int, run_id: int) -> Effect:
     scope = {"account": account_id, "run": run_id}
     with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS versions, contents")
+        cursor.execute("DROP TABLE IF EXISTS touched, versions, contents")
         before = _counting(account_id)
-        for statement in (VERSIONS, COUNT_VERSIONS, GO, COME, CONTENTS, COUNT_CONTENTS, NUMBER, CLAIM):
+        for statement in (TOUCHED, COUNT_TOUCHED, VERSIONS, COUNT_VERSIONS, GO, COME):
+            cursor.execute(statement, scope)
+        for statement in (CONTENTS, COUNT_CONTENTS, NUMBER, CLAIM):
             cursor.execute(statement, scope)
         standing.uphold(cursor, account_id)
         cursor.execute("SELECT array_agg(id) FROM versions")

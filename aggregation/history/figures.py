@@ -14,8 +14,7 @@ from aggregation.history.lines import LinePoint
 from aggregation.models import PointBasis
 
 DAY = 86_400_000  # milliseconds
-A_WEEK = 7
-DAILY = 800  # so many days are stacked day by day, more of them week by week
+MOST_BARS = 180  # for each part; of longer times every second, third or n-th day is stacked, the last one always
 LOOKS = {  # what is less sure is drawn less firmly; the same colour, because it is the same line
     PointBasis.OBSERVED: ("Said by the broker", "solid"),
     PointBasis.REBUILT: ("Rebuilt", "dot"),
@@ -116,9 +115,9 @@ def _symbol(point: LinePoint) -> str:
 def stacked(points: Sequence[LinePoint], currency: str, parts: Mapping[str, str], *, by_account: bool) -> go.Figure:
     """Each day's parts on top of each other, what is owed below zero; a day that is not known stays empty.
 
-    `parts` gives the parts their names, in the order they are stacked. Longer times are drawn week by week.
+    `parts` gives the parts their names, in the order they are stacked.
     """
-    step = A_WEEK if len(points) > DAILY else 1
+    step = -(-len(points) // MOST_BARS)
     shown = points[::-1][::step][::-1]
     traces = []
     for key, name in parts.items():

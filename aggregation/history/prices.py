@@ -19,6 +19,7 @@ from django.utils import timezone
 from aggregation.history.reading import TRADES, pasts
 from aggregation.history.taking import LEFT, last_day_over
 from aggregation.models import AccountHistory, DailyPrice, Instrument, Position, PriceCoverage, Transaction
+from brokerhub.kernel.errors import HubError
 from connections import connection_manager
 from connections.brokers.base import BrokerError, BrokerUnavailable, NeedsReauth, TellsPrices, closing
 from connections.brokers.records import AssetClass, PriceRecord, TransactionKind
@@ -49,23 +50,25 @@ class Wish:
 def read_due(now: datetime | None = None) -> int:
     """Ask each working connection that tells prices for what its person lacks; return how many series were read."""
     at = now or timezone.now()
-    working = Connection.objects.exclude(state__in=LEFT).select_related("user").order_by("created_at")
-    return sum(_read(connection, at) for connection in working if connection.status.may_sync and not connection.is_file)
+    connections = Connection.objects.exclude(state__in=LEFT).select_related("user").order_by("created_at")
+    done = 0
+    for connection in connections:
+        if connection.is_file or not connection.status.may_sync:
+            continue
+        try:
+            done += _read(connection, at)
+        except HubError as error:  # of this connection: what the next sync tells its person
+            log.info("prices_not_read", connection=str(connection.pk), why=error.code)
+    return done
 
 
 def _read(connection: Connection, at: datetime) -> int:
     connector = connection_manager.connector_for(connection)
     if not isinstance(connector, TellsPrices):
         return 0
-    done = 0
     with closing(connector):
-        for wish in list(wishes_of(connection, connector.priced, at))[:CALLS_AT_ONCE]:
-            try:
-                done += _fetch(connection, connector, wish, at)
-            except (BrokerUnavailable, NeedsReauth) as error:  # the next sync tells people
-                log.info("prices_not_read", connection=str(connection.pk), why=error.code)
-                break
-    return done
+        wishes = list(wishes_of(connection, connector.priced, at))[:CALLS_AT_ONCE]
+        return sum(_fetch(connection, connector, wish, at) for wish in wishes)
 
 
 def wishes_of(connection: Connection, classes: Collection[AssetClass], at: datetime) -> Iterator[Wish]:

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import structlog
+from django.db import DataError
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
@@ -45,9 +46,15 @@ def due(now: datetime) -> QuerySet[Account]:
 def take_due(now: datetime | None = None) -> int:
     """Bring every account that is due up to date, each in a transaction of its own; return how many."""
     at = now or timezone.now()
-    accounts = list(due(at)[:AT_ONCE])
+    accounts, failed = list(due(at)[:AT_ONCE]), list[Exception]()
     for account in accounts:
-        take(account, at)
+        try:
+            take(account, at)
+        except (DataError, ArithmeticError) as error:  # one account's odd figures hold up no other's days
+            log.exception("history_failed", account=account.pk)
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup("days of some accounts could not be worked out", failed)
     return len(accounts)
 
 

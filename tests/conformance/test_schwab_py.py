@@ -105,6 +105,31 @@ def test_positions_come_only_when_asked_for(client: Client) -> None:
     assert all("positions" not in body["securitiesAccount"] for body in bodies)
 
 
+def test_price_history_has_a_candle_of_each_day_of_trading_over_a_split(client: Client) -> None:
+    span = {
+        "start_datetime": datetime(2024, 6, 6, 12, tzinfo=UTC),
+        "end_datetime": datetime(2024, 6, 11, 20, tzinfo=UTC),
+    }
+    told = client.get_price_history_every_day("NVDA", **span).json()
+    days = [datetime.fromtimestamp(candle["datetime"] / 1000, UTC).date() for candle in told["candles"]]
+    assert [day.isoformat() for day in days] == ["2024-06-06", "2024-06-07", "2024-06-10", "2024-06-11"]
+    closes = [candle["close"] for candle in told["candles"]]
+    assert max(closes) < 2 * min(closes)  # in today's shares
+    assert client.get_price_history_every_day("NOPE1", **span).json() == {
+        "candles": [],
+        "symbol": "NOPE1",
+        "empty": True,
+    }
+    assert (
+        client.get_price_history(
+            "NVDA",
+            period_type=Client.PriceHistory.PeriodType.DAY,
+            frequency_type=Client.PriceHistory.FrequencyType.DAILY,
+        ).status_code
+        == 400
+    )
+
+
 def test_a_year_of_transactions_of_every_type_is_what_really_happened(client: Client, sandbox: Sandbox) -> None:
     truth = sandbox.truth("maria")["accounts"][0]
     last = datetime.now(UTC)

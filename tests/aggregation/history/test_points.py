@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from aggregation import edits
-from aggregation.history import taking
+from aggregation.history import service, taking
+from aggregation.history.service import Asked
 from aggregation.ledger import book, record_holdings
 from aggregation.models import BalancePoint, ChangeReason, PointBasis, PointChange, PositionPoint, Source, Transaction
 from aggregation.receivers import erase_books
-from connections.brokers.records import AssetClass, InstrumentRecord, TransactionKind, TransactionRecord
+from connections.brokers.records import AssetClass, InstrumentRecord, TransactionKind, TransactionRecord, ValueRecord
 from connections.models import Account
 from tests.aggregation.factories import AAPL, a_balance, a_position, a_record, an_account, some_holdings
 
@@ -231,6 +232,23 @@ def test_a_statement_of_the_evening_before_replaces_what_was_rebuilt_and_says_so
     change = PointChange.objects.get()
     assert (change.on, change.was, change.became) == (date(2026, 3, 6), 1000, 1040)
     assert change.reason == ChangeReason.OBSERVED
+
+
+def test_the_brokers_own_history_comes_before_what_is_rebuilt(funded: Account):
+    take(MONDAY)
+    at = datetime(2026, 3, 10, 3, 59, tzinfo=UTC)
+    past = tuple(
+        ValueRecord(on=date(2026, 3, day), net_asset_value=Decimal(value), currency="USD")
+        for day, value in ((5, 1010), (6, 1020))
+    )
+    for _ in range(2):
+        record_holdings(account=funded, holdings=some_holdings(as_of=at, past=past), run_id=None)
+    found = service.history([funded], Asked(currency="USD"))
+    days_told = {point.on: (point.value, point.basis) for point in found.points}
+    assert days_told[date(2026, 3, 5)] == (1010, PointBasis.OBSERVED)
+    assert days_told[date(2026, 3, 4)] == (1000, PointBasis.CARRIED)
+    changes = PointChange.objects.filter(reason=ChangeReason.BROKER_HISTORY).order_by("on")
+    assert [(change.on, change.became) for change in changes] == [(each.on, each.net_asset_value) for each in past]
 
 
 def test_erasing_a_connection_takes_its_days_along(funded: Account):

@@ -51,7 +51,8 @@ def test_days_gone_by_are_rebuilt_to_the_cent(ira: SandboxAccount, person: User,
     """Four years, dividends reinvested: each day is what the broker's own book says of it."""
     now = timezone.now() + timedelta(minutes=1)
     taking.take_due(now)
-    assert prices.read_due(now) == 12  # everything listed that Maria ever held
+    listed = Instrument.objects.filter(asset_class__in=("equity", "etf")).count()
+    assert prices.read_due(now) == listed > 10  # everything with a price history that Maria ever held
     assert prices.read_due(now) == 0
     assert taking.take_due(now + timedelta(minutes=1)) == 2
     market = Market(MARKET_SEED)

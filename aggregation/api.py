@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-import django_filters as filters
 from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import path
@@ -11,49 +10,18 @@ from rest_framework.generics import ListAPIView, RetrieveAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aggregation.account_aggregator import counted_accounts
 from aggregation.balances_api import AccountList, BalanceList
-from aggregation.filters import TransactionFilter, newest_first, own_accounts
-from aggregation.models import Position, Transaction
-from aggregation.newest import ACCOUNTS_ONCE
+from aggregation.filters import TransactionFilter, newest_first
+from aggregation.models import Transaction
+from aggregation.positions.api import PositionList
 from aggregation.review_api import TransactionEditSerializer
 from aggregation.serializers import (
     ListedTransactionSerializer,
-    PositionSerializer,
     TransactionDetailSerializer,
 )
 from brokerhub.kernel.models import Scope
-from connections.brokers.records import Broker
 
 READ: dict[str, str] = {"GET": Scope.PORTFOLIO_READ}
-
-
-def _as_on_pages(rows: QuerySet[Position], request: Request) -> QuerySet[Position]:
-    """Of one account its figures, whatever became of it; else those of which the portfolio's totals consist."""
-    user: Any = request.user
-    return rows if request.query_params.get("account") else rows.filter(account__in=counted_accounts(user))
-
-
-class ByAccount(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
-    account = filters.ModelChoiceFilter(queryset=own_accounts)
-    broker = filters.ChoiceFilter(field_name="account__connection__broker", choices=Broker.choices)
-
-
-@extend_schema(tags=["portfolio"])
-class PositionList(ListAPIView[Position]):
-    """What your accounts hold, one row per account and instrument."""
-
-    queryset = Position.objects.none()
-    serializer_class = PositionSerializer
-    filterset_class = ByAccount
-    required_scopes: ClassVar = READ
-    ordering = ("pk",)
-
-    def get_queryset(self) -> QuerySet[Position]:
-        held = Position.objects.for_user(self.request.user).held()  # type: ignore[arg-type]
-        return (
-            _as_on_pages(held, self.request).select_related("instrument").prefetch_related(ACCOUNTS_ONCE).defer("raw")
-        )
 
 
 @extend_schema(tags=["portfolio"])

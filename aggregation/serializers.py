@@ -67,15 +67,6 @@ class InstrumentRefSerializer(serializers.Serializer[Any]):
     multiplier = Amount(help_text="Value of one unit = price x multiplier.")
 
 
-def account_ref(account: Account) -> dict[str, Any]:
-    return {
-        "id": account.pk,
-        "name": account.name,
-        "mask": account.mask,
-        "broker": account.connection.broker,
-    }
-
-
 def instrument_ref(instrument: Instrument) -> dict[str, Any]:
     return {
         "id": instrument.pk,
@@ -89,37 +80,71 @@ def instrument_ref(instrument: Instrument) -> dict[str, Any]:
     }
 
 
+def account_ref(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.pk,
+        "name": account.name,
+        "mask": account.mask,
+        "broker": account.connection.broker,
+    }
+
+
+class ConvertedPositionSerializer(serializers.Serializer[Any]):
+    """The same amounts in the currency that was asked for. Without a rate they are null and `why` says so."""
+
+    currency = serializers.CharField()
+    market_value = Amount(allow_null=True)
+    unrealised_gain = Amount(allow_null=True)
+    day_change = Amount(allow_null=True)
+    rate = Amount(allow_null=True, help_text="Units of `currency` for one of the row's own.")
+    rate_source = serializers.ChoiceField(
+        choices=["ecb", *Broker.values], allow_null=True, help_text="Who said the rate; null for the same currency."
+    )
+    rate_on = serializers.DateField(allow_null=True)
+    why = serializers.CharField(allow_null=True, help_text="Why there is no rate.")
+
+
 class PositionSerializer(Row):
     """What one account holds of one instrument, as the broker said at `as_of`."""
 
-    id = serializers.IntegerField()
+    id = serializers.IntegerField(allow_null=True, help_text="Null on a day gone by.")
     account = AccountRefSerializer()
     instrument = InstrumentRefSerializer()
     quantity = Amount(help_text="Negative when sold short.")
     average_cost = Amount(allow_null=True, help_text="Per unit.")
+    cost = Amount(allow_null=True, help_text="Of all units; negative when sold short.")
     price = Amount(allow_null=True)
     market_value = Amount(allow_null=True)
     unrealised_gain = Amount(allow_null=True)
     day_change = Amount(allow_null=True)
     currency = serializers.CharField()
     as_of = serializers.DateTimeField()
+    converted = ConvertedPositionSerializer(allow_null=True, help_text="With `currency`.")
+
+    @staticmethod
+    def cost_of(instance: Position) -> Decimal | None:
+        return cost_of(instance.quantity, instance.average_cost, instance.instrument.multiplier)
+
+    @staticmethod
+    def gain(instance: Position) -> Decimal | None:
+        return difference(instance.market_value, PositionSerializer.cost_of(instance))
 
     @staticmethod
     def row(instance: Position) -> dict[str, Any]:
-        instrument = instance.instrument
-        cost = cost_of(instance.quantity, instance.average_cost, instrument.multiplier)
         return {
             "id": instance.pk,
             "account": account_ref(instance.account),
-            "instrument": instrument_ref(instrument),
+            "instrument": instrument_ref(instance.instrument),
             "quantity": plain(instance.quantity),
             "average_cost": plain(instance.average_cost),
+            "cost": plain(PositionSerializer.cost_of(instance)),
             "price": plain(instance.price),
             "market_value": plain(instance.market_value),
-            "unrealised_gain": plain(difference(instance.market_value, cost)),
+            "unrealised_gain": plain(PositionSerializer.gain(instance)),
             "day_change": plain(instance.day_change),
             "currency": instance.currency,
             "as_of": moment(instance.as_of),
+            "converted": getattr(instance, "converted", None),
         }
 
 

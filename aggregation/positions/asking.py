@@ -8,7 +8,7 @@ from django.http import HttpRequest, QueryDict
 
 from aggregation.filters import own_accounts
 from aggregation.positions.entries import CLASSES
-from aggregation.positions.table import GROUPINGS, SIDES, SORTS, Asked
+from aggregation.positions.table import GROUP_LABELS, SIDES, SORTS, Asked
 from connections.brokers.records import Broker
 from connections.models import Account
 
@@ -48,7 +48,7 @@ class PositionFilter(forms.Form):
         given = self.cleaned_data
         account = given["account"]
         return Asked(
-            group=given["group"] if given["group"] in GROUPINGS else "",
+            group=given["group"] if given["group"] in GROUP_LABELS else "",
             sort=given["sort"] if given["sort"].removeprefix("-") in SORTS else "-value",
             q=given["q"],
             account=account.pk if account else None,

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from aggregation.account_aggregator import AccountSummary, Portfolio
-from aggregation.models import Balance, Instrument, Position
+from aggregation.models import Balance, BalancePoint, Instrument, Position, PositionPoint
 from aggregation.positions.identity import Thing
 from aggregation.rates.exchange import Gap, Quote
 from aggregation.valuation import average_cost, cost_of, difference, fraction, known_sum
@@ -98,6 +98,44 @@ def _of_cash(balance: Balance, account: Account, quote: Quote | Gap) -> Entry:
         day_change=Decimal(0),
         gain=Decimal(0),
         as_of=balance.as_of,
+        quote=quote,
+    )
+
+
+def of_point(point: PositionPoint, account: Account, thing: Thing, quote: Quote | Gap, at: datetime) -> Entry:
+    """As it was on the evening `at`."""
+    return Entry(
+        account=account,
+        instrument=point.instrument,
+        thing=thing,
+        currency=point.currency,
+        quantity=point.quantity,
+        average_cost=None,
+        cost=None,
+        price=point.price,
+        value=point.value,
+        day_change=None,
+        gain=None,
+        as_of=at,
+        quote=quote,
+    )
+
+
+def of_past_cash(point: BalancePoint, account: Account, quote: Quote | Gap, at: datetime) -> Entry:
+    """Cash as it was on the evening `at`; unknown where only the account's value is."""
+    return Entry(
+        account=account,
+        instrument=None,
+        thing=None,
+        currency=point.currency,
+        quantity=point.cash,
+        average_cost=None,
+        cost=point.cash,
+        price=None,
+        value=point.cash,
+        day_change=Decimal(0),
+        gain=Decimal(0),
+        as_of=at,
         quote=quote,
     )
 

@@ -82,16 +82,19 @@ def unified(held: Iterable[Entry], asked: Asked, currency: str, leads: Mapping[i
     whole = Sums.of(everything)
     taken = [entry for entry in everything if asked.takes(entry)]
     label = GROUPINGS[asked.group](taken)
-    groups: dict[Label, list[Entry]] = defaultdict(list)
+    groups: dict[str, list[Entry]] = defaultdict(list)
+    labels: dict[str, str] = {}
     for entry in taken:
-        groups[label(entry)].append(entry)
+        key, words = label(entry)
+        groups[key].append(entry)
+        labels.setdefault(key, words)
     sections = []
-    for (key, words), parts in groups.items():
+    for key, parts in groups.items():
         rows = [row for row in _rows(parts, whole.whole, leads) if asked.takes_row(row)]
         if rows:
             sums = Sums.of(entry for row in rows for entry in row.parts)
             ordered = in_order(rows, asked.sort)
-            sections.append(Section(key, words, ordered, sums, fraction(sums.whole, whole.whole)))
+            sections.append(Section(key, labels[key], ordered, sums, fraction(sums.whole, whole.whole)))
     sections.sort(key=lambda section: (section.key == "", -section.sums.value, section.label))
     shown = Sums.of(entry for section in sections for row in section.rows for entry in row.parts)
     return Table(currency, sections, shown, whole)
@@ -169,6 +172,14 @@ def _may_have_options(entry: Entry) -> bool:
     return entry.asset_class in (AssetClass.OPTION, AssetClass.EQUITY, AssetClass.ETF, AssetClass.OTHER)
 
 
+def _thing(entry: Entry) -> Label:
+    """Each line of the table by itself."""
+    if entry.thing is None or entry.instrument is None:
+        return f"cash:{entry.currency}", f"Cash in {entry.currency}"
+    own = f":{entry.thing.account_id}" if entry.thing.account_id else ""
+    return f"{entry.thing.instrument_id}:{entry.currency}{own}", entry.instrument.title
+
+
 GROUPINGS: dict[str, Grouping] = {
     "": lambda _: lambda entry: ("all", ""),
     "class": lambda _: lambda entry: (entry.asset_class, CLASSES[entry.asset_class]),
@@ -176,6 +187,7 @@ GROUPINGS: dict[str, Grouping] = {
     "broker": lambda _: lambda entry: (entry.broker, Broker(entry.broker).label),
     "account": lambda _: lambda entry: (str(entry.account.pk), str(entry.account)),
     "underlying": _by_underlying,
+    "instrument": lambda _: _thing,
 }
 GROUP_LABELS = {
     "": "None",

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET
 
 from aggregation import account_aggregator, charts, exports
+from aggregation.account_aggregator import Portfolio
 from aggregation.positions import files, reading
 from aggregation.positions.asking import PositionFilter, address
 from aggregation.positions.entries import Row
@@ -104,21 +105,22 @@ def _start(request: HttpRequest) -> int:
     return int(start) if start.isascii() and start.isdigit() and len(start) < 7 else 0
 
 
-def _held(request: HtmxRequest) -> Held:
-    return reading.held(account_aggregator.portfolio(request.user), choice.chosen(request))
+def _held(request: HtmxRequest) -> tuple[Portfolio, Held]:
+    whole = account_aggregator.portfolio(request.user)
+    return whole, reading.held(whole, choice.chosen(request))
 
 
 @login_required
 @require_GET
 def portfolio(request: HtmxRequest) -> HttpResponse:
-    held = _held(request)
+    whole, held = _held(request)
     form = PositionFilter(request, held.currencies)
     asked = form.asked()
     table = held.table(asked or Asked(account=0))
     first = _start(request)
     last = first + ROWS_A_LOAD
     context: dict[str, Any] = {
-        "portfolio": held.portfolio,
+        "portfolio": whole,
         "table": table,
         "asked": asked or Asked(),
         "slices": _slices(request, table, asked or Asked(), first),
@@ -132,7 +134,7 @@ def portfolio(request: HtmxRequest) -> HttpResponse:
         "narrowed": bool(form.errors) or form.narrows,
         "columns": _columns(request, context["asked"].sort),
         "groups": [(value, label, address(request.GET, group=value)) for value, label in GROUP_LABELS.items()],
-        "whole": totals.total(held.portfolio, held.currency),
+        "whole": totals.total(whole, held.currency),
         "currencies": choice.choices(request.user),
         **_charts(held, asked or Asked()),
     }
@@ -156,12 +158,12 @@ def _charts(held: Held, asked: Asked) -> dict[str, Any]:
 @require_GET
 def holding(request: HtmxRequest, instrument_id: int, currency: str) -> HttpResponse:
     """One holding with the accounts that have it: a page, or with htmx the table's row opened (or closed again)."""
-    held = _held(request)
+    _, held = _held(request)
     apart = request.GET.get("apart", "")
     account_id = int(apart) if apart.isascii() and apart.isdigit() and len(apart) < 19 else 0
-    if instrument_id not in held.portfolio.things.rows:
+    if instrument_id not in held.things.rows:
         raise Http404("nothing held of this instrument")
-    thing = held.portfolio.things.of(instrument_id, account_id)
+    thing = held.things.of(instrument_id, account_id)
     return _opened(request, held, lambda row: row.parts[0].thing == thing and row.currency == currency)
 
 
@@ -169,7 +171,7 @@ def holding(request: HtmxRequest, instrument_id: int, currency: str) -> HttpResp
 @require_GET
 def cash(request: HtmxRequest, currency: str) -> HttpResponse:
     """One currency's cash with the accounts that have it."""
-    return _opened(request, _held(request), lambda row: row.is_cash and row.currency == currency)
+    return _opened(request, _held(request)[1], lambda row: row.is_cash and row.currency == currency)
 
 
 def _opened(request: HtmxRequest, held: Held, is_meant: Any) -> HttpResponse:
@@ -195,7 +197,7 @@ def _opened(request: HtmxRequest, held: Held, is_meant: Any) -> HttpResponse:
 @require_GET
 def export(request: HtmxRequest, suffix: str) -> HttpResponseBase:
     """The rows of the same filters as on the page, one for each account and instrument."""
-    held = _held(request)
+    _, held = _held(request)
     asked = PositionFilter(request, held.currencies).asked()
     table = held.table(asked or Asked(account=0))
     return exports.as_file(files.rows(table), files.COLUMNS, name="positions", suffix=suffix)

@@ -105,7 +105,8 @@ def compare(account: Account) -> Reconciliation:
 def _compare(state: Reconciliation) -> None:
     """Without differences this is a handful of queries, whatever the books hold."""
     account, now = state.account, timezone.now()
-    report = reading.Report.of(account)
+    by_hand = account.connection.is_file  # what a person says is held, no broker has reported
+    report = None if by_hand else reading.Report.of(account)
     live = list(Break.objects.live().filter(account=account).select_for_update())
     if report is None:
         state.due_at, state.compared_at, state.items = None, None, 0

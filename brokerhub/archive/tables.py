@@ -25,8 +25,8 @@ SHARED = {"aggregation.Instrument": "key", "comparison.ComparisonBroker": "key"}
 class Table:
     """One model. `path` leads from a row to its person. `leave_out` are fields that stay behind and are as in a new
     row when it is read; `rows_of` are arrays of ids and what they point at; `settle` brings a row to a state that makes
-    sense without what was left out, when it is written and, as nobody knows who wrote a file, when it is read. `arrange`
-    has the last word on a row that is read, once it knows the ids of what it names."""
+    sense without what was left out, when it is written and, as nobody knows who wrote a file, when it is read;
+    `arrange` has the last word on a row that is read, once it knows the ids of what it names."""
 
     label: str
     path: str

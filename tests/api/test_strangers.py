@@ -82,7 +82,7 @@ def owned(owner: User) -> dict[str, Any]:
     action = CorporateAction.objects.create(
         user=owner,
         kind="split",
-        instrument_id=transaction.instrument_id,
+        instrument=Instrument.objects.get(symbol="AAPL"),
         on=transaction.traded_on,
         new=2,
         currency="USD",

@@ -9,6 +9,7 @@ from aggregation.ledger import book, record_holdings
 from aggregation.lots.service import lots_of
 from aggregation.lots.words import Why
 from aggregation.models import Source
+from aggregation.reconciliation import transfers
 from connections.brokers.records import AssetClass, InstrumentRecord
 from connections.brokers.records import TransactionKind as Kind
 from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, an_account, some_holdings
@@ -177,6 +178,16 @@ def test_capital_given_back_is_no_dividend():
         told(Kind.DIVIDEND, "2025-06-05", None, 30),
     )
     assert open_of(account) == [(D(10), D(460), Why.KNOWN)]
+
+
+def test_shares_taken_along_keep_their_cost_when_both_sides_are_matched():
+    old = booked(told(Kind.BUY, "2023-03-03", 10, -500), told(Kind.TRANSFER_OUT, "2025-05-05", -10, 0))
+    new = an_account(old.connection, name="Rollover")
+    booked(told(Kind.TRANSFER_IN, "2025-05-07", 10, 0), account=new)
+    assert open_of(new) == [(D(10), None, Why.TRANSFERRED)]
+    transfers.match(old.connection.user_id)
+    assert open_of(new) == [(D(10), D(500), Why.KNOWN)]
+    assert [each.lot.opened_on for each in lots(new).open] == [date(2023, 3, 3)]
 
 
 def test_a_bond_costs_its_price_without_the_interest_that_came_due_with_it():

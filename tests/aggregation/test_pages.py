@@ -104,6 +104,10 @@ def test_a_holding_opens_to_the_accounts_that_hold_it(client, user, account):
     opened = client.get(url, headers=HTMX).content.decode()
     assert opened.lstrip().startswith("<tbody")
     assert "Rollover IRA" in opened
+    number = account.positions.get().instrument_id
+    for lead in (f"/portfolio/transactions/?instrument={number}", f"/portfolio/lots/{number}/"):
+        assert f'href="{lead}"' in opened
+        assert client.get(lead).status_code == 200
     assert "Rollover IRA" not in client.get(f"{url}?closed", headers=HTMX).content.decode()
     assert "<html" in client.get(url).content.decode()
 

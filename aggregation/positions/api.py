@@ -102,11 +102,11 @@ class PositionGroupSerializer(serializers.Serializer[Any]):
     key = serializers.CharField(help_text="Stable; empty for what belongs to no group.")
     label = serializers.CharField()  # type: ignore[assignment]  # hides a property of the class itself
     currency = serializers.CharField()
-    market_value = Amount()
+    market_value = Amount(allow_null=True, help_text="Null when none is known.")
     unknown_values = serializers.IntegerField()
-    unrealised_gain = Amount()
+    unrealised_gain = Amount(allow_null=True)
     unknown_gains = serializers.IntegerField()
-    day_change = Amount()
+    day_change = Amount(allow_null=True)
     unknown_day_changes = serializers.IntegerField()
     weight = Amount(allow_null=True)
     positions = UnifiedPositionSerializer(many=True)
@@ -171,11 +171,11 @@ def _group(section: Section, into: str) -> dict[str, Any]:
         "key": section.key,
         "label": section.label,
         "currency": into,
-        "market_value": plain(sums.value),
+        "market_value": plain(sums.known_value),
         "unknown_values": sums.value_unknown,
-        "unrealised_gain": plain(sums.gain),
+        "unrealised_gain": plain(sums.known_gain),
         "unknown_gains": sums.gain_unknown,
-        "day_change": plain(sums.day_change),
+        "day_change": plain(sums.known_day_change),
         "unknown_day_changes": sums.day_unknown,
         "weight": plain(section.weight),
         "positions": [_unified(row, into) for row in section.rows],

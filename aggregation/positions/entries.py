@@ -155,6 +155,7 @@ class Sums:
     day_unknown: int
     gain: Decimal
     gain_unknown: int
+    parts: int
 
     @classmethod
     def of(cls, parts: Iterable[Entry]) -> "Sums":
@@ -162,7 +163,20 @@ class Sums:
         value, value_unknown = _sum(times(entry.value, entry.rate) for entry in found)
         day, day_unknown = _sum(times(entry.day_change, entry.rate) for entry in found)
         gain, gain_unknown = _sum(times(entry.gain, entry.rate) for entry in found)
-        return cls(value, value_unknown, day, day_unknown, gain, gain_unknown)
+        return cls(value, value_unknown, day, day_unknown, gain, gain_unknown, len(found))
+
+    @property
+    def known_value(self) -> Decimal | None:
+        """None when no part is known: unknown is not nothing."""
+        return None if self.value_unknown == self.parts > 0 else self.value
+
+    @property
+    def known_day_change(self) -> Decimal | None:
+        return None if self.day_unknown == self.parts > 0 else self.day_change
+
+    @property
+    def known_gain(self) -> Decimal | None:
+        return None if self.gain_unknown == self.parts > 0 else self.gain
 
     @property
     def whole(self) -> Decimal | None:

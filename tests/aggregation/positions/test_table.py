@@ -93,6 +93,12 @@ def test_without_a_rate_the_amount_stays_and_the_sum_says_what_it_leaves_out():
     assert (shown.sums.value, shown.sums.value_unknown, shown.sums.whole, shown.weight) == (2000, 1, None, None)
 
 
+def test_a_sum_of_which_nothing_is_known_is_unknown_and_not_nothing():
+    [section] = table(cash(currency="XAU"), group="currency").sections
+    assert (section.sums.known_value, section.sums.known_gain, section.sums.value_unknown) == (None, None, 1)
+    assert table().sums.known_value == 0
+
+
 def test_a_price_is_that_of_the_broker_who_spoke_last():
     late = an_entry(1, 3, price=Decimal(201), as_of=AT.replace(hour=22))
     [row] = table(late, an_entry(1, 1)).rows

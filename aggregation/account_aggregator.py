@@ -19,7 +19,6 @@ from aggregation.positions.choices import things_among
 from aggregation.positions.identity import Thing, Things
 from aggregation.valuation import average_cost, cost_of, difference, fraction, known_sum
 from brokerhub.kernel.models import User
-from connections.brokers.records import AssetClass
 from connections.models import Account, AccountQuerySet
 from connections.states import ConnectionState
 
@@ -143,16 +142,6 @@ class Total:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """An asset class (or cash) in one currency; `weight` is its share of the net asset value."""
-
-    label: str
-    currency: str
-    value: Decimal | None
-    weight: Decimal | None
-
-
-@dataclass(frozen=True, slots=True)
 class Freshness:
     """How old the figures are: of `reporting` accounts, `current` were reported today in the person's time zone. Those
     kept by file say nothing about now; of those kept by hand, `oldest_by_hand` is when the oldest figure was said."""
@@ -225,23 +214,6 @@ class Portfolio:
     @property
     def cash(self) -> list[Balance]:
         return [balance for summary in self.accounts for balance in summary.balances]
-
-    @property
-    def allocation(self) -> list[Slice]:
-        """What each currency's net asset value consists of, by asset class and cash, largest first."""
-        parts: dict[tuple[str, str], list[Decimal | None]] = defaultdict(list)
-        for holding in self.holdings:
-            parts[holding.currency, AssetClass(holding.instrument.asset_class).label].append(holding.market_value)
-        for balance in self.cash:
-            parts[balance.currency, "Cash"].append(balance.cash)
-        worth = {total.currency: total.net_asset_value for total in self.totals}
-        values = {key: known_sum(amounts) for key, amounts in parts.items()}
-        slices = [
-            Slice(label, currency, value, fraction(value, worth[currency]))
-            for (currency, label), value in values.items()
-            if value != 0
-        ]
-        return sorted(slices, key=lambda part: (part.currency, part.value is None, -(part.value or 0)))
 
     @property
     def freshness(self) -> Freshness:

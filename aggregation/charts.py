@@ -1,34 +1,29 @@
 """Rows in, plotly Figure out; no request, no query. Colours come from the page, so that they fit light and dark."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 
 import plotly.graph_objects as go
 
-from aggregation.account_aggregator import Slice
 from aggregation.positions.table import Section
 
 PLAIN = go.layout.Template()  # plotly's own brings colours and fifty times the size
 
 
-def allocation(slices: Sequence[Slice]) -> go.Figure:
-    """Shares of one currency's net asset value. Bars and no pie: what is sold short is below zero. No amounts, so
-    that nothing is given away while amounts are hidden."""
-    known = [part for part in slices if part.weight is not None][::-1]
+def allocation(sections: Sequence[Section]) -> go.Figure | None:
+    """Each section's share of all that is held, None when none is known. Bars and no pie: what is sold short is below
+    zero. No amounts, so that nothing is given away while amounts are hidden."""
+    known = [section for section in sections if section.weight is not None][::-1]
+    if not known:
+        return None
     return go.Figure(
         go.Bar(
-            x=[float(part.weight or 0) for part in known],
-            y=[part.label for part in known],
+            x=[float(section.weight or 0) for section in known],
+            y=[section.label for section in known],
             orientation="h",
             hovertemplate="%{x:.1%}<extra></extra>",
         ),
         {"template": PLAIN, "xaxis": {"tickformat": ".0%"}, "yaxis": {"type": "category"}, "hovermode": "y unified"},
     )
-
-
-def shares(parts: Sequence[tuple[str, Decimal | None]]) -> go.Figure:
-    """Shares of all that is held, as (label, 0..1). Bars and no pie: what is sold short is below zero."""
-    return allocation([Slice(label, "", None, weight) for label, weight in parts])
 
 
 def treemap(sections: Sequence[Section]) -> go.Figure:

@@ -1,11 +1,12 @@
 """What can be asked of the transactions, on the page, in the export and in the API alike."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import django_filters as filters
 from django.db.models import Func, Q, QuerySet
-from django.forms import DateInput, HiddenInput, IntegerField, TextInput
+from django.forms import DateInput, HiddenInput, TextInput
 from django.http import Http404, HttpRequest
 
 from aggregation.models import BookStatus, Delivery, Transaction, TransactionQuerySet, UserEdit
@@ -24,12 +25,10 @@ def own_accounts(request: Any) -> QuerySet[Account]:
 
 
 class NumberedFilter(filters.NumberFilter):  # type: ignore[misc]
-    """By a number of ours, a whole one that the database can hold: anything else is refused in words."""
-
-    field_class = IntegerField
+    """By a number of ours that a link carries; one that no row has finds nothing."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, min_value=1, max_value=2**63 - 1, widget=HiddenInput, **options)
+        super().__init__(*args, widget=HiddenInput, **options)
 
 
 class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filter has no type hints
@@ -72,7 +71,7 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
         is_asked = asked.get("status") or asked.get("run") is not None or asked.get("told_by") is not None
         return found if is_asked else found.shown()
 
-    def by_teller(self, found: TransactionQuerySet, _name: str, run: int) -> TransactionQuerySet:
+    def by_teller(self, found: TransactionQuerySet, _name: str, run: Decimal) -> TransactionQuerySet:
         """Rows that a run told, also those that were known before."""
         deliveries = Delivery.objects.filter(account__in=own_accounts(self.request).order_by(), run_id=run)
         told = deliveries.annotate(told=Func("rows", function="unnest")).values("told")
@@ -88,9 +87,9 @@ class TransactionFilter(filters.FilterSet):  # type: ignore[misc]  # django-filt
             | Q(pk__in=noted.values("transaction"))
         )
 
-    def by_instrument(self, found: TransactionQuerySet, _name: str, number: int) -> TransactionQuerySet:
+    def by_instrument(self, found: TransactionQuerySet, _name: str, number: Decimal) -> TransactionQuerySet:
         """Of this instrument, under all the names that are one to the person who asks."""
-        chosen = known_to(self.request.user).filter(pk=number).first()
+        chosen = known_to(self.request.user).filter(pk=int(number)).first()
         return found.none() if chosen is None else found.filter(instrument__in=same_as(self.request.user, chosen))
 
     def by_tag(self, found: TransactionQuerySet, _name: str, tag: str) -> TransactionQuerySet:

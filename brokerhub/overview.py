@@ -15,7 +15,10 @@ from django.views.decorators.http import require_safe
 from aggregation import charts
 from aggregation.account_aggregator import Portfolio, portfolio
 from aggregation.history import figures, service
-from aggregation.history.service import Asked, Range
+from aggregation.history.service import Asked as AskedHistory
+from aggregation.history.service import Range
+from aggregation.positions import reading as positions
+from aggregation.positions.table import Asked
 from aggregation.rates import choice, totals
 from aggregation.reconciliation import standing as reconciliation
 from brokerhub.kernel.htmx import HtmxRequest
@@ -57,7 +60,7 @@ def overview(request: HtmxRequest) -> HttpResponse:
         "currencies": choice.choices(request.user),
         "runs": SyncRun.objects.for_user(request.user).select_related("connection")[:RECENT_RUNS],
         "history": _history(held, request.user, whole.currency),
-        **_charts(held),
+        "allocation": _allocation(held, whole.currency),
     }
     return render(request, "overview.html", context)
 
@@ -65,19 +68,15 @@ def overview(request: HtmxRequest) -> HttpResponse:
 def _history(held: Portfolio, user: User, currency: str) -> Any:
     """The last year; one known day alone is no history."""
     first = Range.YEAR.first(service.today_of(user))
-    found = service.history([summary.account for summary in held.accounts], Asked(currency=currency, first=first))
+    accounts = [summary.account for summary in held.accounts]
+    found = service.history(accounts, AskedHistory(currency=currency, first=first))
     return _plain(figures.value(found.points, currency, found.joined)) if found.is_drawable else None
 
 
-def _charts(held: Portfolio) -> dict[str, Any]:
-    """The allocation in the currency that most accounts have."""
-    if not held.totals:
-        return {}
-    currency = held.totals[0].currency
-    return {
-        "chart_currency": currency if len(held.totals) > 1 else "",
-        "allocation": _plain(charts.allocation([part for part in held.allocation if part.currency == currency])),
-    }
+def _allocation(held: Portfolio, currency: str) -> Any:
+    """By asset class, as on the page of the portfolio."""
+    figure = charts.allocation(positions.held(held, currency).table(Asked(group="class")).sections)
+    return figure and _plain(figure)
 
 
 def _plain(figure: go.Figure) -> Any:

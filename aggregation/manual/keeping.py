@@ -225,6 +225,7 @@ def _record(held: Held) -> PositionRecord:
         average_cost=held.average_cost,
         price=held.price,
         market_value=value,
+        day_change=None if value is None else Decimal(0),  # a price put in by hand does not move by itself
         currency=held.instrument.currency,
         as_of=held.at,
         raw=BY_HAND,

@@ -145,12 +145,12 @@ def _charts(held: Held, asked: Asked) -> dict[str, Any]:
     """Drawn of everything held, by what the table is grouped by; the numbers in `parts` are those of the charts."""
     by = asked.group or CHARTED
     sections = held.table(Asked(group=by)).sections
-    known = any(section.weight is not None for section in sections)
+    allocation = charts.allocation(sections)
     return {
         "charted_by": GROUP_LABELS[by].lower(),
         "parts": sections,
-        "allocation": charts.shares([(part.label, part.weight) for part in sections]).to_dict() if known else None,
-        "treemap": charts.treemap(sections).to_dict() if known else None,
+        "allocation": allocation and allocation.to_dict(),
+        "treemap": allocation and charts.treemap(sections).to_dict(),
     }
 
 

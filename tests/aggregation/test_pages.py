@@ -197,7 +197,13 @@ def test_a_mangled_place_in_the_list_is_not_found(client, account, query):
     assert client.get(f"/portfolio/transactions/?{query}").status_code == 404
 
 
-@pytest.mark.parametrize("query", ["since=soon", "account=0", "account=9" * 9, "kind=theft", "run=1.5", "told_by=1e30"])
+@pytest.mark.parametrize("query", ["run=0", "run=99999999999999999999", "told_by=1e30", "told_by=-1", "instrument=0.5"])
+def test_a_number_that_no_row_has_finds_nothing(client, account, query):
+    book_api(account, a_record("1"))
+    assert "Nothing matches" in page(client, f"/portfolio/transactions/?{query}")
+
+
+@pytest.mark.parametrize("query", ["since=soon", "account=0", "account=9" * 9, "kind=theft"])
 def test_a_filter_that_cannot_be_read_is_explained_and_shows_nothing(client, account, query):
     book_api(account, a_record("1"))
     response = client.get(f"/portfolio/transactions/?{query}")

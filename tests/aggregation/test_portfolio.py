@@ -6,8 +6,11 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from aggregation import charts
 from aggregation.account_aggregator import Holding, portfolio
 from aggregation.ledger import record_holdings
+from aggregation.positions import reading as positions
+from aggregation.positions.table import Asked
 from brokerhub.kernel.models import User
 from connections.brokers.records import AuthMethod
 from connections.states import ConnectionState
@@ -89,8 +92,8 @@ def test_a_weight_is_a_share_of_the_net_asset_value_with_cash():
     user = a_user()
     hold(an_account(a_connection(user)), a_position())
     assert held(user, "AAPL").weight == Decimal("0.8")
-    shares = {part.label: part.weight for part in portfolio(user).allocation}
-    assert shares == {"Stock": Decimal("0.8"), "Cash": Decimal("0.2")}
+    figure = charts.allocation(positions.held(portfolio(user), "USD").table(Asked(group="class")).sections)
+    assert dict(zip(figure.data[0].y, figure.data[0].x, strict=True)) == {"Stock": 0.8, "Cash": 0.2}
 
 
 def test_an_account_that_does_not_tell_its_value_leaves_the_total_unknown():

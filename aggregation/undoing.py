@@ -30,7 +30,10 @@ FROM aggregation_delivery AS delivery CROSS JOIN unnest(delivery.rows) AS told (
 JOIN aggregation_transaction AS row ON row.id = told.id
 WHERE delivery.account_id = %(account)s AND delivery.run_id = %(run)s
 """
-# Every version of every row that the run told, with the last delivery that stands and tells it.
+# Every version of every row that the run told, with the last delivery that stands and tells it. All of the account is
+# read for it, and never in a loop: where the first rows of their kind came since the last statistics, one would be
+# expected, and each row of the run compared with each of them.
+NO_LOOPS, AS_USUAL = "SET LOCAL enable_nestloop = off", "SET LOCAL enable_nestloop TO DEFAULT"
 VERSIONS = f"""
 CREATE TEMP TABLE versions ON COMMIT DROP AS
 WITH mine AS (  -- by id and by content, each by an equality: rows without ids all have the same empty one
@@ -183,7 +186,7 @@ def _settle(account_id: int, run_id: int) -> Effect:
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS touched, versions, contents")
         before = _counting(account_id)
-        for statement in (TOUCHED, COUNT_TOUCHED, VERSIONS, COUNT_VERSIONS, GO, COME):
+        for statement in (TOUCHED, COUNT_TOUCHED, NO_LOOPS, VERSIONS, AS_USUAL, COUNT_VERSIONS, GO, COME):
             cursor.execute(statement, scope)
         for statement in (CONTENTS, COUNT_CONTENTS, NUMBER, CLAIM):
             cursor.execute(statement, scope)

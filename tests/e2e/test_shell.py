@@ -120,7 +120,9 @@ def test_the_overview_draws_its_charts_under_the_security_policy(
     new_page: NewPage, sign_in: Callable[[Page], Page], holdings: Connection, screenshot: Callable[..., Any]
 ) -> None:
     page = sign_in(new_page())  # the fixture fails the test when the policy blocks anything
-    expect(page.locator('[data-chart="history"] .scatterlayer path.js-line')).to_be_visible()
+    lines = page.locator('[data-chart="history"] .scatterlayer path.js-line')
+    expect(lines).to_have_count(2)  # the value, and what was paid in
+    expect(lines.first).to_be_visible()
     expect(page.locator('[data-chart="allocation"] .barlayer path').first).to_be_visible()
     screenshot(page, "overview")
 

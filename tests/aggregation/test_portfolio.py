@@ -93,6 +93,7 @@ def test_a_weight_is_a_share_of_the_net_asset_value_with_cash():
     hold(an_account(a_connection(user)), a_position())
     assert held(user, "AAPL").weight == Decimal("0.8")
     figure = charts.allocation(positions.held(portfolio(user), "USD").table(Asked(group="class")).sections)
+    assert figure is not None
     assert dict(zip(figure.data[0].y, figure.data[0].x, strict=True)) == {"Stock": 0.8, "Cash": 0.2}
 
 

@@ -129,7 +129,8 @@ FROM (
 ) AS merged JOIN aggregation_transaction AS kept ON kept.id = merged.kept_id
 WHERE row.id = merged.loser_id AND row.status IN ('posted', 'pending') AND kept.status NOT IN ('superseded', 'undone')
 """
-# Rows merged by a decision that holds no longer. What is a duplicate by its content and number stays so.
+# Rows merged by a decision that holds no longer, or whose counterpart another row tells now: those are merged again with
+# that one. What is a duplicate by its content and number stays so.
 PART_AGAIN = f"""
 UPDATE aggregation_transaction AS row SET status = row.stated, superseded_by_id = NULL
 FROM {_VERDICTS}
@@ -137,7 +138,7 @@ CROSS JOIN LATERAL (VALUES (first_id, second_id), (second_id, first_id)) AS side
     aggregation_transaction AS counts
 WHERE row.id = side.row_id AND row.status = 'duplicate' AND counts.id = row.superseded_by_id
     AND (counts.content_key <> row.content_key OR counts.occurrence <> row.occurrence)
-    AND (counts.status IN ('superseded', 'undone')
+    AND (counts.status IN ('superseded', 'undone', 'duplicate')
         OR counts.id = side.other_id AND NOT (verdict.decision = 'merged' AND verdict.kept_id = counts.id))
 """
 STATEMENTS = (

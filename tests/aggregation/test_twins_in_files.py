@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aggregation import edits, undoing
+from aggregation import edits, review, undoing
 from aggregation.edits import Part
 from aggregation.foreseeing import foresee
 from aggregation.ledger import Booked
@@ -135,3 +135,16 @@ def test_in_any_order_each_content_counts_as_often_as_its_fullest_teller_says(ap
     assert account.transactions.in_books().filter(source="api").count() == len(api)
     proofs = account.transactions.filter(status=BookStatus.DUPLICATE)
     assert not proofs.exclude(superseded_by__status=BookStatus.POSTED).exists()
+
+
+def test_a_decision_is_taken_back_whoever_tells_the_row_that_counts_by_then() -> None:
+    account = an_account()
+    user = account.connection.user
+    book_file(account, a_record())
+    book_file(account, a_record(net_amount=Decimal("-1802.49")))
+    pair = PossibleDuplicate.objects.for_list().get()
+    review.merge(pair, user=user, keep=pair.first)
+    book_file(account, WITH_ID)  # the row that counts, with an id
+    assert counting(account) == [("csv", "t1")]
+    review.reopen(PossibleDuplicate.objects.for_list().decided().get(), user=user)
+    assert counting(account) == [("csv", ""), ("csv", "t1")]

@@ -129,8 +129,8 @@ FROM (
 ) AS merged JOIN aggregation_transaction AS kept ON kept.id = merged.kept_id
 WHERE row.id = merged.loser_id AND row.status IN ('posted', 'pending') AND kept.status NOT IN ('superseded', 'undone')
 """
-# Rows merged by a decision that holds no longer, or whose counterpart another row tells now: those are merged again with
-# that one. What is a duplicate by its content and number stays so.
+# Rows merged by a decision that holds no longer, or whose counterpart another row tells now: those are merged again
+# with that one. What is a duplicate by its content and number stays so.
 PART_AGAIN = f"""
 UPDATE aggregation_transaction AS row SET status = row.stated, superseded_by_id = NULL
 FROM {_VERDICTS}

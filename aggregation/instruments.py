@@ -188,6 +188,7 @@ def as_record(thing: Instrument) -> InstrumentRecord:
         name=thing.name,
         cusip=thing.cusip,
         isin=thing.isin,
+        conid=thing.conid,
         underlying=thing.underlying,
         multiplier=thing.multiplier,
     )

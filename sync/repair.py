@@ -8,9 +8,10 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from aggregation import ledger
-from aggregation.models import BookStatus, Instrument, Source, Transaction
+from aggregation.instruments import as_record
+from aggregation.models import BookStatus, Source, Transaction
 from connections.brokers.base import Connector
-from connections.brokers.records import AssetClass, InstrumentRecord, ParkedRecord, RecordStatus, TransactionRecord
+from connections.brokers.records import ParkedRecord, RecordStatus, TransactionRecord
 from connections.brokers.records import TransactionKind as Kind
 from connections.models import Account
 from sync.holds import Hold
@@ -109,7 +110,7 @@ def taken_back(row: Transaction) -> TransactionRecord:
         traded_on=row.traded_on,
         settled_on=row.settled_on,
         occurred_at=row.occurred_at,
-        instrument=_named(row.instrument) if row.instrument else None,
+        instrument=as_record(row.instrument) if row.instrument else None,
         quantity=row.quantity,
         price=row.price,
         gross_amount=row.gross_amount,
@@ -122,17 +123,4 @@ def taken_back(row: Transaction) -> TransactionRecord:
         group_id=row.group_id,
         status=RecordStatus.VOID,
         raw=row.raw,
-    )
-
-
-def _named(thing: Instrument) -> InstrumentRecord:
-    return InstrumentRecord(
-        asset_class=AssetClass(thing.asset_class),
-        symbol=thing.symbol,
-        currency=thing.currency,
-        name=thing.name,
-        cusip=thing.cusip,
-        isin=thing.isin,
-        underlying=thing.underlying,
-        multiplier=thing.multiplier,
     )

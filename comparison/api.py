@@ -169,7 +169,7 @@ def may_see_own(request: Request) -> None:
 
 @extend_schema(tags=["comparison"])
 class Compare(APIView):
-    required_scopes: ClassVar = {"GET": Scope.COMPARISON_READ}
+    required_scopes: ClassVar = {"GET": Scope.COMPARE_READ}
 
     @extend_schema(
         parameters=[
@@ -234,7 +234,7 @@ def _plans(catalogue: Catalogue, query: QueryDict) -> list[str]:
 
 @extend_schema(tags=["comparison"])
 class Fees(APIView):
-    required_scopes: ClassVar = {"GET": Scope.COMPARISON_READ}
+    required_scopes: ClassVar = {"GET": Scope.COMPARE_READ}
 
     @extend_schema(
         parameters=[
@@ -277,7 +277,7 @@ def _rule(rule: FeeRule, catalogue: Catalogue) -> dict[str, Any]:
 
 @extend_schema(tags=["comparison"])
 class Simulations(APIView):
-    required_scopes: ClassVar = {"POST": Scope.COMPARISON_WRITE}
+    required_scopes: ClassVar = {"POST": Scope.COMPARE_WRITE}
 
     @extend_schema(request=SimulationRequestSerializer, responses={202: SimulationSerializer})
     def post(self, request: Request) -> Response:

@@ -135,7 +135,7 @@ class ReportList(ListAPIView[ExecutionReport]):
 
     queryset = ExecutionReport.objects.none()
     serializer_class = ReportSerializer
-    required_scopes: ClassVar = {"GET": Scope.COMPARISON_READ}
+    required_scopes: ClassVar = {"GET": Scope.COMPARE_READ}
     ordering = ("-last_on", "-pk")
     filter_backends = ()
 

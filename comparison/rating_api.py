@@ -152,9 +152,9 @@ def _ratings(user: Any, broker: ComparisonBroker) -> dict[str, Any]:
 @extend_schema(tags=["comparison"])
 class BrokerRatings(APIView):
     required_scopes: ClassVar = {
-        "GET": Scope.COMPARISON_READ,
-        "POST": Scope.COMPARISON_WRITE,
-        "DELETE": Scope.COMPARISON_WRITE,
+        "GET": Scope.COMPARE_READ,
+        "POST": Scope.COMPARE_WRITE,
+        "DELETE": Scope.COMPARE_WRITE,
     }
 
     @extend_schema(operation_id="broker_ratings_retrieve", responses=RatingsSerializer)
@@ -189,7 +189,7 @@ class BrokerRatings(APIView):
 
 @extend_schema(tags=["comparison"])
 class RatingReports(APIView):
-    required_scopes: ClassVar = {"POST": Scope.COMPARISON_WRITE}
+    required_scopes: ClassVar = {"POST": Scope.COMPARE_WRITE}
 
     @extend_schema(operation_id="broker_ratings_report", request=ReportSerializer, responses={204: None})
     def post(self, request: Request, broker: str, rating_id: int) -> Response:

@@ -53,8 +53,9 @@ class Scope(models.TextChoices):
     PORTFOLIO_READ = "portfolio:read", "See accounts, positions, balances and transactions"
     SYNC_WRITE = "sync:write", "Start syncs and import files"
     HEALTH_READ = "health:read", "See how the brokers' APIs are doing"
-    COMPARISON_READ = "comparison:read", "Compare brokers: prices, execution quality, ratings"
-    COMPARISON_WRITE = "comparison:write", "Rate brokers, and keep comparisons"
+    COMPARE_READ = "compare:read", "Compare brokers: prices, execution quality, ratings"
+    COMPARE_WRITE = "compare:write", "Rate brokers, and keep comparisons"
+    WEBHOOKS_WRITE = "webhooks:write", "Set up webhooks, and see what they delivered"
 
 
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox has no type hints

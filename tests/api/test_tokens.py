@@ -1,9 +1,11 @@
 """Who may call the API, and what their token may do."""
 
 from datetime import timedelta
+from importlib import import_module
 from io import StringIO
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -111,3 +113,24 @@ def test_a_token_is_stored_as_a_digest_only(caller):
     stored = " ".join(str(value) for value in ApiToken.objects.values_list().get())
     assert token not in stored
     assert token not in f"{row} {row!r}"
+
+
+def test_scopes_bear_the_names_that_programs_are_told():
+    assert set(Scope.values) == {
+        *("connections:read", "connections:write", "portfolio:read", "sync:write", "health:read"),
+        *("compare:read", "compare:write", "webhooks:write"),
+    }
+
+
+def test_a_token_made_before_the_scopes_were_renamed_keeps_what_it_may(caller):
+    old, _ = ApiToken.objects.create(user=caller, scopes=["comparison:read", "health:read", "comparison:write"])
+    other, _ = ApiToken.objects.create(user=caller, scopes=["portfolio:read"])
+    migration = import_module("brokerhub.kernel.migrations.0003_scopes_by_their_final_names")
+    migration.forwards(apps, None)
+    old.refresh_from_db()
+    other.refresh_from_db()
+    assert old.scopes == ["compare:read", "health:read", "compare:write"]
+    assert other.scopes == ["portfolio:read"]
+    migration.backwards(apps, None)
+    old.refresh_from_db()
+    assert old.scopes == ["comparison:read", "health:read", "comparison:write"]

@@ -57,7 +57,7 @@ def test_the_own_costs(person, token_client):
 
 
 def test_the_own_costs_need_the_scope_of_the_portfolio(person, token_client):
-    client = token_client(person, Scope.COMPARISON_READ)
+    client = token_client(person, Scope.COMPARE_READ)
     assert client.get("/api/v1/brokerage/compare").status_code == 200
     refused = client.get("/api/v1/brokerage/compare?mine=1")
     assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")

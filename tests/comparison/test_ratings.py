@@ -188,7 +188,7 @@ def test_an_unknown_broker_is_answered_with_the_known_ones(schwab, robinhood, ap
 
 
 def test_reading_and_writing_need_scopes_of_their_own(schwab, caller, token_client):
-    client = token_client(caller, Scope.COMPARISON_READ)
+    client = token_client(caller, Scope.COMPARE_READ)
     assert client.get(PATH).status_code == 200
     assert client.post(PATH, SAID).json()["code"] == "scope_missing"
     assert token_client(caller, Scope.PORTFOLIO_READ).get(PATH).status_code == 403

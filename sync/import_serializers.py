@@ -25,7 +25,7 @@ ANSWERS = ("date_order", "decimal", "delimiter", "currency")  # fields of Choice
 MAPPING_HELP = (
     "For a table no format knows: JSON with `columns` ({field: column or list of columns}; fields are date, word, "
     "symbol, isin, cusip, name, quantity, price, amount, fees, taxes, currency, settled, account, id), `words` "
-    "({word of the file: buy, sell, dividend, ...}), `signed` and `fees_on_top`."
+    "({word of the file: buy, sell, dividend, ...}; left out, these words mean themselves), `signed` and `fees_on_top`."
 )
 
 

@@ -130,4 +130,5 @@ def refuse_lookalike(source: Source) -> None:
 
 
 def _readable() -> str:
-    return f"It reads: {'; '.join(format.label for format in FORMATS.values())}."
+    labels = "; ".join(format.label for format in FORMATS.values())
+    return f"It reads: {labels}. Of any other table, say what the columns are (`mapping`)."

@@ -85,12 +85,17 @@ class ColumnMapping:
             raise MappingRefused(reason)
 
     def _objections(self) -> Iterator[str]:
-        yield from (f"There is no field “{name[:40]}”." for name in self.columns if name not in FIELDS)
+        fields = ", ".join(FIELDS)
+        yield from (
+            f"There is no field “{name[:40]}”. There are {fields}." for name in self.columns if name not in FIELDS
+        )
         if not self.columns.get("date"):
             yield "Say which column is the date."
         if not (self.columns.get("amount") or self.columns.get("quantity")):
             yield "Say which column is the amount or the quantity."
-        yield from (f"A word cannot mean “{one[:40]}”." for one in self.words.values() if one not in MEANINGS)
+        meanings = ", ".join(MEANINGS)
+        unheard = (one for one in self.words.values() if one not in MEANINGS)
+        yield from (f"A word cannot mean “{one[:40]}”, but one of {meanings}." for one in unheard)
         for said, allowed in ((self.date_order, ORDERS), (self.decimal, DECIMALS), (self.delimiter, DELIMITERS)):
             if said and said not in allowed:
                 yield f"“{said[:10]}” is not a choice; leave it empty or take one of {', '.join(map(repr, allowed))}."
@@ -98,8 +103,9 @@ class ColumnMapping:
             yield f"“{self.currency[:10]}” is no currency like EUR."
 
     def rules(self) -> dict[str, Rule]:
-        """What each word means, by the word without accents and capitals."""
-        return {fold(word): MEANINGS[meaning][1] for word, meaning in self.words.items()}
+        """What each word means, by the word without accents and capitals. Where none was said a key means itself."""
+        said = self.words or {meaning: meaning for meaning in MEANINGS}
+        return {fold(word): MEANINGS[meaning][1] for word, meaning in said.items()}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data, for JSON; `from_dict` reads it back."""

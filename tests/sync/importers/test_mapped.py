@@ -144,6 +144,20 @@ def test_a_file_that_lacks_a_mapped_column_is_not_read() -> None:
     assert MappedFormat(OWN).detect(reader.read(b"When;What\n")) is None
 
 
+def test_words_that_are_meanings_need_no_entry_unless_some_were_said() -> None:
+    columns = {"date": "Date", "word": "What", "symbol": "Ticker", "quantity": "Qty", "amount": "Total"}
+    content = (
+        "Date,What,Ticker,Qty,Total\n2025-01-31,Buy,AAPL,2,-10.00\n2025-01-31,FEE,,,-1.00\n2025-01-31,Odd,,,-1.00\n"
+    )
+
+    def kinds(words: dict[str, str]) -> list[str]:
+        mapping = ColumnMapping.from_dict({"columns": columns, "words": words, "currency": "USD"})
+        return [record.kind for record in booked(read(content, mapping))]
+
+    assert kinds({}) == [K.BUY, K.FEE, K.OTHER]
+    assert kinds({"Odd": "tax"}) == [K.OTHER, K.OTHER, K.TAX]
+
+
 # --- Saving a mapping -------------------------------------------------------------------------------------------------
 def test_a_mapping_comes_back_from_json_as_it_was() -> None:
     assert ColumnMapping.from_dict(json.loads(json.dumps(OWN.as_dict()))) == OWN
@@ -154,10 +168,13 @@ def test_a_mapping_comes_back_from_json_as_it_was() -> None:
     [
         ({"columns": {"amount": "Sum"}}, "which column is the date"),
         ({"columns": {"date": "When"}}, "amount or the quantity"),
-        ({"columns": {"date": "When", "amount": "Sum", "colour": "X"}}, "no field “colour”"),
+        (
+            {"columns": {"date": "When", "amount": "Sum", "colour": "X"}},
+            "no field “colour”. There are date, word, symbol,",
+        ),
         ({"columns": {"date": 5}}, "name of one, or a list"),
         ({"columns": {"date": ["x" * 300]}}, "up to 200 characters"),
-        ({"words": {"Gekauft": "burn"}}, "cannot mean “burn”"),
+        ({"words": {"Gekauft": "burn"}}, "cannot mean “burn”, but one of buy, sell,"),
         ({"words": ["Gekauft"]}, "each a list of names"),
         ({"date_order": "ydm"}, "“ydm” is not a choice"),
         ({"currency": "euro"}, "no currency like EUR"),

@@ -1,6 +1,7 @@
-"""What `make run` starts: servers, migrations, then the processes of the Procfile, until Ctrl-C or the first failure.
+"""What `make run` starts: servers, migrations, then the processes of the Procfile, until Ctrl-C.
 
-Whatever ends it (Ctrl-C, SIGTERM, a closed terminal, a child that dies), nothing it started stays behind.
+A process that crashes is started again; one that cannot start, or crashes again and again, ends the hub. Whatever ends
+it (Ctrl-C, SIGTERM, `kill -9`, a closed terminal, a child), nothing it started stays behind.
 """
 
 import fcntl

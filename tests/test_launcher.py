@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from brokerhub import launcher
+from brokerhub.embedded_servers import wait_until
 from brokerhub.launcher_checks import CannotStart, check_database, check_port, check_redis, port_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -27,7 +28,8 @@ import sys
 from pathlib import Path
 from brokerhub.supervisor import Supervisor
 port, third = int(sys.argv[1]), sys.argv[2]
-supervisor = Supervisor({}, ports=[port], first=[sys.executable, "-c", "print('first done')"], ready="all is up")
+first = [sys.executable, "-c", "print('first done')"]
+supervisor = Supervisor({}, ports=[port], first=first, ready="all is up", back_off=(0, 0, 0))
 supervisor.add_process("stubborn", "(trap '' TERM; exec sleep 1000) & exec sleep 1000")
 supervisor.add_process("web", f"exec {sys.executable} -m http.server --bind 127.0.0.1 {port}")
 supervisor.add_process("third", third)
@@ -266,6 +268,61 @@ def test_a_process_that_dies_at_the_start_ends_all_and_is_named_with_its_words(
     assert process.returncode == 3
     assert "The hub stops, because third ended with exit code 3. It said last:\n  no such thing" in said
     assert left_behind(var_dir) == []
+
+
+def sleeping(var_dir: Path, seconds: str) -> psutil.Process:
+    """The one process that sleeps for so long, once there is exactly one."""
+    found: list[psutil.Process] = []
+
+    def is_one() -> bool:
+        found[:] = [each for each in left_behind(var_dir) if each.cmdline() == ["sleep", seconds]]
+        return len(found) == 1
+
+    assert wait_until(is_one, 30), found
+    return found[0]
+
+
+def test_a_process_that_crashes_while_the_hub_is_up_is_started_again_and_ends_with_the_others(
+    run: Callable[..., subprocess.Popen[str]], var_dir: Path
+) -> None:
+    process = run("-c", SUPERVISED, str(free_port()), "echo here; (trap '' TERM; exec sleep 3000) & exec sleep 2000")
+    read_until(process, "all is up")
+    first = sleeping(var_dir, "2000")
+    first.kill()
+    read_until(process, "ended with exit code -9; it is started again")
+    read_until(process, "here")
+    second = sleeping(var_dir, "2000")
+    assert second.pid != first.pid
+    assert sleeping(var_dir, "3000").ppid() == second.pid, "what the killed one left is gone"
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 0
+    assert left_behind(var_dir) == []
+
+
+def test_a_process_that_crashes_again_and_again_ends_the_hub_with_its_last_words(
+    run: Callable[..., subprocess.Popen[str]], var_dir: Path
+) -> None:
+    once = f"test -e {var_dir}/again && echo no such thing && exit 3; touch {var_dir}/again; exec sleep 2000"
+    process = run("-c", SUPERVISED, str(free_port()), once)
+    read_until(process, "all is up")
+    sleeping(var_dir, "2000").kill()
+    said, _ = process.communicate()
+    assert process.returncode == 3
+    assert said.count("it is started again in 0 s") == 2 * 3, "as it happens, and among the last words"
+    assert "The hub stops, because third ended with exit code 3. It said last:\n" in said
+    assert said.rstrip().endswith("no such thing")
+    assert left_behind(var_dir) == []
+
+
+def test_a_killed_supervisor_leaves_no_process(run: Callable[..., subprocess.Popen[str]], var_dir: Path) -> None:
+    process = run("-c", SUPERVISED, str(free_port()), "exec sleep 2000")
+    read_until(process, "all is up")
+    before = left_behind(var_dir)
+    process.kill()
+    process.communicate()  # its output is open for as long as somebody could still write to it
+    _, left = psutil.wait_procs(before, timeout=30)
+    assert left == []
 
 
 def test_the_hub_starts_and_ctrl_c_leaves_no_process(run: Callable[..., subprocess.Popen[str]], var_dir: Path) -> None:

@@ -1,7 +1,5 @@
 """What every request passes through: its id, its person's time zone, and errors told in words."""
 
-import re
-import uuid
 import zoneinfo
 from collections.abc import Callable
 from http import HTTPStatus
@@ -17,12 +15,12 @@ from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 
+from brokerhub.kernel import trace, writes
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import wants_partial
 from brokerhub.kernel.idempotency import keep_answer
 
 type_get_response = Callable[[HttpRequest], HttpResponseBase]
-SAFE_REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def request_id_of(request: HttpRequest) -> str:
@@ -31,14 +29,14 @@ def request_id_of(request: HttpRequest) -> str:
 
 
 def request_id_header(get_response: type_get_response) -> type_get_response:
-    """`X-Request-ID` on every answer: the caller's own when it is a short safe word, else a new one.
+    """`X-Request-ID` on every answer: the caller's own when it is a short safe word, else the trace id of its
+    `traceparent` (W3C Trace Context), else a new one.
 
     It stands before django-structlog's middleware, which takes the id from the request's header into each log line.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if SAFE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id = trace.chosen(request.META.get("HTTP_X_REQUEST_ID", ""), request.META.get("HTTP_TRACEPARENT", ""))
         request.META["HTTP_X_REQUEST_ID"] = request_id
         response = get_response(request)
         response["X-Request-ID"] = request_id
@@ -64,6 +62,17 @@ def idempotency(get_response: type_get_response) -> type_get_response:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
         keep_answer(request, response)
+        return response
+
+    return middleware
+
+
+def note_writes(get_response: type_get_response) -> type_get_response:
+    """What an operator finds by its request id afterwards."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        writes.note(request, response)
         return response
 
     return middleware

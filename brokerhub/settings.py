@@ -167,6 +167,7 @@ MIDDLEWARE = [
     "brokerhub.middleware.refuse_nul",
     "brokerhub.middleware.rate_limit_headers",
     "brokerhub.middleware.idempotency",
+    "brokerhub.middleware.note_writes",
     "brokerhub.middleware.keep_private",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

@@ -11,6 +11,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from brokerhub.kernel import trace
 from brokerhub.kernel.models import User
 from connections import credentials
 from connections.app_models import AppCredentials, Environment, UnfinishedRevocation
@@ -248,11 +249,15 @@ class ConnectionEvent(models.Model):
     to_state = models.CharField(max_length=20, blank=True)
     reason_code = models.CharField(max_length=40, blank=True)
     detail = models.CharField(max_length=300, blank=True)
+    request_id = trace.field()
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering: ClassVar = ["-created_at", "-id"]
-        indexes: ClassVar = [models.Index(fields=["connection", "-created_at"])]
+        indexes: ClassVar = [
+            models.Index(fields=["connection", "-created_at"]),
+            trace.index("events_by_request"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action}: {self.from_state} to {self.to_state}"

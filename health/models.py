@@ -13,6 +13,7 @@ from django.utils.functional import cached_property
 from connections.brokers.calls import LimitSource, Operation
 from connections.brokers.records import Broker
 from health.connection_models import ConnectionMeasure
+from health.failed_calls import FailedCall
 from health.incident_models import Incident, IncidentUpdate, StatusSpan
 from health.maintenance_models import AlertChoice, MaintenanceFeed, MaintenanceNotice, MaintenanceWindow
 from health.metrics import Budget, Tally, quantiles
@@ -23,6 +24,7 @@ __all__ = [
     "BucketKey",
     "CallBucket",
     "ConnectionMeasure",
+    "FailedCall",
     "Incident",
     "IncidentUpdate",
     "MaintenanceFeed",

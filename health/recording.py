@@ -18,7 +18,8 @@ from uuid import UUID
 
 from django.db import Error, connection
 
-from connections.brokers.calls import BrokerCall, call_finished, call_misread
+from connections.brokers.calls import BrokerCall, Outcome, call_finished, call_misread
+from health.failed_calls import FailedCall
 from health.metrics import Tally
 from health.models import BucketKey, CallBucket, ConnectionMeasure, Resolution
 
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 FLUSH_AFTER = 2.0  # seconds
 RETRY_AFTER = 20.0  # seconds, when the database could not be reached
+MOST_FAILED = 50  # failed calls told one by one between two flushes; the counts have all of them
 MOST_KEPT = 2_000  # buckets kept while the database cannot be reached: about two hours of everything
 
 
@@ -44,6 +46,7 @@ class Recorder:
         self._lock = threading.Lock()
         self._pending: dict[BucketKey, Tally] = {}
         self._connections: dict[UUID, ConnectionMeasure] = {}
+        self._failed: list[FailedCall] = []
         self._timer: threading.Timer | None = None
 
     def record(self, call: BrokerCall) -> None:
@@ -51,6 +54,8 @@ class Recorder:
             tally.count(call)
             if call.connection_id is not None:
                 self._measure_of(call.connection_id, call).count(call)
+            if call.outcome is not Outcome.OK and len(self._failed) < MOST_FAILED:
+                self._failed.append(FailedCall.of(call))
 
     def correct(self, call: BrokerCall) -> None:
         """`call` was recorded as a good one and was not."""
@@ -87,13 +92,15 @@ class Recorder:
         with self._lock:
             batch, self._pending, self._timer = self._pending, {}, None
             measures, self._connections = self._connections, {}
+            failed, self._failed = self._failed, []
         if not batch:
             return
         try:
+            FailedCall.objects.bulk_create(failed)  # first: what is taken back below must not be written yet
             CallBucket.objects.add(_rolled_up(batch))
-            ConnectionMeasure.objects.note(measures.values())  # only the newest counts: a lost one is told again soon
+            ConnectionMeasure.objects.note(measures.values())
         except BaseException:
-            self._take_back(batch)
+            self._take_back(batch)  # the rest is lost: of a connection the newest is told again soon
             raise
 
     def _take_back(self, batch: dict[BucketKey, Tally]) -> None:

@@ -11,7 +11,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from connections.models import Connection
-from health.models import CallBucket, ConnectionMeasure, Resolution, StatusSpan
+from health import failed_calls
+from health.models import CallBucket, ConnectionMeasure, FailedCall, Resolution, StatusSpan
 
 
 def kept() -> Mapping[Resolution, timedelta]:
@@ -27,6 +28,8 @@ def remove_old(now: datetime | None = None) -> int:
     now = now or timezone.now()
     alive = Connection.objects.values("pk")
     ConnectionMeasure.objects.exclude(connection_id__in=alive).delete()
+    FailedCall.objects.filter(started_at__lt=now - failed_calls.KEPT).delete()
+    FailedCall.objects.exclude(connection_id=None).exclude(connection_id__in=alive).delete()
     StatusSpan.objects.filter(ends_at__lt=now - settings.HEALTH_KEEP_DAYS).delete()
     return sum(
         CallBucket.objects.filter(resolution=resolution, starts_at__lt=now - length).delete()[0]

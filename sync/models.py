@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
+from brokerhub.kernel import trace
 from brokerhub.kernel.models import User
 from connections.models import EPOCH, Account, Connection
 from sync.feed_models import AccountFeed, TransactionChange
@@ -181,6 +182,7 @@ class SyncRun(models.Model):
     in_turn = models.BooleanField(default=False, editable=False)
     turn_at = models.DateTimeField(null=True, editable=False, help_text="When it last got a turn.")
     requested_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    request_id = trace.field()
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -207,6 +209,7 @@ class SyncRun(models.Model):
                 fields=["held_until"], condition=Q(state__in=["queued", "running", "waiting"]), name="open_runs"
             ),
             models.Index(fields=["line", "turn_at"], condition=~Q(line=""), name="turns_of_a_line"),
+            trace.index("runs_by_request"),
         ]
 
     def __str__(self) -> str:

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils import timezone
 
+from brokerhub.kernel import trace
 from brokerhub.kernel.errors import HubError, NotAllowed
 from connections.models import Connection
 from sync.models import Mode, Rhythm, Schedule, SyncCursor, SyncRun, Trigger
@@ -87,6 +88,7 @@ def plan_due() -> int:
                 trigger=Trigger.SCHEDULE,
                 mode=Mode.INCREMENTAL if schedule.known else Mode.INITIAL,
                 due_at=schedule.next_at,
+                request_id=trace.new(),  # each its own: the planner's is that of a hundred connections
             )
             for schedule in due
             if not schedule.is_busy

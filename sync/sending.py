@@ -9,6 +9,7 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 from redis.exceptions import RedisError
 
+from brokerhub.kernel import trace
 from connections.models import EPOCH
 from sync.models import SyncRun, Trigger
 
@@ -33,22 +34,23 @@ def dispatch_due() -> int:
     return sent
 
 
-def _take_unsent() -> list[tuple[int, str]]:
+def _take_unsent() -> list[tuple[int, str, str]]:
     with transaction.atomic():
         unsent = SyncRun.objects.unsent().order_by("id").select_for_update(skip_locked=True, no_key=True)
-        runs = list(unsent.values_list("pk", "trigger")[:BATCH])
-        SyncRun.objects.filter(pk__in=[pk for pk, _ in runs]).update(sent_at=timezone.now())
+        runs = list(unsent.values_list("pk", "trigger", "request_id")[:BATCH])
+        SyncRun.objects.filter(pk__in=[pk for pk, *_ in runs]).update(sent_at=timezone.now())
     return runs
 
 
-def _send(runs: Iterable[tuple[int, str]]) -> None:
+def _send(runs: Iterable[tuple[int, str, str]]) -> None:
     waiting = list(runs)
     try:
         while waiting:
-            pk, trigger = waiting[-1]
-            current_app.send_task("sync.import_file" if trigger == Trigger.IMPORT else "sync.run", args=(pk,))
+            pk, trigger, request_id = waiting[-1]
+            with trace.carrying(request_id):  # the run's own, not that of whoever rang the bell
+                current_app.send_task("sync.import_file" if trigger == Trigger.IMPORT else "sync.run", args=(pk,))
             waiting.pop()
     finally:
         # Whatever could not be sent is due again with the next ring of the bell.
         if waiting:
-            SyncRun.objects.filter(pk__in=[pk for pk, _ in waiting]).update(sent_at=EPOCH)
+            SyncRun.objects.filter(pk__in=[pk for pk, *_ in waiting]).update(sent_at=EPOCH)

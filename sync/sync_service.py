@@ -11,6 +11,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, transact
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from brokerhub.kernel import trace
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
 from connections import connection_manager
@@ -112,6 +113,7 @@ def _join(connection: Connection, scope: Scope) -> SyncRun | None:
     if run is None:
         return None
     wider = Scope.of(run).joined(scope)
+    logger.info("sync.joined: run %s, which has request id %s", run.pk, run.request_id or "none")
     if wider != Scope.of(run):
         run.mode, run.account_id, run.from_on, run.to_on = wider.mode, wider.account_id, wider.from_on, wider.to_on
         run.parts = {part: result for part, result in run.parts.items() if not part.startswith("transactions")}
@@ -167,7 +169,7 @@ def run_one(run_id: int) -> None:
         return
     line = hold.run.line
     try:
-        with hold.kept():
+        with trace.carrying(hold.run.request_id), hold.kept():
             _run(hold)
     except HoldLost:
         logger.info("sync.hold_lost: run %s was cancelled or given to another worker", run_id)

@@ -108,7 +108,7 @@ TABLES = (
     ),
     Table("connections.Account", "connection__user"),
     Table("connections.OfferedAccount", "connection__user"),
-    Table("connections.ConnectionEvent", "connection__user"),
+    Table("connections.ConnectionEvent", "connection__user", leave_out=("request_id",)),
     Table("sync.HistorySetting", "user"),
     Table("sync.WordRule", "user"),
     Table("sync.MappingTemplate", "user"),
@@ -118,7 +118,7 @@ TABLES = (
         leave_out=(
             # Where a run under way stood; and notes that name rows by ids of this hub.
             *("held_by", "held_until", "sent_at", "due_at", "wait_until", "wait_reason", "line", "in_turn", "turn_at"),
-            *("parts", "spans", "missing"),
+            *("parts", "spans", "missing", "request_id"),
         ),
         settle=_not_under_way,
     ),

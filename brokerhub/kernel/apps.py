@@ -5,3 +5,10 @@ class KernelConfig(AppConfig):
     name = "brokerhub.kernel"
     label = "kernel"
     verbose_name = "People and tokens"
+
+    def ready(self) -> None:
+        from django_structlog.celery.signals import bind_extra_task_metadata
+
+        from brokerhub.kernel import trace
+
+        bind_extra_task_metadata.connect(trace.give_task_an_id, dispatch_uid="kernel.trace")

@@ -72,7 +72,8 @@ class BrokerCall:
     period: int | None = None
     limit_source: LimitSource = LimitSource.DOCUMENTED
     retry_after: float | None = None  # seconds
-    correlation_id: str = ""
+    correlation_id: str = ""  # the broker's own name for this call, for its support
+    request_id: str = ""  # ours: of the request or task that made it
 
 
 _last_call: ContextVar["BrokerCall | None"] = ContextVar("last_broker_call", default=None)

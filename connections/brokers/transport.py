@@ -31,6 +31,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from brokerhub.kernel import trace
 from connections.brokers import breaker, budgets, calls, closures, surroundings
 from connections.brokers.attribution import Evidence, attribute, is_our_network
 from connections.brokers.base import (
@@ -284,11 +285,13 @@ class Wire:
             limit_source=seen.source if seen else LimitSource.DOCUMENTED,
             retry_after=reply.retry_after if reply else None,
             correlation_id=reply.headers.get(self.correlation_header, "") if reply else "",
+            request_id=trace.current(),
         )
         log.info(
             "broker_call",
             broker=call.broker.value,
             operation=operation.value,
+            connection_id=str(call.connection_id) if call.connection_id else None,
             status=call.status,
             outcome=call.outcome.value,
             seconds=round(call.duration, 3),

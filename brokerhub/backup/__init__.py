@@ -1,0 +1,1 @@
+"""The whole database as one file, and back: docs/operations.md, "Backup and restore"."""

@@ -12,7 +12,14 @@ from brokerhub.kernel.models import User
 from connections import app_keys, authorizations
 from connections.account_list import add_offered, decline_offered, save_accounts
 from connections.brokers import BROKERS, BrokerEntry
-from connections.brokers.base import BrokerError, BrokerUnavailable, Connector, RateLimited, UnderMaintenance
+from connections.brokers.base import (
+    BrokerError,
+    BrokerUnavailable,
+    Connector,
+    RateLimited,
+    SignInsRefused,
+    UnderMaintenance,
+)
 from connections.brokers.records import AuthMethod, Broker
 from connections.leaving import Receipt, disconnect, disconnect_counts, left_to_do
 from connections.models import Connection, ConnectionQuerySet
@@ -74,7 +81,12 @@ __all__ = [
 
 log = structlog.get_logger(__name__)
 
-MENDED_BY_RENEWAL = {"renewal_delayed", "app_credentials_refused", "maintenance"}  # reasons the token endpoint gives
+MENDED_BY_RENEWAL = {  # reasons the token endpoint gives
+    "renewal_delayed",
+    "app_credentials_refused",
+    "maintenance",
+    "sign_ins_refused",
+}
 S = ConnectionState
 
 
@@ -156,7 +168,9 @@ def refresh_credentials(connection: Connection) -> None:
         grant = read_grant(connection)
         StoredGrants(connection.pk).renew(refused=grant)
     except BrokerError as error:
-        if isinstance(error, BrokerUnavailable) and not isinstance(error, RateLimited | UnderMaintenance):
+        if isinstance(error, BrokerUnavailable) and not isinstance(
+            error, RateLimited | SignInsRefused | UnderMaintenance
+        ):
             settle(connection, S.ERROR, "renewal_delayed", until=error.retry_at)
         elif not isinstance(error, RateLimited):
             note_failure(connection, error)

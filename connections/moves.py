@@ -16,6 +16,7 @@ from connections.brokers.base import (
     NeedsReauth,
     RateLimited,
     Refused,
+    SignInsRefused,
     UnderMaintenance,
 )
 from connections.models import Connection, ConnectionEvent
@@ -75,6 +76,8 @@ def note_failure(connection: Connection, error: BrokerError) -> None:
         settle(connection, S.RATE_LIMITED, "rate_limit", until=error.retry_at)
     elif isinstance(error, UnderMaintenance):
         settle(connection, S.MAINTENANCE, "maintenance", until=error.retry_at)
+    elif isinstance(error, SignInsRefused):
+        settle(connection, S.ERROR, "sign_ins_refused", until=error.retry_at)
     elif isinstance(error, BrokerUnavailable):
         settle(connection, S.ERROR, "broker_unavailable", until=error.retry_at)
     elif isinstance(error, AppCredentialsRefused):

@@ -116,6 +116,9 @@ REASONS: dict[str, Reason] = {
     "maintenance": Reason("{broker} is under maintenance, so the hub waits."),
     "broker_unavailable": Reason("{broker} is not answering right now. The hub tries again by itself."),
     "renewal_delayed": Reason("{broker}'s sign-in service is not answering right now. The hub tries again by itself."),
+    "sign_ins_refused": Reason(
+        "{broker} refuses more than one sign-in at the moment. Yours is kept, and the hub tries again by itself."
+    ),
     "unexpected_reply": Reason("{broker} answered in a form the hub does not know. It has been noted for us to mend."),
     "refused": Reason("{broker} refused what the hub asked for. It has been noted for us to mend."),
     "parts_failing": Reason("Some of the data could not be fetched; the rest is up to date."),

@@ -26,9 +26,17 @@ from django.utils import timezone
 
 from brokerhub.kernel.errors import NotAllowed
 from connections import app_keys, revocation
-from connections.brokers import BROKERS
-from connections.brokers.base import AppCredentialsRefused, BrokerUnavailable, Grant, NeedsReauth, RateLimited, Refused
-from connections.brokers.records import AuthMethod
+from connections.brokers import BROKERS, calls, surroundings
+from connections.brokers.base import (
+    AppCredentialsRefused,
+    BrokerUnavailable,
+    Grant,
+    NeedsReauth,
+    RateLimited,
+    Refused,
+    SignInsRefused,
+)
+from connections.brokers.records import AuthMethod, Broker
 from connections.credentials import CredentialsUnreadable
 from connections.models import EPOCH, Connection
 from connections.moves import note_failure
@@ -47,6 +55,7 @@ NOTHING_GIVEN = (
     NotAllowed,
     RateLimited,
     Refused,
+    SignInsRefused,
 )  # the stored grant is as good as before
 
 
@@ -136,8 +145,12 @@ class StoredGrants:
             return lease.before
         grant = read_grant(connection)
         try:
-            fresh = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
+            with calls.renewing(connection.pk):
+                fresh = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
         except NeedsReauth as error:
+            told = surroundings.refusal(Broker(connection.broker), connection.pk, error)
+            if isinstance(told, SignInsRefused):
+                raise told from error
             if lease.is_in_doubt and error.reason_code == "refresh_refused":
                 error.reason_code = "renewal_interrupted"
             if self._note_refusal(error, of=grant):

@@ -90,6 +90,10 @@ class CircuitOpen(BrokerUnavailable):
     """It has failed several times in a row, so the hub lets it be until `retry_at`."""
 
 
+class SignInsRefused(BrokerUnavailable):
+    """It refuses this sign-in, but others' as well, or may do so: it is waited for, and nobody has to sign in again."""
+
+
 class UnexpectedReply(BrokerError):
     """The broker answered in a form we do not know; only we can mend it; shown in health."""
 

@@ -1,5 +1,7 @@
 """What the transport tells about each call to a broker, and the signal it tells it by."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,6 +76,23 @@ class BrokerCall:
     retry_after: float | None = None  # seconds
     correlation_id: str = ""  # the broker's own name for this call, for its support
     request_id: str = ""  # ours: of the request or task that made it
+
+
+_renewing: ContextVar[UUID | None] = ContextVar("renewing", default=None)
+
+
+@contextmanager
+def renewing(connection_id: UUID) -> Iterator[None]:
+    """Renewals of access inside the block are this connection's; who signs in knows of no connection."""
+    token = _renewing.set(connection_id)
+    try:
+        yield
+    finally:
+        _renewing.reset(token)
+
+
+def renewed_for(operation: Operation) -> UUID | None:
+    return _renewing.get() if operation is Operation.REFRESH else None
 
 
 _last_call: ContextVar["BrokerCall | None"] = ContextVar("last_broker_call", default=None)

@@ -3,6 +3,7 @@
 Written in passing: a good answer costs one round trip, which forgets what it disproves; failures write the rest.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -10,17 +11,20 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from connections.brokers.attribution import MANY_LOGINS
-from connections.brokers.base import BrokerError, BrokerUnavailable, NeedsReauth
+from connections.brokers.base import BrokerError, NeedsReauth, SignInsRefused
 from connections.brokers.records import Broker
 
-MEMORY_SECONDS = 600  # for refused logins
+LATELY = timedelta(minutes=10)  # refusals that are longer ago are no evidence against the broker
 DOUBT = timedelta(minutes=10)  # after that a refusal is the login's own, though nobody else was seen to be let in
+PATIENCE = timedelta(hours=6)  # after that it is the logins', though all are refused: it has ended them all
+MEMORY_SECONDS = 24 * 3600  # for refused logins
+MAY_BE_THE_BROKER = {"access_refused", "refresh_refused"}  # kinds of refusal that a broker in trouble gives
 LOOK_AGAIN = timedelta(minutes=2)
 AWAY_SECONDS = 90  # a broker that could not be reached is asked again sooner than that
 
 
 def _refused(broker: Broker) -> str:
-    return f"refused:{broker.value}"
+    return f"refused_logins:{broker.value}"
 
 
 def _let_in(broker: Broker) -> str:
@@ -31,47 +35,64 @@ def _away(broker: Broker) -> str:
     return f"away:{broker.value}"
 
 
+def _first(broker: Broker, connection_id: UUID) -> str:
+    return f"first_refused:{broker.value}:{connection_id}"
+
+
 def answered(broker: Broker, connection_id: UUID | None) -> None:
     """It is there; and if it let a login in, those refused before were refused for themselves."""
-    cache.delete(_away(broker))
+    cache.delete_many([_away(broker), *([_first(broker, connection_id)] if connection_id else [])])
     if connection_id and cache.delete(_refused(broker)):
         cache.set(_let_in(broker), timezone.now(), timeout=MEMORY_SECONDS)
 
 
 def refused(broker: Broker, connection_id: UUID) -> int:
-    """Note a refused login; how many different ones were refused since one was last let in.
+    """Note a refused login; how many different ones were refused lately, since one was last let in.
 
     Two processes at once may lose one of their notes: it then takes one login more.
     """
     cache.delete(_away(broker))
+    now = timezone.now()
+    cache.add(_first(broker, connection_id), now, timeout=MEMORY_SECONDS)
+    known = {**_lately_refused(broker), connection_id: now}
+    cache.set(_refused(broker), known, timeout=MEMORY_SECONDS)
+    return len(known)
+
+
+def _lately_refused(broker: Broker) -> dict[UUID, datetime]:
+    """Those refused since one was last let in, and when."""
     known: dict[UUID, datetime] = cache.get(_refused(broker)) or {}
-    if connection_id not in known:
-        cache.set(_refused(broker), known | {connection_id: timezone.now()}, timeout=MEMORY_SECONDS)
-    return len({*known, connection_id})
+    since = timezone.now() - LATELY
+    return {each: at for each, at in known.items() if at > since}
 
 
 def refusal(broker: Broker, connection_id: UUID | None, error: NeedsReauth) -> BrokerError:
-    """What a login is told whose access was refused, though it was just renewed: that it has to sign in again, or,
-    when the others are refused as well or nobody knows yet, that the broker has to be waited for."""
-    if error.reason_code != "access_refused" or connection_id is None:
+    """What a login is told that was refused, its access though it was just renewed, or the renewal itself: that it has
+    to sign in again, or, when the others are refused as well or nobody knows yet, that the broker has to be waited
+    for."""
+    if error.reason_code not in MAY_BE_THE_BROKER or connection_id is None:
         return error
-    known: dict[UUID, datetime] = cache.get(_refused(broker)) or {}
-    first = known.get(connection_id)
-    if first is None or (len(known) < MANY_LOGINS and not _in_doubt(broker, known, first)):
+    first: datetime | None = cache.get(_first(broker, connection_id))
+    if first is None or timezone.now() - first > PATIENCE:
         return error
-    return BrokerUnavailable(
+    known = _lately_refused(broker)
+    if len(known) < MANY_LOGINS and not _in_doubt(broker, known, first):
+        return error
+    return SignInsRefused(
         f"{broker.label} refuses more than one sign-in at the moment, or may do so. Yours is kept, and tried again.",
         retry_at=timezone.now() + LOOK_AGAIN,
     )
 
 
-def _in_doubt(broker: Broker, known: dict[UUID, datetime], first: datetime) -> bool:
-    """Whether it may yet turn out that the broker refuses everybody: enough others are there, and none was let in."""
+def _in_doubt(broker: Broker, known: Iterable[UUID], first: datetime) -> bool:
+    """Whether it may yet turn out that the broker refuses everybody: enough others are there, and none was let in
+    since this login was `first` refused."""
     from connections.models import Connection  # who knows the logins knows the connectors, which know this
 
     let_in: datetime | None = cache.get(_let_in(broker))
     if (let_in is not None and let_in > first) or timezone.now() - first > DOUBT:
         return False
+    known = list(known)
     others = Connection.objects.syncable().filter(broker=broker).exclude(pk__in=known)
     return len(known) + others.count() >= MANY_LOGINS
 

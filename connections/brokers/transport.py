@@ -237,16 +237,16 @@ class Wire:
         finally:
             self._tell(operation, attempt)
 
-    def _blame(self, attempt: _Attempt) -> Attribution:
+    def _blame(self, attempt: _Attempt, connection_id: UUID | None) -> Attribution:
         """Whose fault it is, in the light of what happened to others."""
         refused = away = 0
         if attempt.reply is None:
             away = surroundings.unreachable(self.broker)
-        elif attempt.attribution is Attribution.CREDENTIAL and self.connection_id is not None:
-            refused = surroundings.refused(self.broker, self.connection_id)
+        elif attempt.attribution is Attribution.CREDENTIAL and connection_id is not None:
+            refused = surroundings.refused(self.broker, connection_id)
         else:
             let_in = attempt.outcome is Outcome.OK
-            surroundings.answered(self.broker, self.connection_id if let_in else None)
+            surroundings.answered(self.broker, connection_id if let_in else None)
         evidence = Evidence(
             outcome=attempt.outcome,
             said=attempt.attribution,
@@ -258,7 +258,8 @@ class Wire:
         return attribute(evidence)
 
     def _tell(self, operation: Operation, attempt: _Attempt) -> None:
-        reply, attempt.attribution = attempt.reply, self._blame(attempt)
+        connection_id = self.connection_id or calls.renewed_for(operation)
+        reply, attempt.attribution = attempt.reply, self._blame(attempt, connection_id)
         is_maintained = reply is not None and reply.says_maintenance  # said plainly: there is nothing to find out
         if attempt.attribution is Attribution.BROKER and not is_maintained:
             breaker.failed(self.broker, operation)
@@ -272,7 +273,7 @@ class Wire:
         call = BrokerCall(
             broker=self.broker,
             operation=operation,
-            connection_id=self.connection_id,
+            connection_id=connection_id,
             started_at=attempt.started_at,
             duration=time.monotonic() - attempt.clock,
             status=reply.status if reply else None,

@@ -12,11 +12,12 @@ import urllib3
 from django.core.cache import cache
 from django.utils import timezone
 
+from connections import connection_manager
 from connections.brokers import breaker, budgets, surroundings
 from connections.brokers.attribution import Evidence, attribute, is_our_network
-from connections.brokers.base import NeedsReauth
+from connections.brokers.base import NeedsReauth, SignInsRefused
 from connections.brokers.budgets import Budget
-from connections.brokers.calls import Attribution, Operation, Outcome
+from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 from connections.models import Connection
 from sync.models import SyncRun
@@ -109,15 +110,15 @@ def is_told_to_sign_in(connection: Connection) -> bool:
 def test_nobody_is_told_that_their_login_is_broken_while_the_broker_may_be_refusing_everybody() -> None:
     connections = [a_connection() for _ in range(4)]
     assert [is_told_to_sign_in(each) for each in connections[:3]] == [False] * 3
-    surroundings.answered(Broker.SCHWAB, connections[3].pk)
-    assert is_told_to_sign_in(connections[0]) is False, "the other was let in before this refusal"
+    surroundings.answered(Broker.SCHWAB, connections[0].pk)
+    assert is_told_to_sign_in(connections[3]) is False, "the other was let in before this refusal"
 
 
 @pytest.mark.django_db
 def test_a_login_that_is_refused_while_another_is_let_in_has_to_sign_in_again() -> None:
-    first, *_ = [a_connection() for _ in range(3)]
+    first, second, _ = [a_connection() for _ in range(3)]
     assert is_told_to_sign_in(first) is False
-    cache.set("let_in:schwab", timezone.now() + timedelta(seconds=1))
+    surroundings.answered(Broker.SCHWAB, second.pk)
     assert is_told_to_sign_in(first) is True
 
 
@@ -130,16 +131,44 @@ def test_without_enough_others_to_compare_with_a_refusal_is_the_login_s_own() ->
 @pytest.mark.django_db
 def test_a_refusal_that_lasts_is_the_login_s_own_though_nobody_else_was_seen() -> None:
     first, *_ = [a_connection() for _ in range(3)]
-    cache.set("refused:schwab", {first.pk: timezone.now() - timedelta(minutes=11)})
+    remember_refusals(first, since=timedelta(minutes=11))
     assert is_told_to_sign_in(first) is True
+
+
+@pytest.mark.django_db
+def test_a_broker_that_has_ended_every_sign_in_for_good_is_not_waited_for_for_ever() -> None:
+    connections = [a_connection() for _ in range(3)]
+    remember_refusals(*connections, since=timedelta(hours=5))
+    assert [is_told_to_sign_in(each) for each in connections] == [False] * 3
+    remember_refusals(*connections, since=timedelta(hours=7))
+    assert [is_told_to_sign_in(each) for each in connections] == [True] * 3
+
+
+@pytest.mark.django_db
+def test_refusals_of_this_morning_are_no_evidence_against_the_broker() -> None:
+    connections = [a_connection() for _ in range(3)]
+    cache.set("refused_logins:schwab", {each.pk: timezone.now() - timedelta(hours=3) for each in connections[1:]})
+    assert surroundings.refused(Broker.SCHWAB, connections[0].pk) == 1
+
+
+def remember_refusals(*connections: Connection, since: timedelta) -> None:
+    """They have been refused all the time."""
+    now = timezone.now()
+    cache.set("refused_logins:schwab", {each.pk: now for each in connections})
+    for each in connections:
+        cache.set(f"first_refused:schwab:{each.pk}", now - since)
+
+
+def sign_in_three(connect: Any, person: Any, stranger: Any, sandbox: Any) -> list[Connection]:
+    third = type(person).objects.create_user("third@example.com")
+    sandbox.invent("third", transactions=1)
+    return [connect(person, "maria"), connect(stranger, "james"), connect(third, "third")]
 
 
 def test_when_a_broker_refuses_every_login_syncs_wait_and_nobody_has_to_sign_in(
     connect: Any, person: Any, stranger: Any, sandbox: Any, unpaced: None
 ) -> None:
-    third = type(person).objects.create_user("third@example.com")
-    sandbox.invent("third", transactions=1)
-    connections = [connect(person, "maria"), connect(stranger, "james"), connect(third, "third")]
+    connections = sign_in_three(connect, person, stranger, sandbox)
     for operation in ("account_numbers", "accounts", "transactions", "user_preference"):
         sandbox.fault("401", operation)
     runs = [work(ask(connection)) for connection in connections]
@@ -152,6 +181,41 @@ def test_when_a_broker_refuses_every_login_syncs_wait_and_nobody_has_to_sign_in(
         breaker.succeeded(Broker.SCHWAB, operation)
     SyncRun.objects.update(wait_until=None)
     assert [work(run).state for run in runs] == ["succeeded"] * 3
+
+
+def test_when_a_broker_refuses_every_renewal_nobody_has_to_sign_in_and_the_next_ones_mend_it(
+    connect: Any, person: Any, stranger: Any, sandbox: Any
+) -> None:
+    connections = sign_in_three(connect, person, stranger, sandbox)
+    sandbox.fault("401", "token", body={"error": "invalid_grant"})
+    told: list[BrokerCall] = []
+    call_finished.connect(lambda call, **_: told.append(call), weak=False, dispatch_uid="test")
+    for connection in connections:
+        with pytest.raises(SignInsRefused):
+            connection_manager.refresh_credentials(connection)
+        connection.refresh_from_db()
+        assert (connection.state, connection.reason_code) == ("error", "sign_ins_refused")
+    call_finished.disconnect(dispatch_uid="test")
+    assert [call.attribution for call in told] == [LOGIN, LOGIN, BROKER]
+    assert [call.connection_id for call in told] == [each.pk for each in connections]
+    sandbox.clear_faults()
+    for connection in connections:
+        connection_manager.refresh_credentials(connection)
+        assert connection.state == "connected"
+
+
+def test_a_renewal_refused_to_one_login_asks_for_a_sign_in_once_another_is_let_in(
+    connect: Any, person: Any, stranger: Any, sandbox: Any
+) -> None:
+    first, second, _ = sign_in_three(connect, person, stranger, sandbox)
+    sandbox.fault("401", "token", times=2, body={"error": "invalid_grant"})
+    with pytest.raises(SignInsRefused):
+        connection_manager.refresh_credentials(first)
+    connection_manager.connector_for(second).accounts()
+    with pytest.raises(NeedsReauth):
+        connection_manager.refresh_credentials(first)
+    first.refresh_from_db()
+    assert (first.state, first.reason_code) == ("needs_reauth", "refresh_refused")
 
 
 # --- Where a limit is known from --------------------------------------------------------------------------------------

@@ -5,8 +5,8 @@ The broker's own count is the truth; ours is there so that we never hear of it. 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.conf import settings
@@ -41,6 +41,7 @@ class Budget:
     owner: str
     reserve: int = 0  # of `limit`: calls that what can wait leaves to people who are signing in
     is_exact: bool = False  # where one call too many is punished: never more in any period, wherever it begins
+    withheld: int = 0  # of `limit`: calls the broker was seen not to allow
 
     @property
     def window(self) -> int:
@@ -53,7 +54,7 @@ class Budget:
 
     def line(self, broker: Broker) -> Line:
         """Those syncs stand in when there is not enough for all."""
-        return Line(f"{broker.value}:{self.owner}", self.window / max(1, self.limit - self.reserve))
+        return Line(f"{broker.value}:{self.owner}", self.window / max(1, self.limit - self.withheld - self.reserve))
 
 
 @lru_cache(maxsize=2)
@@ -68,7 +69,7 @@ def spend(broker: Broker, operation: Operation, *budgets: Budget) -> None:
     A sync whose turn it is waits in here for its next call; one without a turn does not pass those who stand in line.
     Two processes may both find the last call free; one of them gets it, and the other has spent its pace in vain.
     """
-    syncing = turns.current()
+    budgets, syncing = _as_learned(broker, budgets), turns.current()
     if syncing is not None:
         for budget in budgets:
             _mind_the_line(broker, budget, syncing)
@@ -119,7 +120,7 @@ def _used_up(broker: Broker, seconds: float, line: Line | None, *, is_turn_over:
 def _ask(broker: Broker, budget: Budget, operation: Operation, *, take: bool) -> None:
     limiter, owner = _limiter(budget.is_exact), f"{broker.value}:{budget.owner}"
     syncing = turns.current() is not None
-    kept_free = budget.reserve if syncing or operation in CAN_WAIT else 0
+    kept_free = budget.withheld + (budget.reserve if syncing or operation in CAN_WAIT else 0)
     if limiter.hit(budget.item, owner) if take else limiter.test(budget.item, owner, cost=1 + kept_free):
         return
     wait = max(1.0, left(broker, budget)[0] - time.time())
@@ -134,7 +135,9 @@ def left(broker: Broker, budget: Budget) -> tuple[float, int]:
 
 # --- What a call tells of its budget ----------------------------------------------------------------------------------
 LIMIT_HEADERS = (("X-RateLimit-Limit", "X-RateLimit-Remaining"), ("RateLimit-Limit", "RateLimit-Remaining"))
-LEARNED_SECONDS = 24 * 3600  # a limit that was met is believed for a day
+LEARNED_SECONDS = 3600  # a limit that was met, or told, is believed for an hour
+ANOTHER = timedelta(seconds=10)  # refusals of the same moment are one
+LEAST_SHARE = 4  # a learned limit is never less than this part of the documented one: others may have used the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,21 +149,55 @@ class Seen:
     source: LimitSource
 
 
+def _met(broker: Broker, budget: Budget) -> str:
+    return f"limit-met:{broker.value}:{budget.owner}"
+
+
+def _believed(broker: Broker, budget: Budget) -> str:
+    return f"limit-believed:{broker.value}:{budget.owner}"
+
+
+def _as_learned(broker: Broker, budgets: tuple[Budget, ...]) -> tuple[Budget, ...]:
+    """The budgets without the calls that the broker was seen not to allow; what people sign in with shrinks alike."""
+    keys = {_believed(broker, budget): budget for budget in budgets}
+    limits: dict[str, int] = cache.get_many(list(keys)) if keys else {}
+    return tuple(
+        replace(budget, withheld=budget.limit - limits[key], reserve=min(budget.reserve, limits[key] // 4))
+        if limits.get(key, budget.limit) < budget.limit
+        else budget
+        for key, budget in keys.items()
+    )
+
+
 def seen(
     broker: Broker, budget: Budget, remaining: int, headers: Mapping[str, str] | None, *, was_refused: bool
 ) -> Seen:
     """What the answer says goes before what was learned from a refusal, and that before what is documented.
 
-    A learned limit is shown, not kept to: one refusal may have had other reasons, and names its own time to wait.
+    A smaller limit that the broker tells is kept to from the next call on. One refusal may have had other reasons, and
+    names its own time to wait: the limit it met is shown, and kept to when it is met again within the hour.
     """
     for limit, left_of_it in LIMIT_HEADERS:
         said = ((headers or {}).get(limit, ""), (headers or {}).get(left_of_it, ""))
         if all(each.isascii() and each.isdigit() for each in said):
-            return Seen(int(said[0]), int(said[1]), LimitSource.HEADER)
-    key, used = f"limit-met:{broker.value}:{budget.owner}", budget.limit - remaining
+            told = int(said[0])
+            if 0 < told < budget.limit:
+                cache.set(_believed(broker, budget), told, timeout=LEARNED_SECONDS)
+            return Seen(told, int(said[1]), LimitSource.HEADER)
+    used = budget.limit - remaining
     if was_refused and 0 < used < budget.limit:
-        cache.set(key, used, timeout=LEARNED_SECONDS)
-    learned: int | None = cache.get(key)
-    if learned is not None and learned < budget.limit:
-        return Seen(learned, 0 if was_refused else max(0, learned - used), LimitSource.LEARNED)
+        _learn(broker, budget, used)
+    met: tuple[int, datetime] | None = cache.get(_met(broker, budget))
+    if met is not None and met[0] < budget.limit:
+        return Seen(met[0], 0 if was_refused else max(0, met[0] - used), LimitSource.LEARNED)
     return Seen(budget.limit, remaining, LimitSource.DOCUMENTED)
+
+
+def _learn(broker: Broker, budget: Budget, used: int) -> None:
+    before: tuple[int, datetime] | None = cache.get(_met(broker, budget))
+    if before is not None:
+        if timezone.now() - before[1] < ANOTHER:
+            return
+        least = max(used, budget.limit // LEAST_SHARE)
+        cache.set(_believed(broker, budget), least, timeout=LEARNED_SECONDS)
+    cache.set(_met(broker, budget), (used, timezone.now()), timeout=LEARNED_SECONDS)

@@ -13,10 +13,9 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from connections import connection_manager
-from connections.brokers import breaker, budgets, surroundings
+from connections.brokers import breaker, surroundings
 from connections.brokers.attribution import Evidence, attribute, is_our_network
 from connections.brokers.base import NeedsReauth, SignInsRefused
-from connections.brokers.budgets import Budget
 from connections.brokers.calls import Attribution, BrokerCall, Operation, Outcome, call_finished
 from connections.brokers.records import Broker
 from connections.models import Connection
@@ -216,18 +215,3 @@ def test_a_renewal_refused_to_one_login_asks_for_a_sign_in_once_another_is_let_i
         connection_manager.refresh_credentials(first)
     first.refresh_from_db()
     assert (first.state, first.reason_code) == ("needs_reauth", "refresh_refused")
-
-
-# --- Where a limit is known from --------------------------------------------------------------------------------------
-def test_a_limit_is_what_the_answer_says_else_what_was_learned_else_what_is_documented() -> None:
-    budget = Budget(60, 60, "limits-test")
-
-    def seen(remaining: int, headers: dict[str, str] | None = None, was_refused: bool = False) -> tuple[int, int, str]:
-        found = budgets.seen(Broker.SCHWAB, budget, remaining, headers, was_refused=was_refused)
-        return found.limit, found.remaining, found.source.value
-
-    assert seen(45) == (60, 45, "documented")
-    assert seen(45, {"X-RateLimit-Limit": "200", "X-RateLimit-Remaining": "199"}) == (200, 199, "header")
-    assert seen(45, {"X-RateLimit-Limit": "many", "X-RateLimit-Remaining": ""}) == (60, 45, "documented")
-    assert seen(20, was_refused=True) == (40, 0, "learned")
-    assert seen(50) == (40, 30, "learned")

@@ -40,6 +40,7 @@ _SECTIONS = (
     ("Password", "account_change_password"),
     ("Two-factor sign-in", "mfa_index"),
     ("Signed-in devices", "usersessions_list"),
+    ("API tokens", "tokens"),
     ("Developer keys", "app-keys"),
     ("Export", "export"),
 )

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from brokerhub import overview, preference_views, prometheus, settings_pages, views
+from brokerhub import overview, preference_views, prometheus, settings_pages, token_pages, views
 from brokerhub.archive import pages as export_pages
 from connections import app_pages
 
@@ -29,6 +29,9 @@ urlpatterns = [
     path("settings/export/", export_pages.export, name="export"),
     path("settings/export/download/", export_pages.download, name="export-download"),
     path("settings/export/read/", export_pages.restore, name="export-read"),
+    path("settings/tokens/", token_pages.token_list, name="tokens"),
+    path("settings/tokens/new/", token_pages.token_new, name="token-new"),
+    path("settings/tokens/<int:token_id>/revoke/", token_pages.token_revoke, name="token-revoke"),
     path("sync/", include("sync.urls")),
 ]
 

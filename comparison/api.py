@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from brokerhub.kernel.errors import HubError
-from brokerhub.kernel.models import ApiToken, Scope
+from brokerhub.kernel.models import Scope
 from comparison import answers, features, freshness, matching, matrix, recommendation, running, selection, stored
 from comparison.catalogue_models import FeeRule
 from comparison.matrix import Calculator
@@ -163,7 +163,7 @@ def text(name: str, description: str) -> OpenApiParameter:
 
 def may_see_own(request: Request) -> None:
     """The own costs are part of the portfolio: a token needs that scope as well."""
-    if isinstance(request.auth, ApiToken) and Scope.PORTFOLIO_READ not in request.auth.scopes:
+    if request.auth is not None and Scope.PORTFOLIO_READ not in request.auth.scopes:
         raise PermissionDenied(f"This token lacks the scope {Scope.PORTFOLIO_READ}.", code="scope_missing")
 
 

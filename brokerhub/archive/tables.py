@@ -161,7 +161,7 @@ SHARED_WORK = "It is part of what all users of this hub share; its author is an 
 NOT_EXPORTED = {
     "account.EmailAddress": "Ways to sign in belong to the account on this hub.",
     "account.EmailConfirmation": SECRET,
-    "admin.LogEntry": "It is the operators' own log.",
+    "admin.LogEntry": "It is this hub's own log of who did what.",
     "aggregation.Break": DERIVED + " What was ignored is shown once more.",
     "aggregation.Reconciliation": DERIVED,
     "comparison.BenchmarkValue": SHARED_WORK,

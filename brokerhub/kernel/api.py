@@ -24,6 +24,7 @@ from rest_framework.throttling import BaseThrottle
 
 from brokerhub.kernel.models import ApiToken, Scope, User
 from brokerhub.kernel.paging import CursorPages
+from brokerhub.kernel.tokens import count_use
 
 if TYPE_CHECKING:  # rest_framework.views itself imports the classes that the settings name, so these
     from rest_framework.views import APIView
@@ -46,6 +47,7 @@ class ScopedTokenAuthentication(TokenAuthentication):  # type: ignore[misc]  # k
         if not found.user.is_active:
             raise AuthenticationFailed("This account is switched off.", code="user_inactive")
         self._note_use(found)
+        count_use(found)
         return found.user, found
 
     @staticmethod
@@ -69,7 +71,7 @@ class Session(SessionAuthentication):
 
 
 class HasScope(BasePermission):
-    """A token needs the scope its view names for the method; the browser's session has every scope.
+    """A token, a program's own or an app's, needs the scope its view names; the browser's session has every scope.
 
     A view without a scope for a method it answers is a mistake of ours: it raises ImproperlyConfigured for everybody,
     so that no test can pass over it.
@@ -77,7 +79,7 @@ class HasScope(BasePermission):
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         scope = self.scope_for(request, view)
-        if scope is None or not isinstance(request.auth, ApiToken) or scope in request.auth.scopes:
+        if scope is None or request.auth is None or scope in request.auth.scopes:
             return True
         raise PermissionDenied(f"This token lacks the scope {scope}.", code="scope_missing")
 

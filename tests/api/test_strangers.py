@@ -24,7 +24,7 @@ from aggregation.models import (
     Transaction,
     TransferLink,
 )
-from brokerhub.kernel.models import User
+from brokerhub.kernel.models import ApiToken, User
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
 from sync import drafts
@@ -88,6 +88,7 @@ def owned(owner: User) -> dict[str, Any]:
         currency="USD",
     )
     return {
+        "token_id": ApiToken.objects.create(user=owner)[0].pk,
         "simulation_id": simulation.pk,
         "recommendation_id": kept.pk,
         "connection_id": connection.pk,

@@ -75,6 +75,7 @@ HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 32, valid
 HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, validate=Range(min=366)))
 HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' states can be seen without a login
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")  # what Prometheus presents at /metrics; empty: there is no such page
+REAUTHENTICATION_MINUTES: float = env.float("REAUTHENTICATION_MINUTES", 10.0, validate=Range(min=1))
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
 _celery_key_prefix: str = env.str("CELERY_KEY_PREFIX", "hub:")
 _database_url: str = env.str("DATABASE_URL", "")
@@ -237,6 +238,7 @@ ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if PRODUCTION else "http"
 ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = REAUTHENTICATION_MINUTES * 60  # for what brokerhub.kernel.reauthentication guards
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # whose address a login limit counts
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Broker Integration Hub"
@@ -314,6 +316,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [
         "rest_framework.permissions.IsAuthenticated",
         "brokerhub.kernel.api.HasScope",
+        "brokerhub.kernel.reauthentication.AskedAgain",
         "brokerhub.kernel.idempotency.OncePerKey",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

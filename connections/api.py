@@ -45,6 +45,7 @@ class ConnectionList(ListAPIView[Connection]):
     serializer_class = ConnectionSerializer
     filterset_class = ConnectionFilter
     required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_READ, "POST": Scope.CONNECTIONS_WRITE}
+    asks_again: ClassVar = {"POST"}
     ordering = ("created_at", "id")
 
     def get_queryset(self) -> ConnectionQuerySet:
@@ -66,6 +67,7 @@ class ConnectionDetail(APIView):
         "PATCH": Scope.CONNECTIONS_WRITE,
         "DELETE": Scope.CONNECTIONS_WRITE,
     }
+    asks_again: ClassVar = {"DELETE"}
 
     @extend_schema(responses=ConnectionSerializer)
     def get(self, request: Request, connection_id: UUID) -> Response:

@@ -19,6 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
+from brokerhub.kernel.reauthentication import asks_again
 from connections import connection_manager, offers
 from connections.brokers import BROKERS, BrokerEntry
 from connections.brokers.base import BrokerUnavailable, KeyField, RateLimited
@@ -32,6 +33,7 @@ SALT = "connections.dialogue"
 
 
 @login_required
+@asks_again
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
@@ -46,6 +48,7 @@ def keys_new(request: HtmxRequest, method: str) -> HttpResponse:
 
 
 @login_required
+@asks_again
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
@@ -93,6 +96,7 @@ def _say_that_history_waits(request: HtmxRequest, connection: Connection) -> Non
 
 
 @login_required
+@asks_again
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])

@@ -49,6 +49,7 @@ class Methods(APIView):
 @extend_schema(tags=["connections"])
 class OAuthInitiate(APIView):
     required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
+    asks_again: ClassVar = {"POST"}
 
     @extend_schema(request=OAuthInitiateSerializer, responses={200: AuthorizationUrlSerializer})
     def post(self, request: Request) -> Response:
@@ -106,6 +107,7 @@ class ConnectionKeys(APIView):
 
     carries_passwords = True
     required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_WRITE, "POST": Scope.CONNECTIONS_WRITE}
+    asks_again: ClassVar = {"POST"}
 
     @extend_schema(responses=KeysAskedSerializer)
     def get(self, request: Request, connection_id: UUID) -> Response:
@@ -161,6 +163,7 @@ class ConnectionKeys(APIView):
 class ConnectionHistoryKeys(APIView):
     carries_passwords = True
     required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
+    asks_again: ClassVar = {"POST"}
 
     @extend_schema(request=HistoryKeysSerializer, responses={200: ConnectionSerializer})
     @sensitive_variables()

@@ -19,6 +19,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
+from brokerhub.kernel.reauthentication import asks_again, confirm, is_recent
 from connections import account_list, audit, cards, connection_manager, offers, revocation
 from connections.brokers import BROKERS
 from connections.brokers.deliveries import files
@@ -60,6 +61,7 @@ def _cards(request: HtmxRequest, *, seen: str) -> dict[str, Any]:
 
 
 @login_required
+@asks_again
 @require_http_methods(["GET", "POST"])
 def connection_new(request: HtmxRequest) -> HttpResponse:
     form = ConnectForm(request.POST or None)
@@ -76,7 +78,12 @@ def connection_new(request: HtmxRequest) -> HttpResponse:
 @login_required
 @require_POST
 def sign_in(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
-    return _to_broker(request, own_connection(request, connection_id))
+    """Also renews what is connected, which gives nobody anything new, so that it takes one click."""
+    connection = own_connection(request, connection_id)
+    is_new = connection.status in {ConnectionState.PENDING_AUTH, ConnectionState.DISCONNECTED}
+    if is_new and not is_recent(request):
+        return confirm(request)
+    return _to_broker(request, connection)
 
 
 def _to_broker(request: HtmxRequest, connection: Connection) -> HttpResponse:
@@ -223,6 +230,7 @@ def in_words(counts: dict[str, int]) -> str:
 
 
 @login_required
+@asks_again
 @require_http_methods(["GET", "POST"])
 def disconnect(request: HtmxRequest, connection_id: UUID) -> HttpResponse:
     """Asks with the counts of what is there, and answers with a receipt. What is gone already can still be erased."""

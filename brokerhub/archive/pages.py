@@ -1,10 +1,8 @@
 """Settings > Export: take everything away as one file, or read such a file into an empty account."""
 
 import zipfile
-from collections.abc import Callable
-from typing import IO, Any, TypeVar, cast
+from typing import IO, Any, cast
 
-from allauth.account.decorators import reauthentication_required
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -19,10 +17,8 @@ from django.views.decorators.http import require_POST, require_safe
 from brokerhub.archive import reading, writing
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
+from brokerhub.kernel.reauthentication import asks_again
 from brokerhub.uploads import LimitedUpload
-
-View = TypeVar("View", bound=Callable[..., HttpResponseBase])
-confirmed = cast(Callable[[View], View], reauthentication_required)  # which has no type hints
 
 
 class WholeExport(LimitedUpload):
@@ -49,14 +45,14 @@ def _shown(request: HtmxRequest, form: ReadForm, status: int = 200) -> HttpRespo
 
 
 @login_required
-@confirmed
+@asks_again
 @require_safe
 def export(request: HtmxRequest) -> HttpResponse:
     return _shown(request, ReadForm())
 
 
 @login_required
-@confirmed
+@asks_again
 @require_POST
 def download(request: HtmxRequest) -> HttpResponseBase:
     """Streamed while it is read from the database, as it was when it began."""
@@ -67,7 +63,7 @@ def download(request: HtmxRequest) -> HttpResponseBase:
 
 @csrf_exempt  # until the upload's own limit stands; then `_restore` checks the token
 @require_POST
-def restore(request: HttpRequest) -> HttpResponse:
+def restore(request: HttpRequest) -> HttpResponseBase:
     request.upload_handlers = [
         WholeExport(request),
         MemoryFileUploadHandler(request),
@@ -82,7 +78,7 @@ def restore(request: HttpRequest) -> HttpResponse:
 
 @csrf_protect
 @login_required
-@confirmed
+@asks_again
 def _restore(request: HtmxRequest) -> HttpResponse:
     form = ReadForm(request.POST, request.FILES)
     if not form.is_valid():

@@ -52,7 +52,7 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 ERRORS = {
     "400": "The request is not understood; `errors` lists each field.",
     "401": "No valid token or session.",
-    "403": "The token lacks the scope.",
+    "403": "The token lacks the scope, or the browser's session has to confirm who it is first.",
     "404": "It does not exist, or belongs to somebody else.",
     "409": "Its state forbids this now.",
     "422": "The Idempotency-Key was used for another request.",

@@ -306,9 +306,10 @@ def test_a_table_is_read_after_those_it_names():
 
 # --- The page ---------------------------------------------------------------------------------------------------------
 @pytest.fixture
-def signed_in(client):
+def signed_in(client, long_ago):
     def sign_in(user: User) -> Any:
         client.force_login(user)
+        long_ago(client)
         answer = client.get("/settings/export/")
         assert answer.status_code == 302
         assert "reauthenticate" in answer["Location"]
@@ -319,8 +320,9 @@ def signed_in(client):
     return sign_in
 
 
-def test_an_export_asks_for_the_password_once_more_and_comes_as_a_file(signed_in, client, owner):
+def test_an_export_asks_for_the_password_once_more_and_comes_as_a_file(signed_in, client, owner, long_ago):
     client.force_login(owner)
+    long_ago(client)
     assert client.post("/settings/export/download/").status_code == 302
     browser = signed_in(owner)
     assert "There is something in yours" in browser.get("/settings/export/").content.decode()

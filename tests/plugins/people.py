@@ -42,6 +42,19 @@ def sign_up(db: None) -> "Callable[[User], Client]":
 
 
 @pytest.fixture
+def long_ago() -> "Callable[[Client], Client]":
+    """Puts a browser's signing in so far back that the hub asks once more before what would hurt most."""
+
+    def put(client: "Client") -> "Client":
+        session = client.session
+        session["signed_in_at"] -= 24 * 3600
+        session.save()
+        return client
+
+    return put
+
+
+@pytest.fixture
 def web(person: "User", sign_up: "Callable[[User], Client]") -> "Client":
     return sign_up(person)
 

@@ -3,11 +3,14 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, JsonResponse, UnreadablePostError
-from django.urls import include, path, re_path
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.shortcuts import render
+from django.urls import include, path, re_path, reverse
+from django.views.decorators.http import require_safe
 from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from drf_standardized_errors.formatter import flatten_errors
@@ -21,6 +24,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from brokerhub.kernel.error_codes import BY_STATUS, entry_for
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.idempotency import Answered
 from brokerhub.middleware import request_id_of
@@ -43,14 +47,26 @@ BEFORE_BUDGETS = (
 )
 
 
-def error_body(request: HttpRequest, errors: list[dict[str, Any]]) -> dict[str, Any]:
-    """The one error shape: the first error at the top, all of them in `errors`."""
-    return {**errors[0], "request_id": request_id_of(request), "errors": errors}
+def error_body(request: HttpRequest, status: int, errors: list[dict[str, Any]]) -> dict[str, Any]:
+    """The one error shape: the first error at the top, all of them in `errors`, and what the table of codes says."""
+    entries = [entry_for(status, error["code"]) for error in errors]
+    errors = [{**error, "code": entry.code} for error, entry in zip(errors, entries, strict=True)]
+    first, entry = errors[0], entries[0]
+    page = f"{reverse('api-errors')}#{status}-{entry.code}"
+    return {
+        **first,
+        "display_message": entry.say or first["detail"],
+        "suggested_action": entry.do,
+        "type": page,
+        "documentation_url": f"{settings.BASE_URL}{page}",
+        "request_id": request_id_of(request),
+        "errors": errors,
+    }
 
 
 def error_answer(request: HttpRequest, *, status: int, code: str, detail: str) -> JsonResponse:
     """The same shape for errors that Django meets outside of any API view."""
-    return JsonResponse(error_body(request, [{"code": code, "detail": detail, "attr": None}]), status=status)
+    return JsonResponse(error_body(request, status, [{"code": code, "detail": detail, "attr": None}]), status=status)
 
 
 def api_exception(*, status: int, code: str, detail: str, wait: int | None = None) -> exceptions.APIException:
@@ -107,7 +123,7 @@ class HubExceptionHandler(ExceptionHandler):
         errors = [{"code": e.code, "detail": e.detail, "attr": e.attr} for e in flatten_errors(exc.detail)]
         request = self.context["request"]
         assert request is not None
-        return error_body(request._request, errors)
+        return error_body(request._request, exc.status_code, errors)
 
 
 def exception_handler(exc: Exception, context: Any) -> Response | None:
@@ -153,7 +169,14 @@ class Docs(SpectacularSwaggerSplitView):
     template_name = "api/docs.html"
 
 
+@require_safe
+def error_page(request: HttpRequest) -> HttpResponse:
+    """Every code of the table, for whoever followed an error's `documentation_url`."""
+    return render(request, "api/errors.html", {"statuses": BY_STATUS})
+
+
 urlpatterns = [
+    path("errors", error_page, name="api-errors"),
     path("schema", Schema.as_view(), name="api-schema"),
     path("docs", Docs.as_view(), name="api-docs"),
     path("v1/", include("aggregation.api")),

@@ -339,13 +339,17 @@ MIGRATION_MODULES = {"knox": None}  # they make a table for the model that ours 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Broker Integration Hub",
     "DESCRIPTION": "Brokerage accounts in one place: connections, positions, balances, transactions and broker health.",
-    "VERSION": "1.0.0",
+    "VERSION": "2026-11-23",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "brokerhub.kernel.schema.describe_errors",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "AuthMethodEnum": "connections.brokers.records.AuthMethod.choices",
         "BrokerEnum": "connections.brokers.records.Broker.choices",

@@ -8,6 +8,8 @@ from django.test import Client
 from rest_framework.test import APIClient
 
 pytestmark = pytest.mark.usefixtures("frame")
+SHAPE = {"code", "detail", "attr", "display_message", "suggested_action", "type", "documentation_url"}
+SHAPE |= {"request_id", "errors"}
 ORDERS = "/api/v1/test/orders"
 
 
@@ -15,7 +17,10 @@ def check_shape(answer, status: int, code: str) -> dict[str, Any]:
     body: dict[str, Any] = answer.json()
     assert answer.status_code == status
     assert answer["Content-Type"] == "application/json"
-    assert set(body) == {"code", "detail", "attr", "request_id", "errors"}
+    assert set(body) == SHAPE
+    assert body["display_message"]
+    assert body["suggested_action"]
+    assert body["documentation_url"].endswith(body["type"])
     assert body["code"] == code
     assert {key: body[key] for key in ("code", "detail", "attr")} == body["errors"][0]
     assert body["request_id"] == answer["X-Request-ID"]
@@ -42,6 +47,20 @@ def test_every_failure_has_the_one_shape_and_keeps_its_secrets(api, failure, sta
 
 def test_the_sentence_of_a_hub_error_reaches_the_caller(api):
     assert api.get("/api/v1/test/failing/not-allowed").json()["detail"] == "This connection is being removed."
+
+
+def test_people_are_shown_a_sentence_that_is_fit_for_them(api):
+    told = api.get("/api/v1/test/failing/not-allowed").json()
+    assert told["display_message"] == told["detail"]
+    reader = api.post(ORDERS, "{", content_type="application/json").json()
+    assert reader["display_message"] == "The program sent something that the hub cannot read."
+    assert "JSON" in reader["detail"]
+
+
+def test_the_address_beside_an_error_describes_its_code(api, db):
+    told = api.get("/api/v1/test/failing/missing").json()
+    page, _, place = told["type"].partition("#")
+    assert f'id="{place}"' in Client().get(page).content.decode()
 
 
 def test_a_broker_that_says_when_to_come_back_is_quoted(api):

@@ -103,9 +103,6 @@ def _beside_its_field(error: KeysRefused) -> Exception:
 
 @extend_schema(tags=["connections"])
 class ConnectionKeys(APIView):
-    """Nothing of it is kept for an Idempotency-Key; the same keys again renew the same connection."""
-
-    carries_passwords = True
     required_scopes: ClassVar = {"GET": Scope.CONNECTIONS_WRITE, "POST": Scope.CONNECTIONS_WRITE}
     asks_again: ClassVar = {"POST"}
 
@@ -161,7 +158,6 @@ class ConnectionKeys(APIView):
 
 @extend_schema(tags=["connections"])
 class ConnectionHistoryKeys(APIView):
-    carries_passwords = True
     required_scopes: ClassVar = {"POST": Scope.CONNECTIONS_WRITE}
     asks_again: ClassVar = {"POST"}
 

@@ -1,18 +1,30 @@
 """`Idempotency-Key`: a POST that is sent again, because its answer was lost, is answered again and not done again.
 
 As in https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. A key belongs to a person and an
-address and is kept for a day. Only a success keeps its key: what was refused has done nothing and may be mended.
+address and is kept for a day, with the first answer, when that is
+
+- a success: it was done, and is not done again;
+- 500: nobody knows how far it came, so that doing it again could do it twice. Whoever has looked takes a new key.
+
+Every other answer lets go of its key. What was refused (4xx) has done nothing and may be mended; when the broker or a
+part of the hub was away (502, 503), the caller is told to send the same request again, which must then be tried.
+
+Of the request only a digest is kept that nobody can guess back without SECRET_KEY (it may be about a password), and
+the answer is encrypted (it may show a new secret, once).
 """
 
 import hashlib
 import json
 import re
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from cryptography.fernet import Fernet
 from django.core.cache import cache
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -51,8 +63,8 @@ class OncePerKey(BasePermission):
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         key = request.headers.get(HEADER)
-        if key is None or request.method != "POST" or getattr(view, "carries_passwords", False):
-            return True  # of a request with a password, not even a digest is kept
+        if key is None or request.method != "POST":
+            return True
         if not _KEY.fullmatch(key):
             raise ValidationError({HEADER: ["A key is 1 to 128 visible ASCII characters."]}, code="invalid")
         name = "idempotency:" + _digest(str(request.user.pk), request.path, key)
@@ -70,17 +82,17 @@ def _answer_again(stored: dict[str, Any] | None, claim: dict[str, Any]) -> NoRet
         raise KeyReused("This Idempotency-Key was used for another request. Use a new key for each request.")
     if "status" not in stored:
         raise KeyInUse("A request with this Idempotency-Key is still being worked on. Try again in a moment.")
-    raise Answered(stored["status"], json.loads(stored["body"]), stored["location"])
+    raise Answered(stored["status"], json.loads(_cipher().decrypt(stored["body"])), stored["location"])
 
 
 def keep_answer(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Called by the middleware with what is sent; a success is kept under the key, anything else lets go of it."""
+    """Called by the middleware with what is sent: kept under the key, or the key is let go of."""
     taken: tuple[str, dict[str, Any]] | None = getattr(request, "idempotency", None)
     if taken is None:
         return
     name, claim = taken
-    if 200 <= response.status_code < 300:
-        body = getattr(response, "content", b"") or b"null"
+    if response.status_code == 500 or 200 <= response.status_code < 300:
+        body = _cipher().encrypt(getattr(response, "content", b"") or b"null")
         kept = {"status": response.status_code, "body": body, "location": response.get("Location")}
         cache.set(name, claim | kept, KEPT)
     else:
@@ -88,11 +100,17 @@ def keep_answer(request: HttpRequest, response: HttpResponseBase) -> None:
 
 
 def _fingerprint(request: Request) -> str:
-    """Of what was sent, files included, however its JSON was spaced."""
+    """Of what was sent, query and files included, however its JSON was spaced."""
     sent = request.data
     if isinstance(sent, Mapping):
         sent = {name: _content(value) for name, value in sent.items()}
-    return _digest(json.dumps(sent, sort_keys=True))
+    return salted_hmac(
+        HEADER, json.dumps([request.META["QUERY_STRING"], sent], sort_keys=True), algorithm="sha256"
+    ).hexdigest()
+
+
+def _cipher() -> Fernet:
+    return Fernet(urlsafe_b64encode(salted_hmac(HEADER, "answers", algorithm="sha256").digest()))
 
 
 def _content(value: Any) -> Any:

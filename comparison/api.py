@@ -14,6 +14,7 @@ from rest_framework import serializers, status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
 from brokerhub.kernel.errors import HubError
@@ -295,7 +296,8 @@ class Simulations(APIView):
             if given.get(name):
                 query[name] = given[name].isoformat()
         one = running.request(user, selection.wish(user, query))
-        return Response(SimulationSerializer(one).data, status=status.HTTP_202_ACCEPTED)
+        place = reverse("simulation", kwargs={"simulation_id": one.pk}, request=request)
+        return Response(SimulationSerializer(one).data, status=status.HTTP_202_ACCEPTED, headers={"Location": place})
 
 
 @extend_schema(tags=["comparison"])

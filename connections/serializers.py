@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from connections.brokers import BROKERS
@@ -53,6 +54,7 @@ class StalePartSerializer(serializers.Serializer[StalePart]):
 class ConnectionSerializer(serializers.ModelSerializer[Connection]):
     """`state_label`, `reason` and `next_action` are meant for people; `state` and `reason.code` for programs."""
 
+    history_method = serializers.SerializerMethodField()
     state_label = serializers.CharField(source="get_state_display")
     reason = ReasonSerializer(source="*")
     next_action = serializers.SerializerMethodField()
@@ -86,6 +88,11 @@ class ConnectionSerializer(serializers.ModelSerializer[Connection]):
             "offered_accounts",
         )
         read_only_fields = fields
+
+    @extend_schema_field(serializers.ChoiceField(choices=AuthMethod.choices, allow_null=True))
+    def get_history_method(self, connection: Connection) -> str | None:
+        """Where transactions come from, if elsewhere."""
+        return connection.history_method or None
 
     def get_degraded_parts(self, connection: Connection) -> dict[str, datetime]:
         """{part: since when it is stale}, as a run names its parts; `stale` tells more."""

@@ -8,7 +8,6 @@ from django.urls import path
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.request import Request
@@ -21,6 +20,7 @@ from sync import feed_api, history_api, parked_api, schedule_api, sync_service, 
 from sync.history import RunFilter
 from sync.import_api import Import, Rejected
 from sync.models import Mode, ParkedRow, ParkedRowQuerySet, SyncRun, SyncRunQuerySet, Trigger
+from sync.run_answers import accepted
 from sync.serializers import (
     ParkedRowSerializer,
     RunSerializer,
@@ -59,7 +59,7 @@ class Sync(APIView):
             own = Connection.objects.for_user(user)
             connection = get_object_or_404(own, pk=asked["connection"] or account.connection_id)
             runs = [sync_service.request_sync(connection=connection, account=account, **what)]
-        return Response(StartedSerializer({"runs": runs}).data, status=status.HTTP_202_ACCEPTED)
+        return accepted(request, runs)
 
 
 @extend_schema(tags=["sync"])
@@ -68,10 +68,10 @@ class SyncStatus(APIView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("run", OpenApiTypes.INT, description="Only this run and its connection."),
+            OpenApiParameter("run", {"type": "integer", "minimum": 0}, description="Only this run and its connection."),
             OpenApiParameter(
                 "wait",
-                OpenApiTypes.INT,
+                {"type": "integer", "minimum": 0},
                 description=f"Seconds, up to {waiting.LONGEST}: answer as soon as something changes, else then.",
             ),
             OpenApiParameter(

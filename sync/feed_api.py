@@ -35,7 +35,11 @@ class TransactionChanges(APIView):
     @extend_schema(
         parameters=[
             OpenApiParameter("cursor", OpenApiTypes.STR, description="`next_cursor` of the page before."),
-            OpenApiParameter("limit", OpenApiTypes.INT, description=f"Changes a page: {USUAL}, at most {MOST}."),
+            OpenApiParameter(
+                "limit",
+                {"type": "integer", "minimum": 1, "maximum": MOST, "default": USUAL},
+                description="Changes a page.",
+            ),
         ],
         responses=ChangesSerializer,
     )

@@ -62,20 +62,18 @@ class ImportSerializer(serializers.Serializer[Any]):
     format = serializers.ChoiceField(
         [*((format.key, format.label) for format in FORMATS.values()), (MAPPED, "By `mapping`")],
         required=False,
-        default="",
         help_text="Recognised if left out.",
     )
     mapping = JsonText(required=False, default=None, help_text=MAPPING_HELP)
     date_order = serializers.ChoiceField(
-        ORDERS, required=False, default="", help_text="Where the file leaves it open: day, month or year first."
+        ORDERS, required=False, help_text="Where the file leaves it open: day, month or year first."
     )
     decimal = serializers.ChoiceField(
         DECIMALS,
         required=False,
-        default="",
         help_text="What stands before the decimals, where that is open.",
     )
-    delimiter = serializers.ChoiceField(DELIMITERS, required=False, default="", help_text="Found if left out.")
+    delimiter = serializers.ChoiceField(DELIMITERS, required=False, help_text="Found if left out.")
     currency = serializers.RegexField(
         r"^[A-Z]{3}$", required=False, default="", help_text="Of rows that name none, where the format asks for it."
     )
@@ -110,6 +108,7 @@ class ImportSerializer(serializers.Serializer[Any]):
         )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = {"format": "", "date_order": "", "decimal": "", "delimiter": "", **attrs}
         given = [attrs["account"] is not None, bool(attrs["account_name"]), attrs["accounts"] is not None]
         if sum(given) > 1 or (not any(given) and not self.context.get("is_dry_run")):
             raise serializers.ValidationError(

@@ -17,6 +17,7 @@ from sync import file_words, rereading, word_rules
 from sync.importers import FORMATS
 from sync.importers.reading import MAX_WORD
 from sync.models import ParkedRow, WordRule
+from sync.run_answers import accepted
 from sync.serializers import StartedSerializer
 
 
@@ -133,7 +134,7 @@ class RuleReread(APIView):
         what it corrects comes back when the run is undone."""
         user: Any = request.user
         runs = rereading.reread(get_object_or_404(WordRule.objects.for_user(user), pk=rule_id))
-        return Response(StartedSerializer({"runs": runs}).data, status=status.HTTP_202_ACCEPTED)
+        return accepted(request, runs)
 
 
 urlpatterns = [

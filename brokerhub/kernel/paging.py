@@ -88,6 +88,26 @@ class CursorPages(CursorPagination):
             raise ValidationError({"limit": [f"limit is a number from 1 to {self.max_page_size}."]}, code="invalid")
         return int(asked)
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        link = {"type": "string", "format": "uri", "nullable": True}
+        properties = {
+            "results": schema,
+            "next": {**link, "description": "The page after this one; null on the last."},
+            "previous": {**link, "description": "The page before this one; null on the first."},
+        }
+        return {"type": "object", "required": list(properties), "properties": properties}
+
+    def get_schema_operation_parameters(self, view: "APIView") -> list[dict[str, Any]]:
+        size = {"type": "integer", "minimum": 1, "maximum": self.max_page_size, "default": self.page_size}
+        described = {
+            self.page_size_query_param: (size, self.page_size_query_description),
+            self.cursor_query_param: ({"type": "string"}, self.cursor_query_description),
+        }
+        return [
+            {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+            for name, (schema, description) in described.items()
+        ]
+
     def get_next_link(self) -> str | None:
         return self.next_url
 

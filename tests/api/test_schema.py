@@ -1,5 +1,7 @@
 """The API describes itself, and the description in the repository is the one it gives."""
 
+import hashlib
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,10 @@ from django.test import Client
 from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
 
+from brokerhub.kernel.error_codes import BY_STATUS
 from brokerhub.kernel.models import Scope
 
+CHANGELOG = Path(__file__).resolve().parents[2] / "docs" / "api-changelog.md"
 COMMITTED = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 SCHEMA = SchemaGenerator().get_schema(request=None, public=True)
 OPERATIONS = [
@@ -27,6 +31,21 @@ def test_the_committed_description_is_current(tmp_path):
     assert fresh.read_text() == COMMITTED.read_text(), (
         "The API has changed: run `manage.py spectacular --file docs/openapi.yaml --validate --fail-on-warn`."
     )
+
+
+def test_a_changed_description_has_its_line_in_the_changelog():
+    newest = CHANGELOG.read_text().split("\n## ")[1]
+    digest = hashlib.sha256(COMMITTED.read_bytes()).hexdigest()[:16]
+    assert f"Schema: {digest}\n" in newest, (
+        "docs/openapi.yaml has changed: say in docs/api-changelog.md what is new, under the day of today, and end the "
+        f"entry with `Schema: {digest}`. The day is VERSION in SPECTACULAR_SETTINGS, too."
+    )
+    assert newest.startswith(f"{SCHEMA['info']['version']}\n")
+
+
+def test_the_changelog_is_dated_newest_first():
+    days = [entry.splitlines()[0] for entry in CHANGELOG.read_text().split("\n## ")[1:]]
+    assert [date.fromisoformat(day).isoformat() for day in days] == sorted(set(days), reverse=True)
 
 
 def test_the_description_is_served_to_anybody(db):
@@ -66,11 +85,18 @@ def test_each_operation_says_what_it_does_and_which_scope_it_needs(path, method,
 
 @each_operation
 def test_each_operation_names_its_errors_in_the_one_shape(path, method, operation):
-    errors = {status: answer for status, answer in operation["responses"].items() if status >= "400"}
-    assert {"401", "403", "429", "503"} <= errors.keys()
+    errors = {status: answer["$ref"] for status, answer in operation["responses"].items() if status >= "400"}
+    assert {"400", "401", "403", "429", "500", "503"} <= errors.keys()
     assert ("404" in errors) or "{" not in path
-    shapes = {answer["content"]["application/json"]["schema"]["$ref"] for answer in errors.values()}
-    assert shapes == {"#/components/schemas/Error"}
+    assert errors == {status: f"#/components/responses/{BY_STATUS[int(status)].name}" for status in errors}
+
+
+@each_operation
+def test_each_operation_names_the_headers_of_its_answers(path, method, operation):
+    for status, answer in operation["responses"].items():
+        answer = SCHEMA["components"]["responses"][answer["$ref"].rpartition("/")[2]] if "$ref" in answer else answer
+        assert {"X-Request-ID", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} <= answer["headers"].keys()
+        assert ("Retry-After" in answer["headers"]) == (status in {"429", "503"})
 
 
 @each_operation
@@ -78,7 +104,7 @@ def test_no_operation_answers_a_stranger(path, method, operation, db):
     address = path.format_map(_Any())
     answer = Client().generic(method.upper(), address, "{}", content_type="application/json")
     assert answer.status_code == 401
-    assert set(answer.json()) == {"code", "detail", "attr", "request_id", "errors"}
+    assert answer.json()["code"] == "not_authenticated"
 
 
 UUIDS = {"connection_id", "simulation_id"}

@@ -26,6 +26,7 @@ class RunningHub:
     url: str
     sandbox_url: str
     log: list[str]  # every line its processes have written so far
+    environment: dict[str, str]  # for a command of manage.py that works on it
 
 
 def _free_port() -> str:
@@ -51,7 +52,10 @@ def running_hub() -> Iterator[RunningHub]:
             text=True,
         )
         hub = RunningHub(
-            f"http://127.0.0.1:{environment['PORT']}", f"http://127.0.0.1:{environment['SANDBOX_PORT']}", []
+            f"http://127.0.0.1:{environment['PORT']}",
+            f"http://127.0.0.1:{environment['SANDBOX_PORT']}",
+            [],
+            environment,
         )
         ready = threading.Event()
         reader = threading.Thread(target=_read, args=(process, hub.log, ready))

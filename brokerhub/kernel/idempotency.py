@@ -20,11 +20,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import structlog
 from cryptography.fernet import Fernet
 from django.core.cache import cache
 from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.crypto import salted_hmac
+from redis.exceptions import RedisError
 from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -34,6 +36,7 @@ from brokerhub.kernel.errors import HubError
 if TYPE_CHECKING:  # rest_framework.views itself imports the classes that the settings name
     from rest_framework.views import APIView
 
+logger = structlog.get_logger(__name__)
 HEADER = "Idempotency-Key"
 KEPT = 24 * 3600
 RUNNING = 120  # seconds; longer than any request may take, shorter than a person would wait after a crash
@@ -86,11 +89,20 @@ def _answer_again(stored: dict[str, Any] | None, claim: dict[str, Any]) -> NoRet
 
 
 def keep_answer(request: HttpRequest, response: HttpResponseBase) -> None:
-    """Called by the middleware with what is sent: kept under the key, or the key is let go of."""
+    """Called by the middleware with what is sent: kept under the key, or the key is let go of.
+
+    When it cannot be kept, it is sent all the same: an error instead would make the caller try again what is done.
+    """
     taken: tuple[str, dict[str, Any]] | None = getattr(request, "idempotency", None)
     if taken is None:
         return
-    name, claim = taken
+    try:
+        _keep(*taken, response)
+    except RedisError as error:
+        logger.warning("idempotency_answer_not_kept", status=response.status_code, error=type(error).__name__)
+
+
+def _keep(name: str, claim: dict[str, Any], response: HttpResponseBase) -> None:
     if response.status_code == 500 or 200 <= response.status_code < 300:
         body = _cipher().encrypt(getattr(response, "content", b"") or b"null")
         kept = {"status": response.status_code, "body": body, "location": response.get("Location")}

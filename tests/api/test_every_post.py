@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+from redis.exceptions import ConnectionError
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
@@ -108,3 +109,18 @@ def test_a_failure_is_told_again_with_its_own_request_id(api, monkeypatch):
     first, again = (api.post(address, {}, headers={"Idempotency-Key": "one"}) for _ in range(2))
     assert (first.status_code, again.status_code, again["Idempotency-Replayed"]) == (500, 500, "true")
     assert again.json()["request_id"] == first["X-Request-ID"] != again["X-Request-ID"]
+
+
+def test_an_answer_that_cannot_be_kept_is_sent_all_the_same(api, monkeypatch, capfd):
+    """An error would make the caller try again what is done."""
+    address, view = POSTS[0]
+    desk = Desk()
+    monkeypatch.setattr(view, "post", lambda *args, **kwargs: desk.post(*args, **kwargs))
+
+    def refuse(*_args: Any, **_words: Any) -> None:
+        raise ConnectionError("Error 111 connecting to Redis.")
+
+    desk.meanwhile = lambda: monkeypatch.setattr("brokerhub.kernel.idempotency.cache.set", refuse)
+    assert api.post(address, {}, headers={"Idempotency-Key": "one"}).status_code == 201
+    assert desk.done == 1
+    assert "idempotency_answer_not_kept" in "".join(capfd.readouterr())

@@ -18,7 +18,6 @@ from drf_spectacular.generators import SchemaGenerator
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from rest_framework.response import Response
-from rest_framework.settings import api_settings
 from schemathesis import Case, GenerationMode
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
@@ -51,12 +50,6 @@ def operations() -> list[APIOperation[Any, Any, Any, Any]]:
 
 
 OPERATIONS = operations()
-
-
-@pytest.fixture
-def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    rates = {"user": "1000000/minute", "anonymous": "1000000/minute"}
-    monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", rates)
 
 
 @pytest.fixture

@@ -34,34 +34,34 @@ def test_the_lists_were_found():
     assert SCHEMA["paths"].keys() >= WHOLE
 
 
-@pytest.mark.parametrize("path", LISTS)
-def test_every_list_comes_in_pages_by_cursor(path, owner, owned, token_client):  # noqa: F811
-    assert {"limit", "cursor"} <= LISTS[path]
-    client, address = token_client(owner), path.format(**owned)
-    page = client.get(address, {"limit": 1}).json()
-    assert set(page) == {"results", "next", "previous"}
-    assert len(page["results"]) <= 1
-    assert page["previous"] is None
-    seen = list(page["results"])
-    while page["next"]:
-        assert parse_qs(urlsplit(page["next"]).query).keys() >= {"limit", "cursor"}
-        page = client.get(page["next"]).json()
-        seen += page["results"]
-    assert seen == client.get(address, {"limit": 500}).json()["results"]
-    for wrong in ({"cursor": "odd"}, {"limit": 0}, {"limit": 501}):
-        assert client.get(address, wrong).json()["attr"] in wrong
+def test_every_list_comes_in_pages_by_cursor(owner, owned, token_client):  # noqa: F811
+    client = token_client(owner)
+    for path, parameters in LISTS.items():
+        assert {"limit", "cursor"} <= parameters, path
+        address = path.format(**owned)
+        page = client.get(address, {"limit": 1}).json()
+        assert (set(page), page["previous"]) == ({"results", "next", "previous"}, None), path
+        seen = list(page["results"])
+        while page["next"]:
+            assert parse_qs(urlsplit(page["next"]).query).keys() >= {"limit", "cursor"}, path
+            page = client.get(page["next"]).json()
+            assert len(page["results"]) == 1, path
+            seen += page["results"]
+        assert seen == client.get(address, {"limit": 500}).json()["results"], path
+        for wrong in ({"cursor": "odd"}, {"limit": 0}, {"limit": 501}):
+            assert client.get(address, wrong).json()["attr"] in wrong, path
 
 
-OPERATIONS = [(method.upper(), path) for path, methods in SCHEMA["paths"].items() for method in methods]
-
-
-@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=lambda value: value)
-def test_every_answer_has_its_id_and_the_state_of_a_budget(method, path, owned, db):  # noqa: F811
+@pytest.mark.usefixtures("plenty")
+def test_every_answer_has_its_id_and_the_state_of_a_budget(owned):  # noqa: F811
     """Also one to a stranger; what is answered to its owner is looked at in test_described.py."""
-    answer = Client().generic(method, path.format(**owned), HTTP_X_REQUEST_ID="my-own")
-    assert (answer.status_code, answer["X-Request-ID"], answer.json()["request_id"]) == (401, "my-own", "my-own")
-    assert int(answer["RateLimit-Limit"]) > int(answer["RateLimit-Remaining"]) >= 0
-    assert int(answer["RateLimit-Reset"]) > 0
+    for path, methods in SCHEMA["paths"].items():
+        for method in methods:
+            answer = Client().generic(method.upper(), path.format(**owned), HTTP_X_REQUEST_ID="my-own")
+            told = (answer.status_code, answer["X-Request-ID"], answer.json()["request_id"])
+            assert told == (401, "my-own", "my-own"), (method, path)
+            assert int(answer["RateLimit-Limit"]) > int(answer["RateLimit-Remaining"]) >= 0, (method, path)
+            assert int(answer["RateLimit-Reset"]) > 0, (method, path)
 
 
 def test_what_was_begun_is_followed_at_its_location(owner, owned, token_client):  # noqa: F811

@@ -42,3 +42,12 @@ def api(caller: "User", token_client: "Callable[..., APIClient]") -> "APIClient"
 def frame(settings: "object") -> None:
     """The hub with the few addresses of tests/api/frame_urls.py beside its own."""
     settings.ROOT_URLCONF = "tests.api.frame_urls"  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Budgets for more requests than a test can send."""
+    from rest_framework.settings import api_settings
+
+    rates = {"user": "1000000/minute", "anonymous": "1000000/minute"}
+    monkeypatch.setattr(api_settings, "DEFAULT_THROTTLE_RATES", rates)

@@ -12,6 +12,11 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
+    "remove-expired-access": {
+        "task": "brokerhub.identity.remove_expired",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "heartbeat": {"task": "brokerhub.kernel.heartbeat", "schedule": 15.0, "options": {"expires": 15}},
     "dispatch-syncs": {"task": "sync.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "plan-syncs": {"task": "sync.plan_due", "schedule": 60.0, "options": {"expires": 60}},

@@ -24,6 +24,7 @@ from brokerhub.kernel.config import (
     database,
     is_loopback,
     redis_urls,
+    signing_key,
 )
 from brokerhub.kernel.logs import hide_secrets
 
@@ -77,6 +78,7 @@ HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' state
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")  # what Prometheus presents at /metrics; empty: there is no such page
 REAUTHENTICATION_MINUTES: float = env.float("REAUTHENTICATION_MINUTES", 10.0, validate=Range(min=1))
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
+_oidc_signing_key: str = env.str("OIDC_SIGNING_KEY", "")  # PEM text, or the path of a file with it
 _celery_key_prefix: str = env.str("CELERY_KEY_PREFIX", "hub:")
 _database_url: str = env.str("DATABASE_URL", "")
 _redis_url: str = env.str("REDIS_URL", "")
@@ -98,6 +100,9 @@ try:
             raise ConfigurationError("BROKERS_SANDBOX_URL is for development; unset it in production.")
         if not BASE_URL.startswith("https://"):
             raise ConfigurationError("BASE_URL must start with https:// in production.")
+        if not _oidc_signing_key:
+            raise ConfigurationError("OIDC_SIGNING_KEY must be set in production (openssl genrsa -out oidc.pem 2048).")
+    IDP_OIDC_PRIVATE_KEY = signing_key(_oidc_signing_key, kept_in=VAR_DIR / "oidc-signing-key.pem")
     if SCHWAB_APP_KEY and not BROKERS_SANDBOX_URL:
         check_schwab_callback(SCHWAB_CALLBACK_URL)
     if BROKERS_SANDBOX_URL and not is_loopback(BROKERS_SANDBOX_URL):
@@ -147,6 +152,8 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    "allauth.idp.oidc",
+    "brokerhub.identity",
     "csp",
     "django_filters",
     "django_htmx",
@@ -244,6 +251,11 @@ MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Broker Integration Hub"
 MFA_ADAPTER = "brokerhub.mfa.SealedMFAAdapter"
 USERSESSIONS_TRACK_ACTIVITY = True
+IDP_OIDC_ADAPTER = "brokerhub.identity.adapter.HubOIDCAdapter"
+IDP_OIDC_AUTHORIZATION_CODE_EXPIRES_IN = 60
+IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
+IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 90 * 24 * 3600  # of disuse: each refresh gives a new one
+IDP_OIDC_RATE_LIMITS = {"token": "60/m/ip"}
 EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
 EMAIL_HOST, EMAIL_PORT = EMAIL["EMAIL_HOST"], EMAIL["EMAIL_PORT"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL["EMAIL_HOST_USER"], EMAIL["EMAIL_HOST_PASSWORD"]
@@ -311,6 +323,7 @@ STORAGES = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "brokerhub.kernel.api.ScopedTokenAuthentication",
+        "brokerhub.identity.authentication.AppAuthentication",
         "brokerhub.kernel.api.Session",
     ],
     "DEFAULT_PERMISSION_CLASSES": [

@@ -41,6 +41,7 @@ _SECTIONS = (
     ("Two-factor sign-in", "mfa_index"),
     ("Signed-in devices", "usersessions_list"),
     ("API tokens", "tokens"),
+    ("Apps with access", "apps"),
     ("Developer keys", "app-keys"),
     ("Export", "export"),
 )

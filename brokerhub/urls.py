@@ -5,10 +5,12 @@ from django.urls import include, path
 
 from brokerhub import overview, preference_views, prometheus, settings_pages, token_pages, views
 from brokerhub.archive import pages as export_pages
+from brokerhub.identity import pages as app_access_pages
 from connections import app_pages
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("", include("brokerhub.identity.urls")),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/", include("brokerhub.api")),
@@ -26,6 +28,8 @@ urlpatterns = [
     path("settings/app-keys/", app_pages.app_keys_list, name="app-keys"),
     path("settings/app-keys/<slug:method>/", app_pages.app_keys_method, name="app-keys-method"),
     path("settings/app-keys/<slug:method>/remove/", app_pages.app_keys_remove, name="app-keys-remove"),
+    path("settings/apps/", app_access_pages.app_list, name="apps"),
+    path("settings/apps/<int:access_id>/end/", app_access_pages.app_end, name="app-end"),
     path("settings/export/", export_pages.export, name="export"),
     path("settings/export/download/", export_pages.download, name="export-download"),
     path("settings/export/read/", export_pages.restore, name="export-read"),

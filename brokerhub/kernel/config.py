@@ -2,11 +2,18 @@
 
 import base64
 import binascii
+import os
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import dj_database_url
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 KEY_BYTES = 32
 
@@ -35,6 +42,41 @@ def credentials_keys(entries: Sequence[str]) -> dict[str, bytes]:
     if not keys:
         raise ConfigurationError("CREDENTIALS_KEYS holds no key.")
     return keys
+
+
+def signing_key(given: str, *, kept_in: Path) -> str:
+    """PEM text of the RSA key that signs ID tokens: `given`, or in the file it names. With "" one is made and kept.
+
+    All processes of an installation that start together end up with the same key.
+    """
+    if not given:
+        given = str(_made_once(kept_in))
+    try:
+        pem = given.replace("\\n", "\n") if "PRIVATE KEY" in given else Path(given).read_text()
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, rsa.RSAPrivateKey) or key.key_size < 2048:
+        raise ConfigurationError(
+            "OIDC_SIGNING_KEY must be an RSA private key of 2048 bits or more in PEM, without a password, or the path "
+            "of a file with it (openssl genrsa -out oidc.pem 2048)."
+        )
+    return pem
+
+
+def _made_once(path: Path) -> Path:
+    if path.exists():
+        return path
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    plain = serialization.NoEncryption()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent) as draft:  # made with mode 0600
+        draft.write(pem)
+        draft.flush()
+        with suppress(FileExistsError):  # another process was faster: its key is the one
+            os.link(draft.name, path)
+    return path
 
 
 def is_loopback(url: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from allauth.idp.oidc.models import Client as OtherApp
 from django.test import Client
 from django.urls import URLResolver, get_resolver
 from drf_spectacular.generators import SchemaGenerator
@@ -24,6 +25,7 @@ from aggregation.models import (
     Transaction,
     TransferLink,
 )
+from brokerhub.identity.models import AppAccess
 from brokerhub.kernel.models import ApiToken, User
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
@@ -88,6 +90,7 @@ def owned(owner: User) -> dict[str, Any]:
         currency="USD",
     )
     return {
+        "access_id": AppAccess.objects.create(user=owner, client=OtherApp.objects.create(name="Lens")).pk,
         "token_id": ApiToken.objects.create(user=owner)[0].pk,
         "simulation_id": simulation.pk,
         "recommendation_id": kept.pk,

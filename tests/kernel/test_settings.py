@@ -5,9 +5,19 @@ import subprocess
 import sys
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 SECRET = "s3cr3t-value-of-the-operator-0123456789-0123456789-0123456789"
 KEY = "live:bGl2ZS1rZXktbGl2ZS1rZXktbGl2ZS1rZXktbGl2ZSE="
+
+
+def an_rsa_key(bits: int) -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    plain = serialization.NoEncryption()
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain).decode()
+
+
 PRODUCTION = {
     "MODE": "production",
     "SECRET_KEY": SECRET,
@@ -15,6 +25,7 @@ PRODUCTION = {
     "BASE_URL": "https://hub.example.com",
     "ALLOWED_HOSTS": "hub.example.com",
     "BROKERS_SANDBOX_URL": "",
+    "OIDC_SIGNING_KEY": an_rsa_key(2048),
 }
 
 
@@ -59,6 +70,9 @@ def load(**environment: str) -> subprocess.CompletedProcess[str]:
         ({**PRODUCTION, "CREDENTIALS_KEYS": "dev:ZGV2ZWxvcG1lbnQtb25seS1rZXktMzItYnl0ZXMtISE="}, "CREDENTIALS_KEYS"),
         ({**PRODUCTION, "BROKERS_SANDBOX_URL": "http://127.0.0.1:8900"}, "BROKERS_SANDBOX_URL"),
         ({**PRODUCTION, "BASE_URL": "http://hub.example.com"}, "BASE_URL"),
+        ({**PRODUCTION, "OIDC_SIGNING_KEY": ""}, "OIDC_SIGNING_KEY"),
+        ({"OIDC_SIGNING_KEY": f"/nowhere/{SECRET}"}, "OIDC_SIGNING_KEY"),
+        ({"OIDC_SIGNING_KEY": an_rsa_key(1024)}, "OIDC_SIGNING_KEY"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

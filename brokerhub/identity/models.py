@@ -1,0 +1,27 @@
+"""Which app a person has let in, and what for."""
+
+from typing import ClassVar
+
+from allauth.idp.oidc.models import Client
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from brokerhub.kernel.models import User
+
+
+class AppAccess(models.Model):
+    """Stands from the first consent until the person ends it. Without it the app's tokens open nothing."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="apps")
+    client = models.ForeignKey(Client, models.CASCADE, related_name="accesses")
+    scopes = ArrayField(models.CharField(max_length=40), default=list)  # of all consents so far
+    granted_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "app with access"
+        verbose_name_plural = "apps with access"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "client"], name="identity_one_access_per_app")]
+
+    def __str__(self) -> str:
+        return f"{self.client.name} for {self.user}"

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
+from brokerhub.kernel.api import may
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import Scope
 from comparison import answers, features, freshness, matching, matrix, recommendation, running, selection, stored
@@ -164,7 +165,7 @@ def text(name: str, description: str) -> OpenApiParameter:
 
 def may_see_own(request: Request) -> None:
     """The own costs are part of the portfolio: a token needs that scope as well."""
-    if request.auth is not None and Scope.PORTFOLIO_READ not in request.auth.scopes:
+    if not may(request, Scope.PORTFOLIO_READ):
         raise PermissionDenied(f"This token lacks the scope {Scope.PORTFOLIO_READ}.", code="scope_missing")
 
 

@@ -67,7 +67,8 @@ def remove_expired() -> int:
 
 
 def _tokens(access: AppAccess) -> "QuerySet[Token]":
-    return Token.objects.filter(user=access.user, client=access.client)
+    tokens: QuerySet[Token] = Token.objects.filter(user=access.user, client=access.client)
+    return tokens
 
 
 def _tell(access: AppAccess) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 from functools import lru_cache
 from math import ceil
 from time import time
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import limits
 from django.conf import settings
@@ -70,6 +70,12 @@ class Session(SessionAuthentication):
             raise PermissionDenied(str(refusal.detail), code="csrf_failed") from refusal
 
 
+def may(request: Request, scope: Scope) -> bool:
+    """Whether the request's token, a program's own or an app's, has the scope; the browser's session has every one."""
+    token: Any = request.auth
+    return token is None or scope in token.scopes
+
+
 class HasScope(BasePermission):
     """A token, a program's own or an app's, needs the scope its view names; the browser's session has every scope.
 
@@ -79,7 +85,7 @@ class HasScope(BasePermission):
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         scope = self.scope_for(request, view)
-        if scope is None or request.auth is None or scope in request.auth.scopes:
+        if scope is None or may(request, scope):
             return True
         raise PermissionDenied(f"This token lacks the scope {scope}.", code="scope_missing")
 

@@ -8,7 +8,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from allauth.idp.oidc.models import Client as Registered
-from django.http import HttpResponse
 from django.test import Client
 from rest_framework.test import APIClient
 
@@ -73,7 +72,7 @@ class App:
         assert answer.status_code == 200, answer.content
         return dict(answer.json())
 
-    def revoke(self, token: str) -> HttpResponse:
+    def revoke(self, token: str) -> Any:
         return Client().post("/oauth/revoke", self._credentials() | {"token": token})
 
     def _ask(self, **fields: str) -> Any:
@@ -88,7 +87,7 @@ def bearer(token: str) -> APIClient:
     return APIClient(HTTP_AUTHORIZATION=f"Bearer {token}", raise_request_exception=False)
 
 
-def answer_of(redirect: HttpResponse, back: str = BACK) -> dict[str, str]:
+def answer_of(redirect: Any, back: str = BACK) -> dict[str, str]:
     """What the hub tells the app in the address to which it sends the browser."""
     assert redirect.status_code == 302, redirect.content
     address = urlsplit(redirect["Location"])

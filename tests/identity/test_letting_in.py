@@ -117,12 +117,12 @@ def test_a_visitor_signs_in_first_and_is_then_asked(app: App, client: Client, pe
 def test_a_session_of_yesterday_proves_itself_before_it_is_asked(
     app: App, web: Client, long_ago: Callable[[Client], Client]
 ) -> None:
-    asked = long_ago(web).get(app.address(), follow=True)
+    answer = long_ago(web).post("/oauth/authorize", {"request": "x", "action": "grant"})
+    assert answer["Location"].startswith("/accounts/reauthenticate/")
+    asked = web.get(app.address(), follow=True)
     assert "Confirm that it is you" in asked.content.decode()
     back = web.post(asked.redirect_chain[-1][0], {"password": "correct horse battery"}, follow=True)
     assert "Let Ledger Lens in?" in back.content.decode()
-    answer = long_ago(web).post("/oauth/authorize", {"request": "x", "action": "grant"})
-    assert answer["Location"].startswith("/accounts/reauthenticate/")
 
 
 def test_another_site_cannot_answer_for_the_person(app: App, person: User) -> None:

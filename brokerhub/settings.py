@@ -397,8 +397,14 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_QUEUES = [Queue(name) for name in ("sync", "health", "default")]
-CELERY_TASK_ROUTES = {"sync.*": {"queue": "sync"}, "health.*": {"queue": "health"}}
+# One queue for the syncs of each broker, read in turn: many who wait for a slow broker keep nobody else waiting.
+SYNC_QUEUES = {broker: f"sync.{broker}" for broker in ("schwab", "robinhood", "ibkr", "alpaca")}
+CELERY_TASK_QUEUES = [Queue(name) for name in (*SYNC_QUEUES.values(), "files", "health", "default")]
+CELERY_TASK_ROUTES = {
+    "sync.import_file": {"queue": "files"},
+    "sync.check_draft": {"queue": "files"},
+    "health.*": {"queue": "health"},
+}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"

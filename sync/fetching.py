@@ -107,7 +107,8 @@ class _Troubles:
 def fetch(hold: Hold) -> None:
     """Fetch every part that this run has not fetched yet.
 
-    Raises NeedsReauth, RateLimited and BrokerUnavailable, which end or park the run, PartsAway when all else is done;
+    Raises NeedsReauth, RateLimited and BrokerUnavailable, which end or park the run, TurnOver when others are due,
+    and PartsAway when all else is done;
     a part the broker refuses or answers strangely is marked failed, and the others go on.
     """
     connection = hold.run.connection
@@ -264,8 +265,10 @@ def _transactions_of(hold: Hold, connector: Connector, account: Account, left: i
         for page in pages:
             total = done_before + page.window_count * left
             words = f"Transactions of {account}: window {page.number} of {page.window_count}"
-            _book_page(hold, account, page, step=words, done=done_before + page.number, total=total)
+            further = _book_page(hold, account, page, step=words, done=done_before + page.number, total=total)
             comparison.note(page.records)
+            if further and not comparison.scope.compares:  # what compares starts over each time it is interrupted
+                hold.make_room()
         comparison.report(hold)
 
     return work
@@ -285,8 +288,11 @@ def _days(hold: Hold, account: Account, connector: Connector) -> tuple[date, dat
     return since, scope.last_day(today)
 
 
-def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: Any) -> None:
-    """Rows, parked rows, cursor and counts of one page in one database transaction. Raises HoldLost."""
+def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: Any) -> bool:
+    """Rows, parked rows, cursor and counts of one page in one database transaction; whether it brought the run further.
+
+    Raises HoldLost.
+    """
     records, parked = split(page.records)
     by_rule, parked = word_rules.understood(account, parked, word_rules.rules_for(account) if parked else [])
     records = [*records, *by_rule]
@@ -311,6 +317,7 @@ def _book_page(hold: Hold, account: Account, page: TransactionPage, **progress: 
         )
         hold.warn(*_prefixed(account, (*page.notes, *gap)))
         hold.note(f"{progress['step']}: {booked.fetched + len(parked)} rows, {booked.inserted} new")
+    return further
 
 
 def _prefixed(account: Account, notes: Iterable[str]) -> Iterator[str]:

@@ -7,9 +7,10 @@ That is why a running run can be cancelled at once, without waiting for its work
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID, uuid4
@@ -25,8 +26,15 @@ from sync.models import RunEntry, RunState, SyncRun
 logger = logging.getLogger(__name__)
 
 
+TURN = 30  # seconds a run may keep a worker that others wait for
+
+
 class HoldLost(Exception):
     """The run was cancelled or given to another worker; whoever gets this stops and writes nothing."""
+
+
+class TurnOver(Exception):
+    """The run has had the worker for long enough; what is left of it is done after others had theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,7 @@ class PartState:
 class Hold:
     run: SyncRun
     holder: UUID
+    since: float = field(default_factory=time.monotonic)
 
     @classmethod
     def take(cls, run_id: int) -> Self | None:
@@ -122,6 +131,15 @@ class Hold:
         except OperationalError as error:
             raise HoldLost(f"run {self.run.pk}") from error
 
+    def make_room(self) -> None:
+        """Between two pages: raises TurnOver when the worker was kept for long and others are due.
+
+        Who stands in line for a scarce budget (`queueing`) has turns of another kind.
+        """
+        is_over = time.monotonic() - self.since > TURN
+        if is_over and not self.run.line and SyncRun.objects.due().exists():
+            raise TurnOver
+
     def note(self, text: str) -> None:
         """A line for the run's log; inside a transaction it comes to be with the rest, or not at all."""
         RunEntry.objects.create(run=self.run, text=text[:400])
@@ -164,6 +182,11 @@ class Hold:
             **changes,
         )
         self.note(f"Waits until {until:%Y-%m-%d %H:%M:%S} UTC: {why}")
+
+    def queue_again(self) -> None:
+        """Give the run back as one that waits for a worker."""
+        self.write(state=RunState.QUEUED, step="", held_by=None, held_until=EPOCH, sent_at=EPOCH, attempts=0)
+        self.note("Queued again: others are due, and it goes on after them")
 
     def finish(self, state: RunState, *, code: str = "", error: str = "") -> None:
         self.write(

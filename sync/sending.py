@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
@@ -11,7 +12,7 @@ from redis.exceptions import RedisError
 
 from brokerhub.kernel import trace
 from connections.models import EPOCH
-from sync.models import SyncRun, Trigger
+from sync.models import SyncRun
 
 logger = logging.getLogger(__name__)
 BATCH = 500
@@ -34,23 +35,27 @@ def dispatch_due() -> int:
     return sent
 
 
-def _take_unsent() -> list[tuple[int, str, str]]:
+def _take_unsent() -> list[SyncRun]:
     with transaction.atomic():
-        unsent = SyncRun.objects.unsent().order_by("id").select_for_update(skip_locked=True, no_key=True)
-        runs = list(unsent.values_list("pk", "trigger", "request_id")[:BATCH])
-        SyncRun.objects.filter(pk__in=[pk for pk, *_ in runs]).update(sent_at=timezone.now())
+        unsent = SyncRun.objects.unsent().order_by("id").select_for_update(skip_locked=True, of=("self",), no_key=True)
+        wanted = ("trigger", "request_id", "connection__broker")
+        runs = list(unsent.select_related("connection").only(*wanted)[:BATCH])
+        SyncRun.objects.filter(pk__in=[run.pk for run in runs]).update(sent_at=timezone.now())
     return runs
 
 
-def _send(runs: Iterable[tuple[int, str, str]]) -> None:
+def _send(runs: Iterable[SyncRun]) -> None:
     waiting = list(runs)
     try:
         while waiting:
-            pk, trigger, request_id = waiting[-1]
-            with trace.carrying(request_id):  # the run's own, not that of whoever rang the bell
-                current_app.send_task("sync.import_file" if trigger == Trigger.IMPORT else "sync.run", args=(pk,))
+            run = waiting[-1]
+            with trace.carrying(run.request_id):  # the run's own, not that of whoever rang the bell
+                if run.is_import:
+                    current_app.send_task("sync.import_file", args=(run.pk,))
+                else:
+                    current_app.send_task("sync.run", args=(run.pk,), queue=settings.SYNC_QUEUES[run.connection.broker])
             waiting.pop()
     finally:
         # Whatever could not be sent is due again with the next ring of the bell.
         if waiting:
-            SyncRun.objects.filter(pk__in=[pk for pk, *_ in waiting]).update(sent_at=EPOCH)
+            SyncRun.objects.filter(pk__in=[run.pk for run in waiting]).update(sent_at=EPOCH)

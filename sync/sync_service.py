@@ -18,7 +18,7 @@ from connections import connection_manager
 from connections.brokers.base import BrokerError, BrokerUnavailable, CircuitOpen, RateLimited, UnderMaintenance
 from connections.models import EPOCH, Account, Connection
 from sync import fetching, imports, planning, queueing, reconciling
-from sync.holds import Hold, HoldLost, PartState
+from sync.holds import Hold, HoldLost, PartState, TurnOver
 from sync.imports import request_import, request_import_into_new
 from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
 from sync.scheduling import plan_due
@@ -187,6 +187,9 @@ def _run(hold: Hold) -> None:
         else:
             with queueing.in_line(hold):
                 fetching.fetch(hold)
+    except TurnOver:
+        hold.queue_again()
+        nudge()
     except BrokerUnavailable as error:
         _wait_or_give_up(hold, error)
     except BrokerError as error:

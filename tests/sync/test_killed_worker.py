@@ -31,7 +31,9 @@ PATIENCE = 60  # seconds
 
 
 @contextmanager
-def a_worker(environment: dict[str, str], children: int = 1) -> Iterator["Callable[[str], None]"]:
+def a_worker(
+    environment: dict[str, str], *options: str, children: int = 1, patience_seconds: int = PATIENCE
+) -> Iterator["Callable[[str], None]"]:
     """A Celery worker; gives a function that reads its log until a line says `words`."""
     command = [
         sys.executable,
@@ -41,9 +43,10 @@ def a_worker(environment: dict[str, str], children: int = 1) -> Iterator["Callab
         "brokerhub",
         "worker",
         f"--concurrency={children}",
-        "-Q",
-        "sync",
+        "-X",
+        "health",
         "--loglevel=INFO",
+        *options,
     ]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
@@ -62,7 +65,7 @@ def a_worker(environment: dict[str, str], children: int = 1) -> Iterator["Callab
     def kill() -> None:
         os.killpg(process.pid, signal.SIGKILL)  # the worker and its child; neither can do anything about it
 
-    patience = threading.Timer(PATIENCE, kill)  # a worker that never says what is waited for
+    patience = threading.Timer(patience_seconds, kill)  # a worker that never says what is waited for
     patience.start()
     try:
         yield read_until

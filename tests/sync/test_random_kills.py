@@ -48,7 +48,7 @@ class Worker:
 
     def start(self) -> None:
         self.starts += 1
-        command = [sys.executable, "-m", "celery", "-A", "brokerhub", "worker", "--concurrency=2", "-Q", "sync"]
+        command = [sys.executable, "-m", "celery", "-A", "brokerhub", "worker", "--concurrency=2", "-X", "health"]
         with self.log.open("ab") as out:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=self.environment, stdout=out, stderr=out, start_new_session=True

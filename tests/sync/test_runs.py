@@ -102,7 +102,7 @@ def test_a_request_stands_although_the_queue_cannot_be_reached(
 
 # --- Sending ----------------------------------------------------------------------------------------------------------
 def waiting_messages(client: redis.Redis) -> int:
-    return int(client.llen(f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}sync"))
+    return int(client.llen(f"{settings.CELERY_BROKER_TRANSPORT_OPTIONS['global_keyprefix']}sync.schwab"))
 
 
 def test_a_due_run_is_sent_once_and_again_when_its_message_was_lost(person: User, redis_client: redis.Redis) -> None:

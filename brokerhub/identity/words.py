@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from brokerhub.kernel.models import Scope
 
 OPENID = {
-    "openid": "Know that it is you: a number that stands for you",
+    "openid": "Recognise you, by a number that stands for your account",
     "profile": "See your name",
     "email": "See your e-mail address",
 }

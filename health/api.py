@@ -15,7 +15,7 @@ from brokerhub.kernel.models import Scope, User
 from connections.brokers.calls import LimitSource, Operation
 from connections.brokers.records import Broker
 from connections.models import Connection
-from health import alerts, details, health_monitor, statuspage_api
+from health import alerts, details, health_monitor, rates, statuspage_api
 from health.forms import mistake_in
 from health.health_monitor import BROKERS, Window
 from health.models import AlertChoice
@@ -86,10 +86,16 @@ class FiguresSerializer(serializers.Serializer[Any]):
     latency_ms = LatencySerializer(source="figures")
 
 
-class OperationHealthSerializer(FiguresSerializer):
+class UsedUpSerializer(serializers.Serializer[Any]):
+    budget = BudgetSerializer(allow_null=True)
+    budget_used_up_in_seconds = serializers.FloatField(
+        source="used_up_in", allow_null=True, help_text="If calls go on as in the last minute; null when it never is."
+    )
+
+
+class OperationHealthSerializer(UsedUpSerializer, FiguresSerializer):
     operation = serializers.ChoiceField([each.value for each in Operation])
     slow_after_ms = Milliseconds(source="slow_after", help_text="An answer that takes longer counts as slow.")
-    budget = BudgetSerializer(allow_null=True)
 
 
 class FreshnessSerializer(serializers.Serializer[Any]):
@@ -104,7 +110,7 @@ class FreshnessSerializer(serializers.Serializer[Any]):
     failing = serializers.IntegerField(source="vain", help_text="Of them: the last sync brings nothing.")
 
 
-class BrokerHealthSerializer(FiguresSerializer):
+class BrokerHealthSerializer(UsedUpSerializer, FiguresSerializer):
     broker = serializers.ChoiceField(Broker.choices)
     name = serializers.CharField(source="broker.label")
     message = serializers.CharField(source="sentence", help_text="The status in a sentence for people.")
@@ -112,10 +118,6 @@ class BrokerHealthSerializer(FiguresSerializer):
     measured_from = serializers.DateTimeField(help_text="Where the window begins, to the whole minute, hour or day.")
     as_of = serializers.DateTimeField()
     last_call_at = serializers.DateTimeField(allow_null=True, help_text="null when there was none in the last week.")
-    budget = BudgetSerializer(allow_null=True)
-    budget_used_up_in_seconds = serializers.FloatField(
-        source="used_up_in", allow_null=True, help_text="If calls go on as in the last minute; null when it never is."
-    )
     freshness = FreshnessSerializer()
     operations = OperationHealthSerializer(many=True, help_text="Those that were called in the window.")
 
@@ -148,9 +150,8 @@ class ConnectionNameSerializer(serializers.ModelSerializer[Connection]):
         fields: ClassVar = ["id", "label"]
 
 
-class OwnBudgetSerializer(serializers.Serializer[Any]):
+class OwnBudgetSerializer(UsedUpSerializer):
     connection = ConnectionNameSerializer()
-    budget = BudgetSerializer()
 
 
 class DetailSerializer(BrokerHealthSerializer):
@@ -226,7 +227,7 @@ class BrokerView(APIView):
         uptimes["window"] = details.uptime_between(chosen, health.as_of - health.window.length, health.as_of)
         uptimes["chosen"] = details.uptime_between(chosen, asked["from"], asked["to"]) if "from" in asked else None
         mine = Connection.objects.for_user(cast(User, request.user)).by_api().open().filter(broker=chosen)
-        budgets = details.own_budgets(mine, health.as_of).values()
+        budgets = rates.of_connections(mine, health.as_of).values()
         return Response(
             {
                 **BrokerHealthSerializer(health).data,

@@ -1,22 +1,18 @@
 """Everything about one broker, for its page and its API: what the board shows, and its history."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 from django.utils import timezone
 
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
-from connections.models import Connection
 from health import maintenance, uptime
-from health.connection_models import ConnectionMeasure
 from health.health_monitor import Window, broker_health
 from health.incident_models import Incident
 from health.maintenance_models import Occurrence
-from health.metrics import Budget, Tally
+from health.metrics import Tally
 from health.models import CallBucket, Resolution
 from health.uptime import Day, Uptime
 
@@ -45,25 +41,6 @@ def history(broker: Broker, now: datetime | None = None) -> History:
 def uptime_between(broker: Broker, since: datetime, until: datetime) -> Uptime:
     """Of any time; what lies ahead, or before the hub looked, is unknown."""
     return uptime.of(uptime.spans_of(since, until).get(broker, []), since, until)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnBudget:
-    """What a person's own connection may still ask."""
-
-    connection: Connection
-    budget: Budget
-
-
-def own_budgets(connections: Iterable[Connection], now: datetime) -> dict[UUID, OwnBudget]:
-    """Of those whose calls told one, by the connection's id, as they stand at `now`. In one query."""
-    known = {each.pk: each for each in connections}
-    measures = ConnectionMeasure.objects.filter(connection_id__in=known)
-    return {
-        each.connection_id: OwnBudget(connection=known[each.connection_id], budget=each.budget.now(now))
-        for each in measures
-        if each.budget
-    }
 
 
 def series(broker: Broker, window: Window) -> dict[Operation, list[tuple[datetime, Tally]]]:

@@ -13,11 +13,12 @@ from django.utils import timezone
 from connections.brokers import breaker
 from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import Broker
-from health import freshness, maintenance, slowness
+from health import freshness, maintenance, rates, slowness
 from health.freshness import Freshness
 from health.maintenance_models import Occurrence
-from health.metrics import Budget, Tally, quantiles
+from health.metrics import Budget, Pace, Tally, quantiles
 from health.models import CallBucket, Resolution, Thresholds
+from health.rates import Allowance
 from health.slowness import Limits
 from health.verdicts import QUIET, Bars, Minute, Status, judge, judge_broker
 
@@ -114,6 +115,7 @@ class OperationHealth:
     status: Status
     figures: Figures
     budget: Budget | None = None  # as its last call told it
+    used_up_in: float | None = None  # seconds; as for the broker
     slow_after: float = slowness.UNLEARNED  # seconds after which its answers are slow
 
 
@@ -127,7 +129,7 @@ class BrokerHealth:
     as_of: datetime
     figures: Figures
     operations: tuple[OperationHealth, ...]  # those called in the window, in the order of Operation
-    budget: Budget | None  # as it stands now, None when no call of the last week told one
+    budget: Budget | None  # as it stands now, the tightest of those used lately; None: no call of a week told one
     last_call_at: datetime | None  # None when there was none in the last week
     used_up_in: float | None = None  # seconds until the budget is, if calls go on as in the last minute; None: never
     maintenance: tuple[Occurrence, ...] = ()  # on now and to come, soonest first
@@ -179,9 +181,10 @@ def measure(window: Window, *, now: datetime | None = None) -> tuple[BrokerHealt
     recent = _by_broker(buckets.measured(Resolution.MINUTE, since=now - MEMORY))
     measured = _by_broker(buckets.measured(window.resolution, since=now - window.length))
     last_week = buckets.measured(Resolution.HOUR, since=now - Window.WEEK.length)
-    last_calls, budgets = last_week.last_calls(), last_week.budgets()
+    last_calls, budgets, tightest = last_week.last_calls(), last_week.budgets(), rates.tightest(now)
     found = []
     for broker in BROKERS:
+        allowance = tightest.get(broker) or _allowance(budgets.get(broker), recent[broker], now)
         judge = _Judge(broker, rules[broker], limits, streaks, tuple(planned[broker]), now)
         data = fresh.get(broker, freshness.NOTHING)
         found.append(
@@ -191,10 +194,10 @@ def measure(window: Window, *, now: datetime | None = None) -> tuple[BrokerHealt
                 window=window,
                 as_of=now,
                 figures=Figures.of(_total(measured[broker])),
-                operations=judge.operations(recent[broker], measured[broker]),
-                budget=budgets[broker].now(now) if broker in budgets else None,
+                operations=judge.operations(recent[broker], measured[broker], allowance),
+                budget=allowance.budget if allowance else None,
                 last_call_at=last_calls.get(broker),
-                used_up_in=budgets[broker].now(now).lasts(_pace(recent[broker], now)) if broker in budgets else None,
+                used_up_in=allowance.used_up_in if allowance else None,
                 maintenance=judge.planned,
                 freshness=data,
             )
@@ -215,11 +218,22 @@ def _by_broker(buckets: Iterable[CallBucket]) -> defaultdict[str, list[CallBucke
     return found
 
 
-def _pace(recent: list[CallBucket], now: datetime) -> float:
-    """Calls per second that count against the budget, in this minute and the one before."""
-    since = Resolution.MINUTE.start_of(now - Resolution.MINUTE.length)
-    counted = [each for each in recent if each.starts_at >= since and each.operation != Operation.PROBE]
-    return sum(each.tally.calls for each in counted) / max(1.0, (now - since).total_seconds())
+def _allowance(seen: Budget | None, recent: Iterable[CallBucket], now: datetime) -> Allowance | None:
+    """Of a budget that no connection has used lately: at the pace of these calls."""
+    if seen is None:
+        return None
+    budget = seen.now(now)
+    return Allowance(budget=budget, used_up_in=budget.lasts(_pace(recent, now).per_second(now)))
+
+
+def _pace(recent: Iterable[CallBucket], now: datetime) -> Pace:
+    """Of the calls that count against a budget."""
+    minute = Resolution.MINUTE.start_of(now)
+    calls = {minute: 0, minute - Resolution.MINUTE.length: 0}
+    for each in recent:
+        if each.starts_at in calls and each.operation != Operation.PROBE:
+            calls[each.starts_at] += each.tally.calls
+    return Pace(*calls.values())
 
 
 Streaks = Mapping[tuple[Broker, Operation], int]
@@ -249,18 +263,26 @@ class _Judge:
             verdict = Status.DEGRADED
         return self.settled(verdict)
 
-    def operations(self, recent: list[CallBucket], measured: list[CallBucket]) -> tuple[OperationHealth, ...]:
-        lately = _by_operation(recent)
-        return tuple(
-            OperationHealth(
-                operation=operation,
-                status=self.settled(self.of(operation, lately.get(operation, []))),
-                figures=Figures.of(_total(buckets)),
-                budget=_newest_budget(buckets, self.now),
-                slow_after=self.slow_after(operation),
+    def operations(
+        self, recent: list[CallBucket], measured: list[CallBucket], whole: Allowance | None
+    ) -> tuple[OperationHealth, ...]:
+        """`whole` is the broker's allowance, which its operations share but for those with a budget of another size."""
+        lately, found = _by_operation(recent), []
+        for operation, buckets in sorted(_by_operation(measured).items(), key=lambda each: _ORDER.index(each[0])):
+            budget = _newest_budget(buckets, self.now)
+            own = _allowance(budget, lately.get(operation, []), self.now)
+            shared = whole if budget and whole and budget.is_like(whole.budget) else own
+            found.append(
+                OperationHealth(
+                    operation=operation,
+                    status=self.settled(self.of(operation, lately.get(operation, []))),
+                    figures=Figures.of(_total(buckets)),
+                    budget=budget,
+                    used_up_in=shared.used_up_in if shared else None,
+                    slow_after=self.slow_after(operation),
+                )
             )
-            for operation, buckets in sorted(_by_operation(measured).items(), key=lambda each: _ORDER.index(each[0]))
-        )
+        return tuple(found)
 
     def of(self, operation: Operation, buckets: list[CallBucket]) -> Status:
         return judge(self.timeline(operation, buckets), self.streak(operation) if buckets else 0, self.bars)

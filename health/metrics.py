@@ -20,6 +20,7 @@ ACCURACY = 0.008  # relative; we promise 1 %, the rest is room for the rounding 
 GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
 SHORTEST, LONGEST = 0.000_1, 3600.0  # seconds; what lies outside is counted at the border
 _LOG_GAMMA = math.log(GAMMA)
+SETTLED = 10.0  # seconds of a minute from which its calls tell a pace
 
 
 def bin_of(seconds: float) -> int:
@@ -106,18 +107,42 @@ class Budget:
         """When all of it is there again, if nothing is called until then."""
         return None if self.period is None else self.seen_at + timedelta(seconds=self.period)
 
+    def is_like(self, other: "Budget") -> bool:
+        """Of the same size: so many calls in so long a time."""
+        return (self.limit, self.period) == (other.limit, other.period)
+
     def lasts(self, calls_per_second: float) -> float | None:
-        """Seconds until it is used up if calls go on like this; None when it never is, or its use is not known."""
-        if self.remaining is None or self.period is None:
+        """Seconds until it is used up if calls go on like this; None when it never is, or its use is not known.
+
+        Of what was called nothing is given back before it is a period old, and at a pace that outruns the limit the
+        budget is used up before that.
+        """
+        if self.remaining is None or self.period is None or calls_per_second * self.period <= self.limit:
             return None
-        surplus = calls_per_second - self.limit / self.period
-        return self.remaining / surplus if surplus > 0 else None
+        return self.remaining / calls_per_second
 
     def now(self, now: datetime) -> Self:
         """The budget as it stands at `now`: a whole period without a call gives all of it back."""
         if self.period is None or now - self.seen_at < timedelta(seconds=self.period):
             return self
         return replace(self, remaining=self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Calls in the minute that is running and in the one before it."""
+
+    minute: int = 0
+    before: int = 0
+
+    def __add__(self, other: "Pace") -> "Pace":
+        return Pace(self.minute + other.minute, self.before + other.before)
+
+    def per_second(self, now: datetime) -> float:
+        """As in this minute, once it is old enough to tell, or as in both: whichever is more."""
+        elapsed = now.timestamp() % 60
+        lately = self.minute / elapsed if elapsed >= SETTLED else 0.0
+        return max(lately, (self.minute + self.before) / (60 + elapsed))
 
 
 def _key(outcome: Outcome, attribution: Attribution) -> str:

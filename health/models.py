@@ -10,8 +10,9 @@ from django.db import connections, models
 from django.db.models import Max
 from django.utils.functional import cached_property
 
-from connections.brokers.calls import LimitSource, Operation
+from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
+from health.budget_models import COLUMNS, SeenBudget, newest
 from health.connection_models import ConnectionMeasure
 from health.failed_calls import FailedCall
 from health.incident_models import Incident, IncidentUpdate, StatusSpan
@@ -73,26 +74,22 @@ _MERGED = """(
           FROM (SELECT * FROM jsonb_each_text(health_callbucket.{column})
                 UNION ALL SELECT * FROM jsonb_each_text(excluded.{column})) AS both_sides
           GROUP BY key) AS merged)"""
-_NEWER = """CASE WHEN excluded.budget_seen_at >= coalesce(health_callbucket.budget_seen_at, '-infinity')
-    THEN excluded.{column} ELSE health_callbucket.{column} END"""
-_BUDGET = ("budget_limit", "budget_remaining", "budget_period", "budget_seen_at", "budget_source")
 # Rows are locked in the order of the key, so that two processes that flush together cannot wait for each other.
 _UPSERT = f"""
 INSERT INTO health_callbucket (resolution, starts_at, broker, operation, counts, latency, received_bytes, last_call_at,
-                               {", ".join(_BUDGET)})
-SELECT resolution, starts_at, broker, operation, counts, latency, received_bytes, last_call_at, {", ".join(_BUDGET)}
+                               {", ".join(COLUMNS)})
+SELECT resolution, starts_at, broker, operation, counts, latency, received_bytes, last_call_at, {", ".join(COLUMNS)}
 FROM jsonb_to_recordset(%s::jsonb) AS batch(
     resolution text, starts_at timestamptz, broker text, operation text, counts jsonb, latency jsonb,
     received_bytes bigint, last_call_at timestamptz,
-    budget_limit integer, budget_remaining integer, budget_period integer, budget_seen_at timestamptz,
-    budget_source text)
+    {", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())})
 ORDER BY resolution, starts_at, broker, operation
 ON CONFLICT (resolution, starts_at, broker, operation) DO UPDATE SET
     counts = {_MERGED.format(column="counts")},
     latency = {_MERGED.format(column="latency")},
     received_bytes = health_callbucket.received_bytes + excluded.received_bytes,
     last_call_at = greatest(health_callbucket.last_call_at, excluded.last_call_at),
-    {", ".join(f"{column} = {_NEWER.format(column=column)}" for column in _BUDGET)}
+    {newest("health_callbucket", *COLUMNS)}
 """
 
 
@@ -117,7 +114,7 @@ class CallBucketQuerySet(models.QuerySet["CallBucket"]):
         return {bucket.broker: bucket.budget for bucket in told.defer("counts", "latency") if bucket.budget}
 
 
-class CallBucket(models.Model):
+class CallBucket(SeenBudget):
     """All calls of one operation at one broker in one minute (hour, day). Holds nothing about any user."""
 
     resolution = models.CharField(max_length=6, choices=Resolution.choices)
@@ -128,13 +125,6 @@ class CallBucket(models.Model):
     latency = models.JSONField(help_text="{bin: answered calls}; the bins are those of health.metrics.")
     received_bytes = models.BigIntegerField(default=0)
     last_call_at = models.DateTimeField()
-    budget_limit = models.IntegerField(null=True, blank=True, help_text="The rate budget as last seen in this bucket.")
-    budget_remaining = models.IntegerField(null=True, blank=True)
-    budget_period = models.IntegerField(null=True, blank=True, help_text="Seconds.")
-    budget_seen_at = models.DateTimeField(null=True, blank=True)
-    budget_source = models.CharField(
-        max_length=10, blank=True, choices=[(each.value, each.value) for each in LimitSource]
-    )
 
     objects = CallBucketQuerySet.as_manager()
 
@@ -148,18 +138,6 @@ class CallBucket(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_broker_display()} {self.operation}, {self.resolution} of {self.starts_at:%Y-%m-%d %H:%M}"
-
-    @property
-    def budget(self) -> Budget | None:
-        if self.budget_limit is None or self.budget_seen_at is None:
-            return None
-        return Budget(
-            limit=self.budget_limit,
-            remaining=self.budget_remaining,
-            period=self.budget_period,
-            seen_at=self.budget_seen_at,
-            source=LimitSource(self.budget_source or LimitSource.DOCUMENTED),
-        )
 
     @cached_property
     def tally(self) -> Tally:

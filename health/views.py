@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_http_methods
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import Broker
 from connections.models import Connection
-from health import alerts, charts, details, health_monitor, own
+from health import alerts, charts, details, health_monitor, own, rates
 from health.forms import AlertForm, PeriodForm
 from health.health_monitor import BROKERS, KEPT, Window
 from health.templatetags.health import WIDGET, operation_words
@@ -66,7 +66,7 @@ def broker_page(request: HtmxRequest, broker: str) -> HttpResponse:
         "incidents": details.incidents(chosen),
         "planned": details.windows(chosen),
         "answers": [own.is_it_me(each, health.status) for each in mine],
-        "own_budgets": details.own_budgets(mine, health.as_of),
+        "own_budgets": rates.of_connections(mine, health.as_of),
     }
     return TemplateResponse(request, "health/broker.html", context)
 

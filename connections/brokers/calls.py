@@ -73,6 +73,7 @@ class BrokerCall:
     remaining: int | None = None
     period: int | None = None
     limit_source: LimitSource = LimitSource.DOCUMENTED
+    limit_owner: str = ""  # who shares it: calls of the same broker that name the same owner
     retry_after: float | None = None  # seconds
     correlation_id: str = ""  # the broker's own name for this call, for its support
     request_id: str = ""  # ours: of the request or task that made it

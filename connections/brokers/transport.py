@@ -284,6 +284,7 @@ class Wire:
             period=self.budget.period if self.budget else None,
             remaining=seen.remaining if seen else None,
             limit_source=seen.source if seen else LimitSource.DOCUMENTED,
+            limit_owner=self.budget.owner if self.budget else "",
             retry_after=reply.retry_after if reply else None,
             correlation_id=reply.headers.get(self.correlation_header, "") if reply else "",
             request_id=trace.current(),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connections.brokers.calls import BrokerCall
-from health.metrics import LONGEST, SHORTEST, Budget, Tally, bin_of, quantiles, seconds_of, surely_above
+from health.metrics import LONGEST, SHORTEST, Budget, Pace, Tally, bin_of, quantiles, seconds_of, surely_above
 from tests.health import calls
 
 seconds = st.floats(min_value=SHORTEST, max_value=LONGEST)
@@ -107,3 +107,19 @@ def test_a_budget_of_which_the_rest_is_not_told_has_an_unknown_use() -> None:
     seen = Budget(limit=60, remaining=None, period=None, seen_at=calls.NOW)
     assert (seen.used, seen.used_share) == (None, None)
     assert seen.now(calls.NOW + timedelta(days=1)) == seen
+
+
+def test_a_budget_lasts_as_long_as_its_calls_take_when_their_pace_outruns_the_limit() -> None:
+    seen = Budget(limit=120, remaining=60, period=60, seen_at=calls.NOW)
+    assert seen.lasts(3.0) == 20
+    assert seen.lasts(2.0) is None, "two a second are allowed for ever"
+    assert Budget(limit=120, remaining=None, period=60, seen_at=calls.NOW).lasts(3.0) is None
+
+
+def test_a_pace_is_that_of_this_minute_once_it_tells_and_of_both_before() -> None:
+    minute = calls.NOW.replace(second=0)
+    assert Pace(30, 0).per_second(minute + timedelta(seconds=15)) == 2
+    assert Pace(8, 60).per_second(minute + timedelta(seconds=8)) == 1
+    assert Pace(0, 120).per_second(minute + timedelta(seconds=30)) == 120 / 90
+    assert Pace().per_second(minute) == 0
+    assert Pace(1, 2) + Pace(3, 4) == Pace(4, 6)

@@ -70,7 +70,7 @@ UPDATE aggregation_possibleduplicate AS pair SET
     kept_id = CASE WHEN pair.kept_id = moved.old_id THEN moved.heir_id ELSE pair.kept_id END,
     whole_id = CASE WHEN pair.whole_id = moved.old_id THEN moved.heir_id ELSE pair.whole_id END
 FROM (
-    SELECT DISTINCT ON (heir.id, pair.{{other}})
+    SELECT DISTINCT ON (least(heir.id, pair.{{other}}), greatest(heir.id, pair.{{other}}))
         pair.id, old.id AS old_id, heir.id AS heir_id, pair.{{other}} AS other_id
     FROM aggregation_possibleduplicate AS pair
     JOIN aggregation_transaction AS old ON old.id = pair.{{side}}
@@ -81,7 +81,7 @@ FROM (
                 SELECT FROM aggregation_delivery WHERE account_id = %(account)s AND source = 'csv'
                     AND other.source = 'csv' AND heir.source = 'csv' AND undone_at IS NULL
                     AND rows @> ARRAY[heir.id, other.id]))
-    ORDER BY heir.id, pair.{{other}}, pair.id DESC
+    ORDER BY least(heir.id, pair.{{other}}), greatest(heir.id, pair.{{other}}), pair.id DESC
 ) AS moved
 WHERE pair.id = moved.id AND NOT EXISTS (
     SELECT FROM aggregation_possibleduplicate AS own

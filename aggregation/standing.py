@@ -148,6 +148,8 @@ STATEMENTS = (
     JOIN_EDITS,
     _MOVE_PAIRS.format(side="first_id", other="second_id"),
     _MOVE_PAIRS.format(side="second_id", other="first_id"),
+    # Sides stand by age, so that the first statement may have turned a pair of two replaced rows round.
+    _MOVE_PAIRS.format(side="first_id", other="second_id"),
     PART_AGAIN,
     EXCLUDE,
     SPLIT,

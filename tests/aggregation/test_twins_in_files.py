@@ -148,3 +148,16 @@ def test_a_decision_is_taken_back_whoever_tells_the_row_that_counts_by_then() ->
     assert counting(account) == [("csv", "t1")]
     review.reopen(PossibleDuplicate.objects.for_list().decided().get(), user=user)
     assert counting(account) == [("csv", ""), ("csv", "t1")]
+
+
+def test_a_decision_goes_on_when_both_its_rows_are_replaced_at_once() -> None:
+    account = an_account()
+    book_file(account, WITHOUT)
+    book_file(account, a_record("f2", instrument=BND, net_amount=Decimal(-8)))
+    pair = PossibleDuplicate.objects.for_list().get()
+    review.merge(pair, user=account.connection.user, keep=pair.first)
+    book_file(account, a_record("f2", quantity=Decimal(20), net_amount=Decimal(-3605), gross_amount=None), WITH_ID)
+    assert counting(account) == [("csv", "t1")]
+    moved = PossibleDuplicate.objects.for_list().decided().get()
+    assert {row.external_id for row in moved.rows} == {"f2", "t1"}
+    assert all(row.status != BookStatus.SUPERSEDED for row in moved.rows)

@@ -19,7 +19,7 @@ from typing import Any
 from bench.syncing import APP_KEY, APP_SECRET, sandbox
 from brokerhub import embedded
 
-PARTS = ("reading", "booking", "files", "preview", "overheads", "memory", "sync", "pricing")
+PARTS = ("reading", "booking", "files", "preview", "overheads", "memory", "sync", "pricing", "recording")
 BY_TIME = ("sync",)  # its floor waits for another program
 
 
@@ -70,7 +70,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from bench import booking, files, importing, overheads, pricing, reading, syncing
+    from bench import booking, files, importing, overheads, pricing, reading, recording, syncing
     from bench.measure import HEAD, ROUNDS, count_processor_time, stolen
     from brokerhub.kernel.models import User
     from connections.brokers.records import AuthMethod, Broker
@@ -103,6 +103,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
         "memory": lambda: importing.memory(owner, (10_000, 1_000_000) if large else sizes),
         "sync": lambda: syncing.measure(settings.BROKERS_SANDBOX_URL, sizes[-1]),
         "pricing": pricing.measure,
+        "recording": lambda: recording.measure(settings.BROKERS_SANDBOX_URL),
     }
     for part in parts:
         for line in measured[part]():

@@ -8,11 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import requests
 
 from bench.measure import ROUNDS, Ratio, in_turns, seconds
+
+if TYPE_CHECKING:
+    from connections.models import Connection
 
 PERSON, PASSWORD = "bench", "sandbox"
 APP_KEY, APP_SECRET = "sandbox0schwab0app0key0000000001", "sandboxsecret001"  # the sandbox's own, public app
@@ -40,8 +44,8 @@ def measure(base: str, rows: int, rounds: int = ROUNDS) -> Iterator[Ratio]:
 
     schwab.CALLS_PER_MINUTE = 10**6
     with requests.Session() as http:
-        _control(http, base, "people", login=PERSON, transactions=rows)
-        _control(http, base, "limits", broker="schwab", per_minute=None)
+        control(http, base, "people", login=PERSON, transactions=rows)
+        control(http, base, "limits", broker="schwab", per_minute=None)
         asked: list[requests.PreparedRequest] = []
 
         def ours() -> float:
@@ -61,26 +65,32 @@ def _replay(asked: list[requests.PreparedRequest]) -> None:
             http.send(request, timeout=LIMIT).raise_for_status()
 
 
-def _control(http: requests.Session, base: str, lever: str, **said: object) -> None:
+def control(http: requests.Session, base: str, lever: str, **said: object) -> None:
     http.post(f"{base}/_control/{lever}", json=said, timeout=LIMIT).raise_for_status()
 
 
-def _sync(http: requests.Session, rows: int, asked: list[requests.PreparedRequest]) -> float:
-    """Seconds of the first sync of somebody new; what it asked of the broker is left in `asked`."""
+def sign_in(http: requests.Session, login: str) -> "Connection":
+    """Somebody new, connected to the sandbox's `login`."""
     from uuid import uuid4
 
     from brokerhub.kernel.models import User
     from connections import connection_manager
     from connections.brokers.records import AuthMethod, Broker
-    from sync import sync_service
-    from sync.models import Mode, RunState, Trigger
 
     user = User.objects.create_user(f"{uuid4().hex}@example.com")
     made = connection_manager.create_connection(user=user, broker=Broker.SCHWAB, method=AuthMethod.SCHWAB_OAUTH)
-    landed = _signed_in(http, connection_manager.start_oauth(connection=made))
+    landed = _signed_in(http, connection_manager.start_oauth(connection=made), login)
     answer = {name: values[0] for name, values in parse_qs(urlsplit(landed).query).items()}
-    owner = connection_manager.complete_oauth(user=user, answer=answer)
-    run = sync_service.request_sync(user=user, connection=owner, trigger=Trigger.MANUAL, mode=Mode.INITIAL)
+    return connection_manager.complete_oauth(user=user, answer=answer)
+
+
+def _sync(http: requests.Session, rows: int, asked: list[requests.PreparedRequest]) -> float:
+    """Seconds of the first sync of somebody new; what it asked of the broker is left in `asked`."""
+    from sync import sync_service
+    from sync.models import Mode, RunState, Trigger
+
+    owner = sign_in(http, PERSON)
+    run = sync_service.request_sync(user=owner.user, connection=owner, trigger=Trigger.MANUAL, mode=Mode.INITIAL)
     with _noted(asked):
         taken = seconds(lambda: sync_service.run_one(run.pk))
     run.refresh_from_db()
@@ -105,10 +115,10 @@ def _noted(asked: list[requests.PreparedRequest]) -> Iterator[None]:
         setattr(requests.Session, "send", send)  # noqa: B010
 
 
-def _signed_in(http: requests.Session, url: str) -> str:
+def _signed_in(http: requests.Session, url: str, login: str) -> str:
     """The sign-in pages, gone through as a browser would; where the broker sends it back to."""
     page = http.get(url, timeout=LIMIT)
-    said = {"step": "sign_in", "ticket": _ticket(page), "login": PERSON, "password": PASSWORD}
+    said = {"step": "sign_in", "ticket": _ticket(page), "login": login, "password": PASSWORD}
     page = http.post(url, data=said, timeout=LIMIT)
     accounts = re.findall(r'name="account" value="([^"]+)"', page.text)
     agreed = {"step": "consent", "ticket": _ticket(page), "account": accounts, "decision": "allow"}

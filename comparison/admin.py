@@ -3,15 +3,14 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from brokerhub.kernel.errors import NotAllowed
-from brokerhub.kernel.models import User
+from brokerhub.kernel.acts import Act
+from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from comparison import editing, quality_admin, rating_admin  # noqa: F401  (the last two register their own)
+from comparison import admin_actions, editing, quality_admin, rating_admin  # noqa: F401  (the last two register their own)
 from comparison.models import (
     BenchmarkValue,
     BrokerPlan,
@@ -31,7 +30,7 @@ from comparison.price_words import NotReadable
 
 
 @admin.register(ComparisonSource)
-class ComparisonSourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ComparisonSourceAdmin(DeskAdmin):
     list_display = ("key", "title", "kind", "as_of")
     list_filter = ("kind",)
     search_fields = ("key", "title", "url")
@@ -154,7 +153,7 @@ class FactEditForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(FactEdit)
-class FactEditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class FactEditAdmin(DeskAdmin):
     form = FactEditForm
     list_display = ("__str__", "source", "as_of", "state", "proposed_by", "reviewed_by", "reviewed_at")
     list_filter = ("state", "rule__broker")
@@ -164,7 +163,22 @@ class FactEditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         *("source", "proposed_by", "reviewed_by"),
     )
     autocomplete_fields = (*FactEdit.KINDS, "source")
-    actions = ("approve", "reject")
+    acts = (
+        Act(
+            name="approve",
+            label="Approve the edit",
+            done="is approved; the new value holds now",
+            do=admin_actions.approve_edit,
+            permission="comparison.change_factedit",
+        ),
+        Act(
+            name="reject",
+            label="Reject the edit",
+            done="is rejected",
+            do=admin_actions.reject_edit,
+            permission="comparison.change_factedit",
+        ),
+    )
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """The list and its actions; a proposal itself is not altered after it was made."""
@@ -176,23 +190,3 @@ class FactEditAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.proposed_by = request.user
         super().save_model(request, obj, form, change)
-
-    @admin.action(description="Approve the selected edits", permissions=["change"])
-    def approve(self, request: HttpRequest, chosen: QuerySet[FactEdit]) -> None:
-        self._decide(request, chosen, editing.approve, "approved; the new values hold now")
-
-    @admin.action(description="Reject the selected edits", permissions=["change"])
-    def reject(self, request: HttpRequest, chosen: QuerySet[FactEdit]) -> None:
-        self._decide(request, chosen, editing.reject, "rejected")
-
-    def _decide(self, request: HttpRequest, chosen: QuerySet[FactEdit], decide: Any, word: str) -> None:
-        assert isinstance(request.user, User)
-        done = 0
-        for edit in chosen:
-            try:
-                decide(edit, by=request.user)
-                done += 1
-            except (NotAllowed, NotReadable) as error:
-                self.message_user(request, f"{edit}: {error}", messages.ERROR)
-        if done:
-            self.message_user(request, f"{done} {word}.", messages.SUCCESS)

@@ -1,24 +1,26 @@
 """The moderation queue, its audit trail, and scores of others. Nobody but its author edits a rating."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
+from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 
-from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.acts import Act, ActForm
+from brokerhub.kernel.desk_admin import DeskAdmin
+from brokerhub.kernel.models import User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
 from comparison import ratings
 from comparison.models import BrokerRating, ExternalRating, RatingEvent, RatingReport
 
 
-class ReasonForm(ActionForm):
-    reason = forms.CharField(
-        required=False, max_length=300, widget=forms.TextInput(attrs={"size": 50}), label="Reason (rejecting, hiding)"
-    )
+class ReasonForm(ActForm):
+    """Said to the author too."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["why"].help_text = "Its author is told this, and it stays in the trail of the rating."
 
 
 class ReportedFilter(admin.SimpleListFilter):
@@ -52,6 +54,17 @@ class ReportsInline(Trail):
     fields = readonly_fields = ("at", "reporter", "reason", "settled_at")
 
 
+MODERATE = "comparison.change_brokerrating"
+
+
+def _reject(rating: BrokerRating, *, actor: User, why: str) -> None:
+    ratings.reject(rating, actor=actor, reason=why)
+
+
+def _hide(rating: BrokerRating, *, actor: User, why: str) -> None:
+    ratings.hide(rating, actor=actor, reason=why)
+
+
 @admin.register(BrokerRating)
 class BrokerRatingAdmin(ReadOnlyAdmin):
     """What waits stands first. A decision is for rules of writing, never for the opinion."""
@@ -62,16 +75,32 @@ class BrokerRatingAdmin(ReadOnlyAdmin):
     list_select_related = ("broker", "user")
     date_hierarchy = "written_at"
     inlines: ClassVar = [ReportsInline, EventsInline]
-    actions = ("approve", "reject", "hide")
-    action_form = ReasonForm
+    acts = (
+        Act(name="approve", label="Publish", done="is published", do=ratings.approve, permission=MODERATE),
+        Act(
+            name="reject",
+            label="Reject, with a reason",
+            done="is rejected",
+            do=_reject,
+            permission=MODERATE,
+            form=ReasonForm,
+            tells_why=True,
+        ),
+        Act(
+            name="hide",
+            label="Hide, with a reason",
+            done="is hidden",
+            do=_hide,
+            permission=MODERATE,
+            form=ReasonForm,
+            tells_why=True,
+        ),
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[BrokerRating]:
         open_reports = Count("reports", filter=Q(reports__settled_at=None), distinct=True)
         found = BrokerRating.objects.with_verified().annotate(open_reports=open_reports)
         return found.order_by("-open_reports", "-written_at")
-
-    def has_moderate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("comparison.change_brokerrating")
 
     @admin.display(description="text")
     def excerpt(self, rating: BrokerRating) -> str:
@@ -84,43 +113,6 @@ class BrokerRatingAdmin(ReadOnlyAdmin):
     @admin.display(description="reports", ordering="open_reports")
     def open_reports(self, rating: Any) -> int:
         return int(rating.open_reports)
-
-    @admin.action(description="Publish", permissions=["moderate"])
-    def approve(self, request: HttpRequest, queryset: QuerySet[BrokerRating]) -> None:
-        self._each(request, queryset, lambda rating: ratings.approve(rating, actor=_actor(request)), "is published")
-
-    @admin.action(description="Reject, with the reason given", permissions=["moderate"])
-    def reject(self, request: HttpRequest, queryset: QuerySet[BrokerRating]) -> None:
-        reason = request.POST.get("reason", "")
-        self._each(
-            request,
-            queryset,
-            lambda rating: ratings.reject(rating, actor=_actor(request), reason=reason),
-            "is rejected",
-        )
-
-    @admin.action(description="Hide, with the reason given", permissions=["moderate"])
-    def hide(self, request: HttpRequest, queryset: QuerySet[BrokerRating]) -> None:
-        reason = request.POST.get("reason", "")
-        self._each(
-            request, queryset, lambda rating: ratings.hide(rating, actor=_actor(request), reason=reason), "is hidden"
-        )
-
-    def _each(
-        self, request: HttpRequest, chosen: QuerySet[BrokerRating], decide: Callable[[BrokerRating], None], done: str
-    ) -> None:
-        """One that refuses does not stop the others; each is told."""
-        for rating in chosen:
-            try:
-                decide(rating)
-            except HubError as error:
-                self.message_user(request, f"{rating}: {error}", messages.WARNING)
-            else:
-                self.message_user(request, f"{rating} {done}.", messages.SUCCESS)
-
-
-def _actor(request: HttpRequest) -> Any:
-    return request.user
 
 
 @admin.register(RatingEvent)
@@ -141,7 +133,7 @@ class RatingReportAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ExternalRating)
-class ExternalRatingAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ExternalRatingAdmin(DeskAdmin):
     """Entered here with its document, or imported; Django's log keeps who did."""
 
     list_display = ("broker", "publisher", "kind", "value", "scale_max", "count", "as_of", "confidence")

@@ -1,18 +1,18 @@
 """Operators see states and reasons, never secrets; the audit trail is read-only."""
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
 from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 
-from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.acts import Act
+from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.readonly import ReadOnlyAdmin
 from connections import admin_actions, app_keys
 from connections.brokers import BROKERS, BrokerEntry
@@ -29,6 +29,8 @@ from connections.models import (
     OfferedAccount,
     UnfinishedRevocation,
 )
+
+OPERATE = "connections.change_connection"
 
 
 class WayFilter(admin.SimpleListFilter):
@@ -61,32 +63,30 @@ class ConnectionAdmin(ReadOnlyAdmin):
     list_select_related = ("user",)
     date_hierarchy = "created_at"
     exclude = ("sealed_credentials",)
-    actions = ("check_now", "force_renewal", "mark_for_sign_in")
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("connections.change_connection")
-
-    @admin.action(description="Check now (sync)", permissions=["operate"])
-    def check_now(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        self._each(request, queryset, admin_actions.check_now, "is being checked")
-
-    @admin.action(description="Force a renewal of access", permissions=["operate"])
-    def force_renewal(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        self._each(request, queryset, admin_actions.force_renewal, "has renewed access")
-
-    @admin.action(description="Mark for sign-in", permissions=["operate"])
-    def mark_for_sign_in(self, request: HttpRequest, queryset: QuerySet[Connection]) -> None:
-        self._each(request, queryset, admin_actions.mark_for_sign_in, "waits for its owner to sign in")
-
-    def _each(self, request: HttpRequest, chosen: QuerySet[Connection], act: Callable[..., None], done: str) -> None:
-        """One that refuses does not stop the others; each is told."""
-        for connection in chosen.select_related("user"):
-            try:
-                act(connection, actor=request.user)
-            except HubError as error:
-                self.message_user(request, f"{connection.label}: {error}", messages.WARNING)
-            else:
-                self.message_user(request, f"{connection.label} {done}.", messages.SUCCESS)
+    acts = (
+        Act(
+            name="check_now",
+            label="Check now (sync)",
+            done="is being checked",
+            do=admin_actions.check_now,
+            permission=OPERATE,
+        ),
+        Act(
+            name="force_renewal",
+            label="Force a renewal of access",
+            done="has renewed access",
+            do=admin_actions.force_renewal,
+            permission=OPERATE,
+        ),
+        Act(
+            name="mark_for_sign_in",
+            label="Mark for sign-in",
+            done="waits for its owner to sign in",
+            do=admin_actions.mark_for_sign_in,
+            permission=OPERATE,
+            warning="Nothing is synced until the owner has signed in at the broker again.",
+        ),
+    )
 
 
 @admin.register(Account)
@@ -178,7 +178,7 @@ def _name(entry: BrokerEntry) -> str:
 @admin.register(AppCredentials)
 @method_decorator(sensitive_post_parameters(), name="add_view")
 @method_decorator(sensitive_post_parameters(), name="change_view")
-class AppCredentialsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AppCredentialsAdmin(DeskAdmin):
     """Keys entered here are used for everybody. Those of a person can be removed, and changed only by that person."""
 
     list_display = ("broker", "method", "environment", "owner", "hint", "changed_at")
@@ -229,3 +229,12 @@ class UnfinishedRevocationAdmin(ReadOnlyAdmin):
     search_fields = ("label", "user__email")
     list_select_related = ("user",)
     exclude = ("sealed_grant",)
+    acts = (
+        Act(
+            name="try_again",
+            label="Ask the broker once more to end access",
+            done="was tried again",
+            do=admin_actions.try_to_end_access,
+            permission="connections.change_unfinishedrevocation",
+        ),
+    )

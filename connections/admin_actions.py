@@ -1,10 +1,10 @@
 """What an operator may do to somebody's connection; each leaves an event with the operator as its actor."""
 
-from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
-from connections import signals
+from connections import revocation, signals
 from connections.connection_manager import renew_now
-from connections.models import Connection
+from connections.models import Connection, UnfinishedRevocation
 from connections.moves import move, note
 from connections.states import ConnectionState
 
@@ -30,3 +30,10 @@ def mark_for_sign_in(connection: Connection, *, actor: User) -> None:
     if connection.is_file:
         raise NotAllowed(f"{connection.label} is kept by file and has no sign-in.")
     move(connection, ConnectionState.NEEDS_REAUTH, reason_code="by_admin", action="marked_for_sign_in", actor=actor)
+
+
+def try_to_end_access(owed: UnfinishedRevocation, *, actor: User) -> None:  # as all acts are called
+    """Ask the broker now. Raises NotAllowed once the hub has given up, and HubError with what became of it."""
+    became = revocation.try_again(owed)
+    if became is not revocation.Revocation.DONE:
+        raise HubError(f"{became.words}.")

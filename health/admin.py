@@ -6,12 +6,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from brokerhub.kernel.acts import Act
+from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from health import feeds
+from health import admin_actions
 from health.models import (
     AlertChoice,
     CallBucket,
     ConnectionMeasure,
+    FailedCall,
     Incident,
     IncidentUpdate,
     MaintenanceFeed,
@@ -73,6 +76,27 @@ class ConnectionMeasureAdmin(ReadOnlyAdmin):
     ordering = ("-failed_at",)
 
 
+@admin.register(FailedCall)
+class FailedCallAdmin(ReadOnlyAdmin):
+    """One by one, for a fortnight; the counts of all calls are in the buckets."""
+
+    list_display = (
+        "started_at",
+        "broker",
+        "operation",
+        "outcome",
+        "attribution",
+        "status",
+        "correlation_id",
+        "request_id",
+    )
+    list_filter = ("broker", "operation", "outcome", "attribution", "started_at")
+    search_fields = ("=request_id", "=correlation_id", "=connection_id")
+    search_help_text = "A request id, the broker's correlation id, or a connection's id"
+    readonly_fields = ("request_id",)
+    ordering = ("-pk",)
+
+
 @admin.register(StatusSpan)
 class StatusSpanAdmin(ReadOnlyAdmin):
     list_display = ("broker", "operation", "status", "starts_at", "ends_at")
@@ -99,7 +123,7 @@ class IncidentUpdateInline(admin.TabularInline):  # type: ignore[type-arg]
 
 
 @admin.register(Incident)
-class IncidentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class IncidentAdmin(DeskAdmin):
     """Incidents open and close by themselves; administrators add words to their timeline."""
 
     list_display = ("broker", "status", "first_failure_at", "opened_at", "resolved_at", "people")
@@ -110,6 +134,25 @@ class IncidentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     readonly_fields = (*list_display, "operations")
     fields = readonly_fields
     inlines: ClassVar = [IncidentUpdateInline]
+    acts = (
+        Act(
+            name="close",
+            label="Close the incident",
+            done="is closed",
+            do=admin_actions.close,
+            permission="health.change_incident",
+            warning="People no longer see it as open. It opens again by itself while the broker goes on failing.",
+            form=admin_actions.CloseForm,
+        ),
+        Act(
+            name="annotate",
+            label="Add words to the timeline",
+            done="has new words in its timeline",
+            do=admin_actions.annotate,
+            permission="health.change_incident",
+            form=admin_actions.WordsForm,
+        ),
+    )
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -133,10 +176,11 @@ class IncidentUpdateAdmin(ReadOnlyAdmin):
 
 
 @admin.register(MaintenanceWindow)
-class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MaintenanceWindowAdmin(DeskAdmin):
     """One that is shipped or read from a feed can be switched off; deleted, it would come back."""
 
     formfield_overrides: ClassVar = HTTPS
+    deletes_many = True
 
     list_display = ("broker", "title", "timezone", "starts_on", "starts_time", "lasts", "repeats", "pauses_syncs",
                     "is_active")  # fmt: skip
@@ -156,18 +200,21 @@ class MaintenanceWindowAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(MaintenanceFeed)
-class MaintenanceFeedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class MaintenanceFeedAdmin(DeskAdmin):
     formfield_overrides: ClassVar = HTTPS
     list_display = ("broker", "kind", "url", "is_active", "read_at", "error")
     list_filter = ("broker", "kind", "is_active")
     search_fields = ("url",)
     readonly_fields = ("read_at", "error")
-    actions = ("read_now",)
-
-    @admin.action(description="Read the selected feeds now")
-    def read_now(self, request: HttpRequest, queryset: QuerySet[MaintenanceFeed]) -> None:
-        good = sum(feeds.read(feed) for feed in queryset)
-        self.message_user(request, f"{good} of {queryset.count()} feeds could be read.")
+    acts = (
+        Act(
+            name="read_now",
+            label="Read now",
+            done="was read",
+            do=admin_actions.read_feed,
+            permission="health.change_maintenancefeed",
+        ),
+    )
 
 
 @admin.register(MaintenanceNotice)
@@ -185,7 +232,7 @@ class AlertChoiceAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Thresholds)
-class ThresholdsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ThresholdsAdmin(DeskAdmin):
     """One row for a broker that is to be judged otherwise than the others."""
 
     list_display = ("broker", "trouble", "calm", "partial", "outage", "in_a_row", "slow", "slow_after", "late_after")

@@ -139,7 +139,7 @@ INSTALLED_APPS = [
     "aggregation",
     "sync",
     "comparison",
-    "django.contrib.admin",
+    "brokerhub.desk_apps.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

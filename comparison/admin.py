@@ -6,11 +6,12 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
+from django.utils import timezone
 
 from brokerhub.kernel.acts import Act
 from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from comparison import admin_actions, editing, quality_admin, rating_admin  # noqa: F401  (the last two register their own)
+from comparison import admin_actions, editing, quality_admin, rating_admin, stale_cells  # noqa: F401  # they register their own
 from comparison.models import (
     BenchmarkValue,
     BrokerPlan,
@@ -54,10 +55,33 @@ class BrokerPlanAdmin(ReadOnlyAdmin):
     list_select_related = ("broker",)
 
 
+class FreshnessFilter(admin.SimpleListFilter):
+    """Whose date says that it has to be read again, now or soon."""
+
+    title, parameter_name = "freshness", "freshness"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        kinds = {k: v for k, v in stale_cells.KINDS.items() if (k == "feature") is (model_admin.model is PlanFeature)}
+        return [
+            (f"{kind}-{when}", f"{label}: {words}")
+            for kind, label in kinds.items()
+            for when, words in (("now", "stale"), ("soon", "stale within two weeks"))
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        chosen = self.value()
+        if chosen is None:
+            return queryset
+        kind, _, when = chosen.rpartition("-")
+        cells = (stale_cells.answers if queryset.model is PlanFeature else stale_cells.rules)(timezone.localdate())
+        found = [cell.pk for cell in cells if cell.kind == kind and cell.is_stale is (when == "now")]
+        return queryset.filter(pk__in=found)
+
+
 @admin.register(FeeRule)
 class FeeRuleAdmin(ReadOnlyAdmin):
     list_display = ("item", "broker", "plan", "model", "as_of", "confidence", "valid_from", "valid_to")
-    list_filter = ("broker", "confidence", "item")
+    list_filter = (FreshnessFilter, "broker", "confidence")
     search_fields = ("item", "broker__name", "plan__name", "source__title")
     list_select_related = ("broker", "plan__broker")
 
@@ -86,7 +110,7 @@ class FeatureDefinitionAdmin(ReadOnlyAdmin):
 @admin.register(PlanFeature)
 class PlanFeatureAdmin(ReadOnlyAdmin):
     list_display = ("plan", "feature", "value", "as_of", "confidence", "retired_at")
-    list_filter = ("confidence", "feature__group", "plan__broker")
+    list_filter = (FreshnessFilter, "confidence", "feature__group", "plan__broker")
     search_fields = ("feature__label", "plan__name", "plan__broker__name")
     list_select_related = ("plan__broker", "feature")
 

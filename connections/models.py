@@ -33,6 +33,7 @@ __all__ = [
     "UnfinishedRevocation",
 ]
 
+FAILING = (ConnectionState.DEGRADED, ConnectionState.ERROR, ConnectionState.NEEDS_REAUTH)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)  # "never held": a lease compares, so it is never null
 
 
@@ -43,6 +44,10 @@ class ConnectionQuerySet(models.QuerySet["Connection"]):
     def open(self) -> Self:
         """Everything the user still has, connected or not; disconnected ones keep only history."""
         return self.exclude(state__in=[ConnectionState.DISCONNECTING, ConnectionState.DISCONNECTED])
+
+    def failing(self) -> Self:
+        """Those that bring nothing, or not all, until somebody does something."""
+        return self.filter(state__in=FAILING)
 
     def by_api(self) -> Self:
         return self.exclude(method=AuthMethod.FILE)
@@ -113,7 +118,14 @@ class Connection(models.Model):
                 name="one_connection_per_broker_login",
             )
         ]
-        indexes: ClassVar = [models.Index(fields=["user", "state"])]
+        indexes: ClassVar = [
+            models.Index(fields=["user", "state"]),
+            models.Index(
+                fields=["state", "reason_code"],
+                condition=Q(state__in=["degraded", "error", "needs_reauth"]),
+                name="failing_connections",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.label} ({self.get_state_display()})"

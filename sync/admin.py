@@ -5,11 +5,50 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.http import HttpRequest
 
+from brokerhub.kernel.acts import Act
 from brokerhub.kernel.readonly import ReadOnlyAdmin
+from sync import admin_actions
 from sync.feed_models import AccountFeed, TransactionChange
 from sync.import_models import DraftRow, ImportDraft, MappingTemplate
-from sync.models import ImportFile, ParkedRow, RunEntry, SyncCursor, SyncRun
+from sync.models import ImportFile, ParkedRow, RunEntry, SyncCursor, SyncRun, Trouble
 from sync.schedule_models import HistorySetting, Schedule, WordRule
+
+
+class TroubleFilter(admin.SimpleListFilter):
+    title, parameter_name = "trouble", "trouble"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        return Trouble.choices
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.troubled().filter(trouble=self.value()) if self.value() else queryset
+
+
+class TurnFilter(admin.SimpleListFilter):
+    title, parameter_name = "turn", "turn"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("late", "Has come and gone"), ("paused", "Paused by an administrator")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "late":
+            return queryset.late()
+        return queryset.exclude(paused_at=None) if self.value() == "paused" else queryset
+
+
+class WaitingFilter(admin.SimpleListFilter):
+    title, parameter_name = "state", "waiting"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Waiting"), ("no", "Understood, or taken back")]
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        if self.value() == "yes":
+            return queryset.waiting()
+        return queryset.exclude(resolved_at=None, is_aside=False) if self.value() == "no" else queryset
+
+
+RUNS, SCHEDULES = "sync.change_syncrun", "sync.change_schedule"
 
 
 @admin.register(SyncRun)
@@ -29,11 +68,29 @@ class SyncRunAdmin(ReadOnlyAdmin):
         "created_at",
         "finished_at",
     )
-    list_filter = ("state", "trigger", "mode", "error_code", "connection__broker")
-    search_fields = ("id", "connection__id", "connection__label", "connection__user__email", "error")
+    list_filter = (TroubleFilter, "state", "trigger", "mode", "connection__broker")
+    search_fields = ("=id", "=request_id", "connection__label", "connection__user__email")
     list_select_related = ("connection",)
-    date_hierarchy = "created_at"
-    readonly_fields = ("held_by", "held_until", "sent_at")
+    ordering = ("-pk",)
+    readonly_fields = ("request_id", "held_by", "held_until", "sent_at")
+    acts = (
+        Act(
+            name="requeue",
+            label="Put back into the queue",
+            done="is in the queue again",
+            do=admin_actions.requeue,
+            permission=RUNS,
+            warning="A worker that still has it books nothing more, and the run starts over. What is booked stays.",
+        ),
+        Act(
+            name="cancel",
+            label="Cancel the run",
+            done="is cancelled",
+            do=admin_actions.cancel,
+            permission=RUNS,
+            warning="The run ends at once. What is booked stays; the rest comes with the next sync.",
+        ),
+    )
 
 
 @admin.register(SyncCursor)
@@ -59,11 +116,23 @@ class ImportFileAdmin(ReadOnlyAdmin):
 @admin.register(ParkedRow)
 class ParkedRowAdmin(ReadOnlyAdmin):
     list_display = ("id", "account", "reason", "run", "created_at", "resolved_at", "is_aside")
-    list_filter = ("resolved_at", "account__connection__broker")
+    list_filter = (WaitingFilter, "account__connection__broker")
     search_fields = ("reason", "external_id", "account__connection__user__email")
-    list_select_related = ("account", "run")
-    date_hierarchy = "created_at"
+    list_select_related = ("account__connection__user", "run")
+    ordering = ("-pk",)
     exclude: ClassVar = ["raw"]
+    acts = (
+        Act(
+            name="map_word",
+            label="Say what a word means",
+            done="is understood now",
+            do=admin_actions.map_word,
+            permission="sync.change_parkedrow",
+            warning="Makes a rule for the owner of each row: rows with its word are booked as this kind, also later "
+            "ones. The owner sees the rule, and can forget it.",
+            form=admin_actions.WordForm,
+        ),
+    )
 
 
 @admin.register(RunEntry)
@@ -75,10 +144,32 @@ class RunEntryAdmin(ReadOnlyAdmin):
 
 @admin.register(Schedule)
 class ScheduleAdmin(ReadOnlyAdmin):
-    list_display = ("connection", "rhythm", "every_hours", "daily_at", "zone", "next_at")
-    list_filter = ("rhythm",)
-    search_fields = ("connection__label", "connection__user__email")
-    list_select_related = ("connection",)
+    list_display = ("connection", "user", "rhythm", "every_hours", "daily_at", "zone", "next_at", "paused_at")
+    list_filter = (TurnFilter, "rhythm", "connection__broker")
+    search_fields = ("=connection__id", "connection__label", "connection__user__email")
+    list_select_related = ("connection__user",)
+    readonly_fields = ("zone", "paused_at")
+    acts = (
+        Act(
+            name="pause",
+            label="Pause the schedule",
+            done="is paused",
+            do=admin_actions.pause,
+            permission=SCHEDULES,
+            warning="Nothing is synced by itself until it is resumed; the owner sees that. Syncs by hand still run.",
+        ),
+        Act(
+            name="resume",
+            label="Resume the schedule",
+            done="goes on as its owner had it",
+            do=admin_actions.resume,
+            permission=SCHEDULES,
+        ),
+    )
+
+    @admin.display(description="user")
+    def user(self, schedule: Schedule) -> str:
+        return schedule.connection.user.email
 
 
 @admin.register(HistorySetting)

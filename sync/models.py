@@ -1,13 +1,13 @@
 """Runs, cursors, uploaded files and rows that wait for a rule."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Min, Q, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -38,6 +38,7 @@ __all__ = [
     "SyncRunQuerySet",
     "TransactionChange",
     "Trigger",
+    "Trouble",
     "WordRule",
 ]
 
@@ -76,6 +77,18 @@ class RunState(models.TextChoices):
         return {"succeeded": "good", "partial": "warn", "failed": "bad", "cancelled": "quiet"}.get(self.value, "wait")
 
 
+class Trouble(models.TextChoices):
+    """Why an open run does not get on."""
+
+    NOT_STARTED = "not_started", "In the queue, and no worker takes it up"
+    SILENT = "silent", "Its worker has gone silent"
+    VAIN = "vain", "Starts again and again without getting further"
+    LONG = "long", "Has been under way for more than a day"
+
+
+STUCK = timedelta(minutes=10)
+LONG = timedelta(days=1)
+VAIN = 3  # starts since it last got further
 OPEN_STATES = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.WAITING})
 SENT_HOLD = timedelta(minutes=5)  # a task message not taken up for so long counts as lost and is sent again
 
@@ -86,6 +99,25 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
 
     def open(self) -> Self:
         return self.filter(state__in=OPEN_STATES)
+
+    def waits_since(self) -> datetime | None:
+        """When the oldest run was asked for that no worker has taken up though it may start; None without one."""
+        waiting = self.due().filter(state=RunState.QUEUED).aggregate(since=Min("created_at"))
+        since: datetime | None = waiting["since"]
+        return since
+
+    def troubled(self) -> Self:
+        """Open runs that do not get on, with the `trouble` they are in."""
+        now = timezone.now()
+        trouble = Case(
+            When(state=RunState.RUNNING, held_until__lt=now - STUCK, then=Value(Trouble.SILENT)),
+            When(attempts__gte=VAIN, then=Value(Trouble.VAIN)),
+            When(state=RunState.QUEUED, created_at__lt=now - STUCK, then=Value(Trouble.NOT_STARTED)),
+            When(created_at__lt=now - LONG, then=Value(Trouble.LONG)),
+            default=Value(""),
+            output_field=models.CharField(),
+        )
+        return self.open().annotate(trouble=trouble).exclude(trouble="")
 
     def over(self) -> Self:
         return self.exclude(state__in=OPEN_STATES)
@@ -210,6 +242,7 @@ class SyncRun(models.Model):
             ),
             models.Index(fields=["line", "turn_at"], condition=~Q(line=""), name="turns_of_a_line"),
             trace.index("runs_by_request"),
+            models.Index(fields=["finished_at"], condition=Q(state="failed"), name="failed_runs"),
         ]
 
     def __str__(self) -> str:
@@ -316,6 +349,9 @@ class ParkedRow(models.Model):
         ordering: ClassVar[list[str]] = ["-created_at", "-id"]
         constraints: ClassVar[list[Any]] = [
             models.UniqueConstraint(fields=["account", "digest"], name="a_row_is_parked_once")
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["id"], condition=Q(resolved_at=None, is_aside=False), name="waiting_rows")
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 """When connections are synced by themselves, and for how long a person keeps the logs of it."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -25,6 +25,12 @@ class Rhythm(models.TextChoices):
     DAILY = "daily", "Once a day"
 
 
+class ScheduleQuerySet(models.QuerySet["Schedule"]):
+    def late(self) -> Self:
+        """Their turn has come and gone though the connection could be synced."""
+        return self.filter(next_at__lt=timezone.now() - LATE, connection__in=Connection.objects.syncable())
+
+
 class Schedule(models.Model):
     """How often one connection is synced. `next_at` is null when it is never, by itself."""
 
@@ -36,6 +42,11 @@ class Schedule(models.Model):
     daily_at = models.TimeField(default=time(7), help_text="For once a day; on the clock of the person.")
     zone = models.CharField(max_length=64, default="UTC", editable=False, help_text="In which next_at was reckoned.")
     next_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Since when an administrator has paused it; empty: it goes on."
+    )
+
+    objects = ScheduleQuerySet.as_manager()
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["next_at"], condition=~Q(next_at=None), name="schedules_by_turn")]
@@ -48,6 +59,8 @@ class Schedule(models.Model):
 
     @property
     def words(self) -> str:
+        if self.paused_at is not None:
+            return "Paused by an administrator"
         if self.rhythm == Rhythm.INTERVAL:
             return "Every hour" if self.every_hours == 1 else f"Every {self.every_hours} hours"
         if self.rhythm == Rhythm.DAILY:
@@ -61,7 +74,7 @@ class Schedule(models.Model):
 
     def turn_after(self, moment: datetime) -> datetime | None:
         """The first turn later than `moment`, in UTC; None when there is none."""
-        if self.rhythm == Rhythm.OFF:
+        if self.rhythm == Rhythm.OFF or self.paused_at is not None:
             return None
         if self.rhythm == Rhythm.DAILY:
             return _daily_turn(self.daily_at, ZoneInfo(self.zone), moment)

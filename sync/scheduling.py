@@ -1,6 +1,7 @@
 """Which connections are due for a sync by themselves, and what a person may choose about it."""
 
 from datetime import datetime, time, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -71,7 +72,7 @@ def plan_due() -> int:
     _follow_clocks(now)
     runs = SyncRun.objects.fetching().filter(connection=OuterRef("connection"))
     with transaction.atomic():
-        due = list(
+        due: list[Any] = list(  # with what is annotated
             Schedule.objects.filter(next_at__lte=now, connection__in=Connection.objects.syncable())
             .annotate(
                 is_busy=Exists(runs.open()),

@@ -11,7 +11,9 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from brokerhub.kernel import tokens
+from brokerhub.kernel import admin_actions, tokens
+from brokerhub.kernel.acts import Act
+from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.models import ApiToken, User
 
 admin.site.site_header = admin.site.site_title = "Broker Integration Hub"
@@ -27,7 +29,7 @@ class PersonCreationForm(BaseUserCreationForm):  # type: ignore[type-arg]  # not
 
 
 @admin.register(User)
-class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+class PersonAdmin(DeskAdmin, UserAdmin):  # type: ignore[type-arg]
     add_form = PersonCreationForm
     list_display = ("email", "name", "currency", "timezone", "is_active", "is_staff", "last_login", "date_joined")
     list_filter = ("is_active", "is_staff", "currency", "date_joined")
@@ -42,6 +44,24 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "password1", "password2")}),)
+    acts = (
+        Act(
+            name="end_sessions",
+            label="Sign out everywhere",
+            done="is signed out on every device",
+            do=admin_actions.end_sessions,
+            permission="kernel.change_user",
+            warning="Every browser this person is signed in with has to sign in again.",
+        ),
+        Act(
+            name="revoke_tokens",
+            label="Revoke all API tokens",
+            done="has no API token any more",
+            do=admin_actions.revoke_tokens,
+            permission="kernel.change_user",
+            warning="Programs of this person are refused at once, and need new tokens.",
+        ),
+    )
 
 
 class OwnersOwn:
@@ -55,7 +75,7 @@ class OwnersOwn:
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(OwnersOwn, admin.ModelAdmin):  # type: ignore[type-arg]
+class ApiTokenAdmin(OwnersOwn, DeskAdmin):
     list_display = ("name", "beginning", "user", "scopes", "created", "expiry", "last_used_at")
     list_filter = ("created", "expiry", "last_used_at")
     search_fields = ("name", "token_key", "user__email")
@@ -78,7 +98,7 @@ class ApiTokenAdmin(OwnersOwn, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Authenticator)
-class SecondFactorAdmin(OwnersOwn, AuthenticatorAdmin):  # type: ignore[misc]  # allauth has no type hints
+class SecondFactorAdmin(OwnersOwn, DeskAdmin, AuthenticatorAdmin):  # type: ignore[misc]  # allauth has no type hints
     """Removing one lets a person in who has lost their phone and their recovery codes."""
 
     search_fields = ("user__email",)
@@ -87,7 +107,18 @@ class SecondFactorAdmin(OwnersOwn, AuthenticatorAdmin):  # type: ignore[misc]  #
 
 
 @admin.register(UserSession)
-class SignedInDeviceAdmin(OwnersOwn, UserSessionAdmin):  # type: ignore[misc]
+class SignedInDeviceAdmin(OwnersOwn, DeskAdmin, UserSessionAdmin):  # type: ignore[misc]
     search_fields = ("user__email", "ip")
     list_select_related = ("user",)
     fields = ("user", "created_at", "last_seen_at", "ip", "user_agent")
+    ordering = ("-pk",)
+    acts = (
+        Act(
+            name="end",
+            label="Sign this device out",
+            done="is signed out",
+            do=admin_actions.end_session,
+            permission="usersessions.delete_usersession",
+            warning="Whoever uses it has to sign in again.",
+        ),
+    )

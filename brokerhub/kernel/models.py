@@ -8,6 +8,10 @@ from django.db import models
 from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
 
+from brokerhub.kernel.desk_models import OperatorAct
+
+__all__ = ["ApiToken", "OperatorAct", "Scope", "User", "UserManager"]
+
 
 class UserManager(BaseUserManager["User"]):
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":

@@ -311,7 +311,7 @@ def test_only_published_ratings_of_others_can_be_reported(schwab, caller, api):
 
 
 def moderate(desk, action: str, *chosen: BrokerRating, reason: str = "") -> str:
-    form = {"action": action, "_selected_action": [rating.pk for rating in chosen], "reason": reason}
+    form = {"action": action, "_selected_action": [rating.pk for rating in chosen], "why": reason, "confirmed": "yes"}
     return str(desk.post("/admin/comparison/brokerrating/", form, follow=True).content.decode())
 
 

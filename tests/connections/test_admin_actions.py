@@ -30,7 +30,8 @@ def desk(operator):
 
 
 def act(desk, action, connection):
-    return desk.post(CONNECTIONS, {"action": action, "_selected_action": [str(connection.pk)]}, follow=True)
+    said = {"action": action, "_selected_action": [str(connection.pk)], "confirmed": "yes", "why": "The owner asked."}
+    return desk.post(CONNECTIONS, said, follow=True)
 
 
 def newest(connection):
@@ -77,7 +78,8 @@ def test_a_connection_marked_for_sign_in_waits_for_its_owner(desk, operator, web
 def test_what_cannot_be_done_is_told_and_stops_nothing_else(desk, person, connect):
     works, waits = connect(person, "james"), connect(person, "maria")
     works.__class__.objects.filter(pk=waits.pk).update(state="disconnected")
-    chosen = {"action": "mark_for_sign_in", "_selected_action": [str(works.pk), str(waits.pk)]}
+    chosen = {"action": "mark_for_sign_in", "_selected_action": [str(works.pk), str(waits.pk)], "confirmed": "yes"}
+    chosen["why"] = "Their owners asked."
     shown = desk.post(CONNECTIONS, chosen, follow=True).content.decode()
     works.refresh_from_db()
     assert works.state == "needs_reauth"

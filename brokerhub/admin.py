@@ -1,0 +1,77 @@
+"""Pages of other packages' models in our ways: nothing is counted to its end, and the log is there to be searched."""
+
+from typing import Any
+
+from allauth.account.admin import EmailAddressAdmin
+from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.admin import GroupAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+
+from brokerhub.kernel.acts import Act
+from brokerhub.kernel.desk_admin import DeskAdmin
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import User
+from brokerhub.kernel.readonly import ReadOnlyAdmin
+
+admin.site.unregister([EmailAddress, Group])
+
+
+@admin.register(Group)
+class OperatorsAdmin(DeskAdmin, GroupAdmin):
+    """Groups of rights, for operators who may not do everything."""
+
+    list_display = ("name",)
+
+
+def _verify(address: Any, *, actor: User) -> None:  # as all acts are called
+    """Raises NotAllowed where it cannot be, as when somebody else has verified it."""
+    if address.verified or not address.set_verified():
+        raise NotAllowed("It is verified already, here or with another account.")
+
+
+@admin.register(EmailAddress)
+class AddressAdmin(DeskAdmin, EmailAddressAdmin):  # type: ignore[misc]  # allauth has no type hints
+    list_select_related = ("user",)
+    raw_id_fields = ("user",)
+    ordering = ("-pk",)
+    actions = ()  # theirs leaves no line in the log
+    acts = (
+        Act(
+            name="verify",
+            label="Mark as verified",
+            done="counts as verified",
+            do=_verify,
+            permission="account.change_emailaddress",
+            warning="Only for an address known to be its owner's: whoever reads its mail can take over the account.",
+        ),
+    )
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("email",)
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(ReadOnlyAdmin):
+    """Who did what in the admin, and why. Nobody writes or deletes here."""
+
+    list_display = ("action_time", "user", "action_flag", "content_type", "object_repr", "get_change_message", "why")
+    list_filter = ("action_flag", "action_time")
+    search_fields = ("=act__request_id", "user__email", "object_repr")
+    search_help_text = "A request id, who did it, or to what"
+    list_select_related = ("user", "content_type", "act")
+    fields = readonly_fields = (
+        *("action_time", "user", "content_type", "object_id", "object_repr"),
+        *("get_change_message", "why", "request_id"),
+    )
+    ordering = ("-pk",)
+
+    @admin.display(description="why")
+    def why(self, entry: LogEntry) -> str:
+        return entry.act.why if hasattr(entry, "act") else ""
+
+    @admin.display(description="request id")
+    def request_id(self, entry: LogEntry) -> str:
+        return entry.act.request_id if hasattr(entry, "act") else ""

@@ -15,13 +15,14 @@ from brokerhub.identity.models import AppAccess
 from brokerhub.identity.words import in_words
 from brokerhub.kernel import audit
 from brokerhub.kernel.admin import OwnersOwn
+from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.models import User
 
 admin.site.unregister([Client, Token])  # allauth's forms show digests, and put a new secret into a cookie
 
 
 @admin.register(Client)
-class AppAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class AppAdmin(DeskAdmin):
     form = ClientForm
     list_display = ("name", "id", "type", "people", "created_at")
     list_filter = ("type", "created_at")
@@ -78,7 +79,7 @@ class AppAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(AppAccess)
-class AppAccessAdmin(OwnersOwn, admin.ModelAdmin):  # type: ignore[type-arg]
+class AppAccessAdmin(OwnersOwn, DeskAdmin):
     list_display = ("app", "user", "may", "granted_at", "last_used_at")
     list_filter = ("granted_at", "last_used_at")
     search_fields = ("client__name", "user__email")

@@ -319,7 +319,7 @@ def test_operators_publish_reject_with_a_reason_and_hide_and_each_leaves_a_trace
     first, _ = ratings.submit(a_customer(), schwab, Opinion(overall=5, text="One"))
     second, _ = ratings.submit(a_customer(), schwab, Opinion(overall=1, text="Two"))
     desk = sign_up(operator)
-    assert "Give a reason" in moderate(desk, "reject", second)
+    assert "This field is required." in moderate(desk, "reject", second), "an author is told why"
     assert "is rejected" in moderate(desk, "reject", second, reason="Names a person")
     assert "is published" in moderate(desk, "approve", first)
     assert "cannot become" in moderate(desk, "reject", first, reason="Too late")

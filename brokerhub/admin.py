@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from brokerhub.kernel.acts import Act
 from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.errors import NotAllowed
-from brokerhub.kernel.models import User
+from brokerhub.kernel.models import OperatorAct, User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
 
 admin.site.unregister([EmailAddress, Group])
@@ -75,3 +75,26 @@ class LogEntryAdmin(ReadOnlyAdmin):
     @admin.display(description="request id")
     def request_id(self, entry: LogEntry) -> str:
         return entry.act.request_id if hasattr(entry, "act") else ""
+
+
+@admin.register(OperatorAct)
+class OperatorActAdmin(ReadOnlyAdmin):
+    """The same acts by request id; what was done to which row is in the log entry."""
+
+    list_display = ("at", "actor", "did", "why", "request_id")
+    search_fields = ("=request_id", "entry__user__email")
+    list_select_related = ("entry__user",)
+    fields = readonly_fields = ("entry", "why", "request_id")
+    ordering = ("-pk",)
+
+    @admin.display(description="when")
+    def at(self, act: OperatorAct) -> Any:
+        return act.entry.action_time
+
+    @admin.display(description="who")
+    def actor(self, act: OperatorAct) -> str:
+        return str(act.entry.user)
+
+    @admin.display(description="what")
+    def did(self, act: OperatorAct) -> str:
+        return f"{act.entry.object_repr}: {act.entry.get_change_message()}"

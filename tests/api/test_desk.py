@@ -138,7 +138,8 @@ def test_who_may_not_see_a_list_does_not_see_its_counts(sign_up):
 )
 def test_a_run_is_stuck_for_a_reason(person, fields, trouble):
     a_run(a_connection(person), **fields)
-    assert [row["trouble"] for row in SyncRun.objects.troubled().values()] == ([trouble] if trouble else [])
+    stuck: Any = SyncRun.objects.troubled()
+    assert [run.trouble for run in stuck] == ([trouble] if trouble else [])
 
 
 # --- Where a request id leads -----------------------------------------------------------------------------------------

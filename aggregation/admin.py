@@ -19,6 +19,7 @@ from aggregation.models import (
     PossibleDuplicate,
     Reconciliation,
     ReferenceRate,
+    RunningTotal,
     Transaction,
     TransferLink,
     UserEdit,
@@ -38,6 +39,14 @@ class ReferenceRateAdmin(ReadOnlyAdmin):
     list_display = ("on", "currency", "per_euro", "publisher", "read_at")
     list_filter = ("currency", "publisher")
     date_hierarchy = "on"
+
+
+@admin.register(RunningTotal)
+class RunningTotalAdmin(ReadOnlyAdmin):
+    list_display = ("account", "instrument", "currency", "rows", "amount")
+    list_filter = ("currency", "account__connection__broker")
+    search_fields = ("=account__connection__user__email", "=instrument__symbol")
+    list_select_related = ("account", "instrument")
 
 
 @admin.register(InstrumentChoice)

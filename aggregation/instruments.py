@@ -4,13 +4,15 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from django.db.models import Q
+from django.utils import timezone
 
 from aggregation.models import Instrument
 from aggregation.positions.identity import family, number_of
 from aggregation.positions.naming import is_cusip, national_number, spelled
 from connections.brokers.records import AssetClass, InstrumentRecord
 
-LEARNT = ["key", "symbol", "asset_class", "name", "cusip", "isin", "conid", "underlying", "multiplier"]
+LEARNT = ["key", "symbol", "asset_class", "name", "cusip", "isin", "conid", "underlying", "multiplier", "learnt_at"]
+WORTH = ("asset_class", "multiplier", "symbol")  # what days gone by are worth hangs on these
 
 
 def key_of(record: InstrumentRecord) -> str:
@@ -174,6 +176,8 @@ def _complete(row: Instrument, record: InstrumentRecord, key: str) -> bool:
         news["multiplier"] = record.multiplier
     if row.symbol == row.cusip and record.symbol and not is_cusip(record.symbol):
         news |= {"symbol": spelled(record.symbol, record.asset_class, record.currency), "key": key}
+    if not news.keys().isdisjoint(WORTH):
+        news["learnt_at"] = timezone.now()
     for name, value in news.items():
         setattr(row, name, value)
     return bool(news)

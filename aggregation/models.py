@@ -60,6 +60,7 @@ class Instrument(models.Model):
     conid = models.CharField("contract id", max_length=20, blank=True, help_text="Interactive Brokers' own.")
     underlying = models.CharField(max_length=40, blank=True)
     multiplier = MoneyField(default=1)
+    learnt_at = models.DateTimeField(null=True, blank=True, help_text="When what it is worth by was last learnt anew.")
 
     def __str__(self) -> str:
         return self.title
@@ -87,6 +88,15 @@ MOVES = (
     TransactionKind.CORPORATE_ACTION,
     TransactionKind.OPTION_EXERCISE,
     TransactionKind.OPTION_ASSIGNMENT,
+)
+
+
+# Money that comes and goes otherwise than by a trade or what a holding pays; without an instrument.
+CASH_MOVES = (
+    TransactionKind.DEPOSIT,
+    TransactionKind.WITHDRAWAL,
+    TransactionKind.TRANSFER_IN,
+    TransactionKind.TRANSFER_OUT,
 )
 
 
@@ -177,6 +187,11 @@ class Transaction(models.Model):
             models.Index(fields=["superseded_by"], condition=~Q(superseded_by=None), name="replaced_transactions"),
             models.Index(fields=["part_of"], condition=~Q(part_of=None), name="parts_of_transactions"),
             models.Index(fields=["account", "instrument"], condition=Q(kind__in=MOVES), name="moves_without_trade"),
+            models.Index(
+                fields=["account", "traded_on"],
+                condition=Q(kind__in=CASH_MOVES, instrument=None),
+                name="cash_in_and_out",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -325,8 +340,10 @@ from aggregation.positions.models import InstrumentChoice  # noqa: E402
 from aggregation.rates.models import ReferenceRate  # noqa: E402
 from aggregation.reconciliation.models import Break, Correction, Reconciliation, TransferLink  # noqa: E402
 from aggregation.review_models import Delivery, PossibleDuplicate, UserEdit  # noqa: E402
+from aggregation.running_totals import RunningTotal  # noqa: E402
 
 __all__ = [
+    "CASH_MOVES",
     "AccountHistory",
     "AppliedAction",
     "Balance",
@@ -350,6 +367,7 @@ __all__ = [
     "Reconciliation",
     "ReferenceRate",
     "ReportedValue",
+    "RunningTotal",
     "Source",
     "Transaction",
     "TransactionQuerySet",

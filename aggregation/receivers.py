@@ -16,6 +16,7 @@ from aggregation.models import (
     PositionPoint,
     PossibleDuplicate,
     ReportedValue,
+    RunningTotal,
     Transaction,
     TransferLink,
     UserEdit,
@@ -46,4 +47,7 @@ def erase_books(*, connection: Connection, dry_run: bool, **_: Any) -> dict[str,
         rows = model._default_manager.filter(owned)
         # Straight to SQL: a collector would load a million rows, and stop at corrections that point at each other.
         counts[name] = rows.count() if dry_run else rows._raw_delete(rows.db)
+    if not dry_run:
+        totals = RunningTotal._default_manager.filter(owned)
+        totals._raw_delete(totals.db)
     return counts

@@ -19,7 +19,7 @@ from typing import Any
 from bench.syncing import APP_KEY, APP_SECRET, sandbox
 from brokerhub import embedded
 
-PARTS = ("reading", "booking", "files", "preview", "overheads", "memory", "sync", "pricing", "recording")
+PARTS = ("reading", "booking", "files", "preview", "overheads", "memory", "sync", "pricing", "recording", "following")
 BY_TIME = ("sync",)  # its floor waits for another program
 
 
@@ -70,7 +70,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from bench import booking, files, importing, overheads, pricing, reading, recording, syncing
+    from bench import booking, files, following, importing, overheads, pricing, reading, recording, syncing
     from bench.measure import HEAD, ROUNDS, count_processor_time, stolen
     from brokerhub.kernel.models import User
     from connections.brokers.records import AuthMethod, Broker
@@ -104,6 +104,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
         "sync": lambda: syncing.measure(settings.BROKERS_SANDBOX_URL, sizes[-1]),
         "pricing": pricing.measure,
         "recording": lambda: recording.measure(settings.BROKERS_SANDBOX_URL),
+        "following": lambda: following.measure(owner, (10_000, 100_000, 1_000_000) if large else (10_000, 100_000)),
     }
     for part in parts:
         for line in measured[part]():

@@ -28,12 +28,12 @@ INSTRUMENTS = [
 ]
 
 
-def records(rows: int) -> list[TransactionRecord]:
-    """Ten years of fills, each with the broker's id and a raw form as large as Schwab's."""
-    return [_record(number) for number in range(rows)]
+def records(rows: int, *, first: int = 0, on: date | None = None) -> list[TransactionRecord]:
+    """Ten years of fills, or those of one day; each with the broker's id and a raw form as large as Schwab's."""
+    return [_record(number, on) for number in range(first, first + rows)]
 
 
-def _record(number: int) -> TransactionRecord:
+def _record(number: int, on: date | None) -> TransactionRecord:
     price = Decimal(10_000 + number % 9_000) / 100
     gross = -10 * price
     raw = {
@@ -48,7 +48,7 @@ def _record(number: int) -> TransactionRecord:
     return TransactionRecord(
         external_id=str(7_000_000_000 + number),
         kind=TransactionKind.BUY,
-        traded_on=date(2016, 1, 4) + timedelta(days=number % 3650),
+        traded_on=on or date(2016, 1, 4) + timedelta(days=number % 3650),
         instrument=INSTRUMENTS[number % 200],
         quantity=Decimal(10),
         price=price,

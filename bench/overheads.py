@@ -1,6 +1,6 @@
 """What is done beside writing rows, as ratios over importing without it; and taking a run back over importing it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -25,9 +25,12 @@ def measure(owner: Connection, rows: int) -> Iterator[Ratio]:
         account = _knowing(owner, whole)
         return seconds(lambda: import_file(account, later))
 
-    def without_feed() -> float:
-        with _no_feed():
-            return new()
+    def without(trigger: str) -> Callable[[], float]:
+        def run() -> float:
+            with _no_trigger(trigger):
+                return new()
+
+        return run
 
     def without_looking() -> float:
         with patch("aggregation.near_matches.find"):
@@ -44,7 +47,12 @@ def measure(owner: Connection, rows: int) -> Iterator[Ratio]:
         return seconds(lambda: undoing.reapply(run, actor=owner.user))
 
     name = f"{rows:,} rows"
-    yield from in_turns(f"import {name}, all new", new, {"without the feed of changes": (without_feed, None)})
+    less = {
+        "without the feed of changes": "sync_note_added",
+        "without running totals": "aggregation_keep_totals_insert",
+    }
+    floors = {what: (without(trigger), None) for what, trigger in less.items()}
+    yield from in_turns(f"import {name}, all new", new, floors)
     looked = {"without looking for rows told twice": (without_looking, None)}
     yield from in_turns(f"import {name}, half known", half_known, looked)
     yield from in_turns(f"take {name} back", undone, {"importing them": (new, None)})
@@ -58,10 +66,10 @@ def _knowing(owner: Connection, content: bytes) -> Account:
 
 
 @contextmanager
-def _no_feed() -> Iterator[None]:
+def _no_trigger(name: str) -> Iterator[None]:
     with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE aggregation_transaction DISABLE TRIGGER sync_note_added")
+        cursor.execute(f"ALTER TABLE aggregation_transaction DISABLE TRIGGER {name}")
         try:
             yield
         finally:
-            cursor.execute("ALTER TABLE aggregation_transaction ENABLE TRIGGER sync_note_added")
+            cursor.execute(f"ALTER TABLE aggregation_transaction ENABLE TRIGGER {name}")

@@ -91,6 +91,8 @@ class AccountHistory(models.Model):
     account = models.OneToOneField(Account, on_delete=models.CASCADE, related_name="history", primary_key=True)
     changed_at = models.DateTimeField(null=True, blank=True, help_text="Transactions changed since the last rebuild.")
     prices_at = models.DateTimeField(null=True, blank=True, help_text="Prices arrived since the last rebuild.")
+    changed_from = models.DateField(null=True, blank=True, help_text="The first day those transactions are about.")
+    prices_from = models.DateField(null=True, blank=True, help_text="The first day those prices are of.")
     taken_to = models.DateField(null=True, blank=True, help_text="The last day that has its points.")
     rebuilt_at = models.DateTimeField(null=True, blank=True)
     asked_at = models.DateTimeField(null=True, blank=True, help_text="When its broker was last asked for its history.")

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 
+from django.db.models import Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from aggregation.models import (
@@ -62,7 +64,8 @@ def observe(*, account: Account, holdings: Holdings, positions: Sequence[Positio
 
 def _log_changes(account: Account, points: Sequence[BalancePoint], on: date) -> None:
     """A day counts as gone by as soon as its points were taken: until then it may move as it likes."""
-    if not AccountHistory.objects.filter(pk=account.pk, taken_to__gte=on).exists():
+    taken = AccountHistory.objects.filter(pk=account.pk, taken_to__gte=on)
+    if not taken.update(changed_from=Least("changed_from", Value(on))):  # the days after it rest on what was said
         return
     now, told = timezone.now(), {point.currency: point.net_asset_value for point in points}
     kept = BalancePoint.objects.filter(account=account, on=on).values_list("currency", "net_asset_value", "flow")

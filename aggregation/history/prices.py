@@ -13,7 +13,8 @@ from decimal import Decimal
 
 import structlog
 from django.db import transaction
-from django.db.models import Max, Min, Q, Sum
+from django.db.models import Max, Min, Q, Sum, Value
+from django.db.models.functions import Least
 from django.utils import timezone
 
 from aggregation.history.reading import TRADES, pasts
@@ -158,7 +159,9 @@ def _keep(connection: Connection, wish: Wish, told: Sequence[PriceRecord], troub
     if good:
         holders = Q(transactions__instrument=wish.instrument) | Q(positions__instrument=wish.instrument)
         accounts = Account.objects.filter(holders, connection__user=connection.user).values("pk").distinct()
-        AccountHistory.objects.filter(pk__in=accounts).update(prices_at=timezone.now())
+        AccountHistory.objects.filter(pk__in=accounts).update(
+            prices_at=timezone.now(), prices_from=Least("prices_from", Value(min(on for on, _ in good)))
+        )
 
 
 def _in_units_of_their_day(

@@ -10,7 +10,15 @@ from django.db.models import OuterRef, Q, Subquery, Sum
 
 from aggregation import options
 from aggregation.history.walk import Past, Price, PriceSource, Sums, Track
-from aggregation.models import BalancePoint, DailyPrice, Instrument, PointBasis, PositionPoint, Transaction
+from aggregation.models import (
+    BalancePoint,
+    DailyPrice,
+    Instrument,
+    PointBasis,
+    PositionPoint,
+    Transaction,
+    TransactionQuerySet,
+)
 from connections.brokers.records import AssetClass, TransactionKind
 
 PAID = (TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL, TransactionKind.TRANSFER_IN, TransactionKind.TRANSFER_OUT)
@@ -38,15 +46,18 @@ class _Read:
     prices: defaultdict[tuple[int, int], dict[date, Price]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def pasts(accounts: Collection[int]) -> dict[int, Past]:
-    """By account id, also of those of which nothing is known. Seven queries."""
+def pasts(accounts: Collection[int], *, since: date | None = None) -> dict[int, Past]:
+    """By account id, also of those of which nothing is known. Seven queries.
+
+    `since`: the day of a report to go on from. Then only what moved after it is read, and what was said from it on.
+    """
     read = _Read()
-    _movements(read, accounts)
-    _reports(read, accounts)
-    _later_than_reported(read, accounts)
-    _trade_prices(read, accounts)
+    _movements(read, accounts, since)
+    _reports(read, accounts, since or date.min)
+    _later_than_reported(read, accounts, since or date.min)
+    _trade_prices(read, accounts, since or date.min)
     instruments = Instrument.objects.in_bulk({instrument for _, instrument in [*read.units, *read.said_units]})
-    closes = _closes(instruments)
+    closes = _closes(instruments, since or date.min)
     found = {account: Past({}, {}, read.paid[account]) for account in accounts}
     for account, instrument_id in {*read.units, *read.said_units}:
         instrument = instruments[instrument_id]
@@ -74,8 +85,10 @@ def _track(read: _Read, account: int, instrument: Instrument, closes: dict[int, 
     )
 
 
-def _movements(read: _Read, accounts: Collection[int]) -> None:
+def _movements(read: _Read, accounts: Collection[int], since: date | None) -> None:
     rows = Transaction.objects.in_books().filter(account__in=accounts).order_by()
+    if since is not None:
+        rows = rows.filter(traded_on__gt=since)
     for account, currency, day, amount, paid in rows.values_list("account_id", "currency", "traded_on").annotate(
         amount=Sum("net_amount"), paid=Sum("net_amount", filter=Q(kind__in=PAID))
     ):
@@ -96,9 +109,9 @@ def _movements(read: _Read, accounts: Collection[int]) -> None:
             read.transfers[key][day] = transferred
 
 
-def _reports(read: _Read, accounts: Collection[int]) -> None:
+def _reports(read: _Read, accounts: Collection[int], since: date) -> None:
     """What brokers said at the end of days. A report names all that is held: what it leaves out is nothing."""
-    observed = BalancePoint.objects.filter(account__in=accounts, basis=PointBasis.OBSERVED)
+    observed = BalancePoint.objects.filter(account__in=accounts, basis=PointBasis.OBSERVED, on__gte=since)
     for account, currency, day, cash, by_class in observed.values_list(
         "account_id", "currency", "on", "cash", "by_class"
     ):
@@ -106,7 +119,7 @@ def _reports(read: _Read, accounts: Collection[int]) -> None:
             read.reports[account].add(day)
         if cash is not None:
             read.said_cash[account, currency][day] = cash
-    points = PositionPoint.objects.filter(account__in=accounts)
+    points = PositionPoint.objects.filter(account__in=accounts, on__gte=since)
     for account, instrument, day, units, price in points.values_list(
         "account_id", "instrument_id", "on", "quantity", "price"
     ):
@@ -115,14 +128,14 @@ def _reports(read: _Read, accounts: Collection[int]) -> None:
             read.prices[account, instrument][day] = Price(day, price, PriceSource.POSITION)
 
 
-def _later_than_reported(read: _Read, accounts: Collection[int]) -> None:
+def _later_than_reported(read: _Read, accounts: Collection[int], since: date) -> None:
     """What moved on a day after its report is added to it, so that it says the end of the day."""
     report = BalancePoint.objects.filter(
         account=OuterRef("account"), on=OuterRef("traded_on"), basis=PointBasis.OBSERVED
     ).order_by("-as_of")
     later = (
         Transaction.objects.in_books()
-        .filter(account__in=accounts, occurred_at__gt=Subquery(report.values("as_of")[:1]))
+        .filter(account__in=accounts, traded_on__gte=since, occurred_at__gt=Subquery(report.values("as_of")[:1]))
         .order_by()
     )
     for account, currency, day, amount in later.values_list("account_id", "currency", "traded_on").annotate(
@@ -139,11 +152,9 @@ def _later_than_reported(read: _Read, accounts: Collection[int]) -> None:
         said[day] = said.get(day, Decimal(0)) + units
 
 
-def _trade_prices(read: _Read, accounts: Collection[int]) -> None:
+def _trade_prices(read: _Read, accounts: Collection[int], since: date) -> None:
     """The last trade of a day, where nothing better is known."""
-    trades = Transaction.objects.in_books().filter(
-        account__in=accounts, kind__in=(*TRADES, *TRANSFERS), price__gt=0, instrument__isnull=False
-    )
+    trades = trades_of(accounts).filter(traded_on__gte=since)
     newest = trades.order_by("account_id", "instrument_id", "traded_on", "-occurred_at", "-pk")
     for account, instrument, day, price in newest.distinct("account_id", "instrument_id", "traded_on").values_list(
         "account_id", "instrument_id", "traded_on", "price"
@@ -152,9 +163,17 @@ def _trade_prices(read: _Read, accounts: Collection[int]) -> None:
             read.prices[account, instrument].setdefault(day, Price(day, price, PriceSource.TRADE))
 
 
-def _closes(instruments: Collection[int]) -> dict[int, dict[date, Price]]:
+def trades_of(accounts: Collection[int]) -> TransactionQuerySet:
+    """Rows that tell what an instrument was worth on their day."""
+    return Transaction.objects.in_books().filter(
+        account__in=accounts, kind__in=(*TRADES, *TRANSFERS), price__gt=0, instrument__isnull=False
+    )
+
+
+def _closes(instruments: Collection[int], since: date) -> dict[int, dict[date, Price]]:
     found: defaultdict[int, dict[date, Price]] = defaultdict(dict)
-    rows = DailyPrice.objects.filter(instrument__in=instruments).values_list("instrument_id", "on", "close")
+    wanted = DailyPrice.objects.filter(instrument__in=instruments, on__gte=since)
+    rows = wanted.values_list("instrument_id", "on", "close")
     for instrument, day, close in rows.iterator(chunk_size=10_000):
         found[instrument][day] = Price(day, close, PriceSource.CLOSE)
     return found

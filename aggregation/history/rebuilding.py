@@ -14,6 +14,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from aggregation.history.reading import pasts
+from aggregation.history.resuming import resume
 from aggregation.history.walk import Day, Past
 from aggregation.models import AccountHistory, BalancePoint, ChangeReason, PointBasis, PointChange
 from connections.models import Account
@@ -23,25 +24,26 @@ WRITTEN = ["cash", "net_asset_value", "flow", "by_class", "at_older_prices", "ba
 
 
 @transaction.atomic
-def rebuild(account: Account, *, until: date, at: datetime | None = None) -> int:
+def rebuild(account: Account, *, until: date, at: datetime | None = None, whole: bool = False) -> int:
     """Bring the account's days up to `until`, its last market day that is over; return how many points were written.
 
+    Days before anything changed are left as they are, unless all are worked out as a `whole`; both come to the same.
     The flows of later days are written too, to the points the broker has told of them. Twice changes nothing.
     """
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)  # nobody books meanwhile
     history, _ = AccountHistory.objects.select_for_update().get_or_create(pk=account.pk)
-    now, past = at or timezone.now(), pasts([account.pk])[account.pk]
+    now = at or timezone.now()
     news = _News(account, _reason(history), until, now)
-    known = {(point.on, point.currency): point for point in BalancePoint.objects.filter(account=account)}
-    last = max([until, *(on for on, _ in known)])
-    if past.first is not None:
-        for day in past.days(past.first, last):
-            news.compare(known.pop((day.on, day.currency), None), day, is_over=day.on <= until)
-    news.drop(point for point in known.values() if point.basis != PointBasis.OBSERVED)
-    news.write()
-    history.unexplained = {currency: f"{amount:f}" for currency, amount in _unexplained(past)}
+    resumed = None if whole else resume(history)
+    if resumed is None:
+        past = pasts([account.pk])[account.pk]
+        news.bring_up_to_date(past, past.first, BalancePoint.objects.filter(account=account))
+        history.unexplained = {currency: f"{amount:f}" for currency, amount in _unexplained(past)}
+    else:
+        first, past = resumed
+        news.bring_up_to_date(past, first, BalancePoint.objects.filter(account=account, on__gte=first))
     history.taken_to, history.rebuilt_at = max(until, history.taken_to or until), now
-    history.changed_at = history.prices_at = None
+    history.changed_at = history.prices_at = history.changed_from = history.prices_from = None
     history.save()
     return len(news.written)
 
@@ -69,6 +71,16 @@ class _News:
     written: list[BalancePoint] = field(default_factory=list)
     changes: list[PointChange] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
+
+    def bring_up_to_date(self, past: Past, first: date | None, kept: Iterable[BalancePoint]) -> None:
+        """From `first` on, which None has nothing of; `kept` are all points from then on."""
+        known = {(point.on, point.currency): point for point in kept}
+        last = max([self.until, *(on for on, _ in known)])
+        if first is not None:
+            for day in past.days(first, last):
+                self.compare(known.pop((day.on, day.currency), None), day, is_over=day.on <= self.until)
+        self.drop(point for point in known.values() if point.basis != PointBasis.OBSERVED)
+        self.write()
 
     def compare(self, kept: BalancePoint | None, day: Day, *, is_over: bool) -> None:
         if kept is not None and kept.basis == PointBasis.OBSERVED:

@@ -65,13 +65,16 @@ class Sums:
 
     @cached_property
     def before(self) -> Decimal:
-        """The offset before the broker's first word.
+        """The offset before the broker's first word; what comes after the first few never changes it.
 
-        Less than nothing, where no movement ever needs that, is an end nobody told of: then there was nothing before.
+        Less than nothing, where no movement so far needs that, is an end nobody told of: then there was nothing before.
         """
         first = self._offsets[:SETTLING]
         opening = first[0] if first and ZERO not in first else ZERO
-        return ZERO if opening < 0 <= min(self._sums, default=ZERO) else opening
+        if opening >= 0:
+            return opening
+        settled = bisect_right(self._days, self._said_on[:SETTLING][-1])
+        return ZERO if min(self._sums[:settled], default=ZERO) >= 0 else opening
 
     def offset(self, on: date) -> Decimal:
         place = bisect_right(self._said_on, on)

@@ -1,18 +1,17 @@
 """What the ledger comes to on a day: units of each instrument, and cash of each currency. One statement each.
 
 Only rows that count are added up. Splits and other corporate actions are booked as units in and out, so a sum of the
-signed quantities is what is held. A day is the broker's market date, its own rows included.
+signed quantities is what is held. A day is the broker's market date, its own rows included. It is the running total
+less the rows after the day: for the days brokers report of, a few rows however long the books are.
 """
 
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
-from django.db import models
-from django.db.models import F, Sum
-from django.db.models.functions import Coalesce
+from django.db import connection, models
 
-from aggregation.models import Transaction, TransactionQuerySet
 from connections.models import Account
 
 Units = dict[tuple[int, int], Decimal]  # by (account id, instrument id); never 0
@@ -26,11 +25,36 @@ class Basis(models.TextChoices):
     SETTLED = "settled", "By settlement date"
 
 
+# Rows that settle more than ten days after their trade have an index of their own.
+LATER = {
+    Basis.TRADED: "traded_on > %(on)s",
+    Basis.SETTLED: """coalesce(settled_on, traded_on) > %(on)s AND (
+        traded_on > %(on)s::date - 11 OR settled_on > traded_on + 10 AND settled_on > %(on)s)""",
+}
+UNITS = """
+SELECT total.account_id, total.instrument_id, round(total.amount - coalesce(later.amount, 0), 18) AS units
+FROM aggregation_runningtotal AS total LEFT JOIN (
+    SELECT account_id, instrument_id, sum(quantity) AS amount FROM aggregation_transaction
+    WHERE account_id = ANY (%(accounts)s) AND status = 'posted' AND instrument_id IS NOT NULL AND {later}
+    GROUP BY account_id, instrument_id
+) AS later ON later.account_id = total.account_id AND later.instrument_id = total.instrument_id
+WHERE total.account_id = ANY (%(accounts)s) AND total.instrument_id IS NOT NULL
+    AND total.amount <> coalesce(later.amount, 0)
+"""
+CASH = """
+SELECT total.account_id, total.currency, round(total.amount - coalesce(later.amount, 0), 10)
+FROM aggregation_runningtotal AS total LEFT JOIN (
+    SELECT account_id, currency, sum(net_amount) AS amount, count(*) AS rows FROM aggregation_transaction
+    WHERE account_id = ANY (%(accounts)s) AND status = 'posted' AND {later}
+    GROUP BY account_id, currency
+) AS later ON later.account_id = total.account_id AND later.currency = total.currency
+WHERE total.account_id = ANY (%(accounts)s) AND total.instrument_id IS NULL AND total.rows > coalesce(later.rows, 0)
+"""
+
+
 def quantities(accounts: Iterable[Account | int], *, on: date | None = None, basis: Basis = Basis.TRADED) -> Units:
     """Units per account and instrument at the end of `on`; None takes every row. What comes to nothing is left out."""
-    rows = _rows(accounts, on, basis).exclude(instrument=None).exclude(quantity=None)
-    sums = rows.values_list("account_id", "instrument_id").annotate(units=Sum("quantity")).order_by()
-    return {(account, instrument): units for account, instrument, units in sums if units}
+    return {(account, instrument): units for account, instrument, units in _read(UNITS, accounts, on, basis)}
 
 
 def cash(accounts: Iterable[Account | int], *, on: date | None = None, basis: Basis = Basis.TRADED) -> Cash:
@@ -38,16 +62,12 @@ def cash(accounts: Iterable[Account | int], *, on: date | None = None, basis: Ba
 
     A currency without rows has no entry: the books know nothing of it, which is not the same as nothing.
     """
-    rows = _rows(accounts, on, basis)
-    sums = rows.values_list("account_id", "currency").annotate(amount=Sum("net_amount")).order_by()
-    return {(account, currency): amount for account, currency, amount in sums}
+    return {(account, currency): amount for account, currency, amount in _read(CASH, accounts, on, basis)}
 
 
-def _rows(accounts: Iterable[Account | int], on: date | None, basis: Basis) -> TransactionQuerySet:
+def _read(statement: str, accounts: Iterable[Account | int], on: date | None, basis: Basis) -> list[Any]:
     wanted = [account.pk if isinstance(account, Account) else account for account in accounts]
-    rows = Transaction.objects.in_books().filter(account__in=wanted)
-    if on is None:
-        return rows
-    if basis is Basis.TRADED:
-        return rows.filter(traded_on__lte=on)
-    return rows.alias(effective_on=Coalesce(F("settled_on"), F("traded_on"))).filter(effective_on__lte=on)
+    later = "false" if on is None else LATER[basis]
+    with connection.cursor() as cursor:
+        cursor.execute(statement.format(later=later), {"accounts": wanted, "on": on})
+        return list(cursor.fetchall())

@@ -61,6 +61,7 @@ urlpatterns = [
     path("reconcile/corrections/<int:correction_id>/undo", reconciling.take_back, name="undo-correction"),
     path("reconcile/statements/<int:account_id>/", statement_views.statement, name="statement"),
     path("reconcile/statements/<int:account_id>.<suffix:suffix>", statement_views.export, name="export-statement"),
+    path("reconcile/transfers/", reconciling.possible_transfers, name="possible-transfers"),
     path("reconcile/transfers/<int:link_id>/", reconciling.see_to_transfer, name="see-to-transfer"),
     path("actions/", actions.actions, name="corporate-actions"),
     path("actions/new/", actions.enter, name="enter-action"),

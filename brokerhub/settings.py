@@ -134,6 +134,7 @@ CACHES = {
 INSTALLED_APPS = [
     "brokerhub",
     "brokerhub.kernel",
+    "brokerhub.archive",
     "connections",
     "health",
     "aggregation",
@@ -364,6 +365,9 @@ SPECTACULAR_SETTINGS = {
         "brokerhub.kernel.schema.describe_errors",
     ],
     "ENUM_NAME_OVERRIDES": {
+        "ActionKindEnum": "aggregation.corporate_actions.models.ActionKind.choices",
+        "DecisionEnum": "aggregation.review_models.Decision.choices",
+        "IdentityDecisionEnum": "aggregation.positions.identity_api.Decision.choices",
         "AuthMethodEnum": "connections.brokers.records.AuthMethod.choices",
         "BrokerEnum": "connections.brokers.records.Broker.choices",
         "AccountKindEnum": "connections.brokers.records.AccountKind.choices",

@@ -112,6 +112,7 @@ def take_account_out(user: User, instrument: Instrument, account: Account) -> In
     choice, _ = InstrumentChoice.objects.get_or_create(
         user=user, instrument=instrument, account=account, defaults={"is_same": False}
     )
+    _compare_again(choice)
     return choice
 
 
@@ -120,12 +121,22 @@ def _decide(user: User, one: Instrument, other: Instrument, *, is_same: bool) ->
     choice, _ = InstrumentChoice.objects.update_or_create(
         user=user, instrument=first, other=second, defaults={"is_same": is_same}
     )
+    _compare_again(choice)
     return choice
 
 
+@transaction.atomic
 def undo(choice: InstrumentChoice) -> None:
     """As if it had never been decided: what the identifiers prove holds again."""
+    _compare_again(choice)
     choice.delete()
+
+
+def _compare_again(choice: InstrumentChoice) -> None:
+    """What a broker reports is held against the books thing by thing."""
+    from aggregation.reconciliation import comparing  # which itself asks here what is one thing
+
+    comparing.request_for(choice.user, [pk for pk in (choice.instrument_id, choice.other_id) if pk is not None])
 
 
 def why(rows: Iterable[Instrument]) -> str:

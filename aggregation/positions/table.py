@@ -9,6 +9,7 @@ from typing import Any
 from aggregation import options
 from aggregation.models import Instrument
 from aggregation.positions.entries import CASH, CLASSES, Entry, Row, Sums
+from aggregation.positions.naming import is_cusip
 from aggregation.valuation import fraction
 from connections.brokers.records import AssetClass, Broker
 
@@ -106,8 +107,15 @@ def _rows(parts: Iterable[Entry], whole: Decimal | None, leads: Mapping[int, Ins
     for entry in parts:
         found[entry.thing, entry.currency].append(entry)
     return [
-        Row.of(entries, leads[thing.instrument_id] if thing else None, whole) for (thing, _), entries in found.items()
+        Row.of(entries, _lead(leads[thing.instrument_id], entries) if thing else None, whole)
+        for (thing, _), entries in found.items()
     ]
+
+
+def _lead(own: Instrument, entries: Iterable[Entry]) -> Instrument:
+    """What the row goes by: the thing's own row, unless it has no name, or a number for a symbol, and another has."""
+    others = (entry.instrument for entry in entries if entry.instrument is not None)
+    return min((own, *others), key=lambda row: (is_cusip(row.symbol), not row.name, row.pk != own.pk, row.pk))
 
 
 # --- The order --------------------------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from rest_framework.views import APIView
 
 from aggregation.account_aggregator import counted_accounts
 from aggregation.filters import own_accounts
-from aggregation.models import Break, Correction, Reconciliation, TransferLink
-from aggregation.reconciliation import fixes
+from aggregation.models import Break, Correction, Reconciliation, Transaction, TransferLink
+from aggregation.reconciliation import fixes, transfers
 from aggregation.reconciliation.causes import Cause
 from aggregation.reconciliation.finding.search import Action
 from aggregation.reconciliation.models import BreakState, LinkState
@@ -266,7 +266,7 @@ class CorrectionUndo(APIView):
 
 
 class TransferLinkSerializer(serializers.ModelSerializer[TransferLink]):
-    """Two transactions that are the sides of one transfer in kind: the units keep what they had cost."""
+    """Two transactions that are the sides of one transfer, of cash or in kind: units keep what they had cost."""
 
     state = serializers.ChoiceField(LinkState.choices)
 
@@ -276,17 +276,46 @@ class TransferLinkSerializer(serializers.ModelSerializer[TransferLink]):
         read_only_fields = fields
 
 
+class PossibleTransferSerializer(serializers.Serializer[Any]):
+    outgoing = serializers.IntegerField(help_text="The transaction by which it left.")
+    incoming = serializers.IntegerField(help_text="The one by which it may have arrived.")
+
+
+class TransferWishSerializer(PossibleTransferSerializer):
+    together = serializers.BooleanField(help_text="True: one transfer. False: they are two.")
+
+
 @extend_schema(tags=["reconciliation"])
 class TransferLinkList(ListAPIView[TransferLink]):
-    """Transfers in kind between your accounts whose two sides were found."""
+    """Transfers between your accounts whose two sides were found."""
 
     queryset = TransferLink.objects.none()
     serializer_class = TransferLinkSerializer
-    required_scopes: ClassVar = READ
+    required_scopes: ClassVar = READ | WRITE
     ordering = ("pk",)
 
     def get_queryset(self) -> QuerySet[TransferLink]:
         return TransferLink.objects.for_user(cast("User", self.request.user)).joined()
+
+    @extend_schema(request=TransferWishSerializer, responses=TransferLinkSerializer)
+    def post(self, request: Request) -> Response:
+        """Say that two transactions are one transfer, or that they are two. 409 for what cannot be one."""
+        user, wish = cast("User", request.user), TransferWishSerializer(data=request.data)
+        wish.is_valid(raise_exception=True)
+        own = Transaction.objects.for_user(user).in_books()
+        sides = {name: get_object_or_404(own, pk=wish.validated_data[name]) for name in ("outgoing", "incoming")}
+        decide = transfers.confirm if wish.validated_data["together"] else transfers.part
+        return Response(TransferLinkSerializer(decide(user=user, **sides)).data)
+
+
+@extend_schema(tags=["reconciliation"], responses=PossibleTransferSerializer(many=True))
+class PossibleTransferList(APIView):
+    required_scopes: ClassVar = READ
+
+    def get(self, request: Request) -> Response:
+        """Pairs that may be one transfer and that only you can tell: several fit, or the sum is a round one."""
+        pairs = transfers.undecided(cast("User", request.user))
+        return Response([{"outgoing": left.pk, "incoming": came.pk} for left, came in pairs])
 
 
 BASE = "brokers/reconciliation"
@@ -295,6 +324,7 @@ urlpatterns = [
     path(f"{BASE}/accounts", AccountStandingList.as_view(), name="reconciliation-accounts"),
     path(f"{BASE}/corrections", CorrectionList.as_view(), name="correction-list"),
     path(f"{BASE}/corrections/<int:correction_id>/undo", CorrectionUndo.as_view(), name="correction-undo"),
+    path(f"{BASE}/transfers/possible", PossibleTransferList.as_view(), name="possible-transfer-list"),
     path(f"{BASE}/transfers", TransferLinkList.as_view(), name="transfer-link-list"),
     path(f"{BASE}/<int:break_id>/fix", BreakFix.as_view(), name="break-fix"),
     path(f"{BASE}/<int:break_id>/ignore", BreakIgnore.as_view(), name="break-ignore"),

@@ -19,13 +19,14 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError as QueueDown
 from redis.exceptions import RedisError
 
-from aggregation.models import Instrument
+from aggregation.models import Instrument, Position, RunningTotal
 from aggregation.reconciliation import reading, transfers
 from aggregation.reconciliation.causes import Cause
 from aggregation.reconciliation.facts import ZERO, Facts, Item
 from aggregation.reconciliation.finding.explaining import explain
 from aggregation.reconciliation.finding.search import Finding
 from aggregation.reconciliation.models import Break, BreakState, Reconciliation
+from brokerhub.kernel.models import User
 from connections.models import Account
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,13 @@ def request(
     transaction.on_commit(nudge)
 
 
+def request_for(user: User, instruments: Iterable[int]) -> None:
+    """Have the accounts of a person compared that hold or held one of these, because they decided what it is."""
+    totals = RunningTotal.objects.for_user(user).filter(instrument__in=list(instruments))
+    held = Position.objects.for_user(user).filter(instrument__in=list(instruments))
+    request({*totals.values_list("account_id", flat=True), *held.values_list("account_id", flat=True)})
+
+
 def nudge() -> None:
     """Have the due ones compared right now. Best effort: with the queue away, beat finds them later."""
     try:
@@ -82,7 +90,7 @@ def reconcile_due() -> int:
 @transaction.atomic
 def _compare_next() -> int | None:
     due = Reconciliation.objects.due().order_by("due_at", "pk").select_for_update(skip_locked=True, of=["self"])
-    state = due.select_related("account__connection").first()
+    state = due.select_related("account__connection__user").first()
     if state is None:
         return None
     transfers.match(state.account.connection.user_id)
@@ -94,7 +102,7 @@ def compare(account: Account) -> Reconciliation:
     """Compare one account now, whether it is due or not."""
     with transaction.atomic():
         Reconciliation.objects.get_or_create(account=account)
-        locked = Reconciliation.objects.select_for_update(of=["self"]).select_related("account__connection")
+        locked = Reconciliation.objects.select_for_update(of=["self"]).select_related("account__connection__user")
         state = locked.get(account=account)
         transfers.match(state.account.connection.user_id)
         _compare(state)
@@ -170,15 +178,18 @@ def _describe(row: Break, item: Item, facts: Facts, causes: list[Finding], now: 
     row.cause, row.explained = main.cause, main.amounts[item]
     ordered = [main, *(finding for finding in causes if finding is not main)]
     row.findings = [_plain(finding, item) for finding in ordered]
-    fingerprint = _fingerprint(row, ordered)
-    if row.state == BreakState.IGNORED and row.fingerprint != fingerprint:
+    fingerprint = _fingerprint(row, ordered, facts)
+    if row.state == BreakState.IGNORED and row.fingerprint not in (fingerprint, _fingerprint(row, ordered)):
         row.state, row.came_back = BreakState.OPEN, True
     row.fingerprint, row.seen_at = fingerprint, now
 
 
-def _fingerprint(row: Break, findings: list[Finding]) -> str:
+def _fingerprint(row: Break, findings: list[Finding], facts: Facts | None = None) -> str:
+    """With `facts`, evidence is what its rows say, the same on every hub; without, as it was once, their ids."""
     figures = [None if amount is None else f"{amount.normalize():f}" for amount in (row.reported, row.derived)]
-    causes = [(str(each.cause), sorted(each.evidence)) for each in findings]
+    rows = (*facts.rows, *facts.elsewhere) if facts else ()
+    told = {each.id: each.told for each in rows}
+    causes = [(str(each.cause), sorted((told.get(pk, pk) for pk in each.evidence), key=str)) for each in findings]
     return hashlib.sha256(json.dumps([figures, causes]).encode()).hexdigest()
 
 
@@ -205,4 +216,4 @@ def titles(breaks: Iterable[Break]) -> dict[int, str]:
     return {row.pk: row.title for row in Instrument.objects.filter(pk__in=wanted)}
 
 
-__all__ = ["Cause", "compare", "nudge", "reconcile_due", "request", "titles"]
+__all__ = ["Cause", "compare", "nudge", "reconcile_due", "request", "request_for", "titles"]

@@ -60,6 +60,12 @@ class Row:
         return self.status == "posted"
 
     @property
+    def told(self) -> str:
+        """What it says, in words that are the same on every hub."""
+        amounts = (f"{amount.normalize():f}" for amount in (self.quantity, self.net))
+        return " ".join((self.kind, self.traded_on.isoformat(), self.currency, *amounts, self.status, self.source))
+
+    @property
     def effect(self) -> dict[Item, Decimal]:
         """What the row adds to the books where it counts."""
         effect: dict[Item, Decimal] = {}

@@ -1,6 +1,7 @@
 """From the database into `Facts`: first the figures alone, and only where they differ the rows around them."""
 
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from django.db.models import Exists, OuterRef, Q, Subquery, Sum
 
 from aggregation.ledger import market_date
 from aggregation.models import Balance, BookStatus, Instrument, Position, Transaction, TransactionQuerySet, TransferLink
+from aggregation.positions.choices import things_among
 from aggregation.rates.exchange import Exchange, Gap
 from aggregation.reconciliation import derived
 from aggregation.reconciliation.derived import Basis
@@ -52,6 +54,19 @@ ROW_FIELDS = (
 )
 
 
+Same = dict[int, int]  # an instrument and the one under which it is compared, where that is another
+
+
+def _same(account: Account, reported: Collection[int]) -> Same:
+    """What the person says is one thing is compared as one: as what the broker reports of it, if it does. One query."""
+    things, same = things_among(account.connection.user, ()), Same()
+    for group in things.joined():
+        members = [pk for pk in sorted(group) if not things.of(pk, account.pk).account_id]
+        lead = next((pk for pk in members if pk in reported), members[0] if members else 0)
+        same |= {pk: lead for pk in members if pk != lead}
+    return same
+
+
 @dataclass(slots=True)
 class Report:
     """What the broker said of an account, all at once. Positions it reported before are `vanished`."""
@@ -61,17 +76,19 @@ class Report:
     positions: dict[int, Position] = field(default_factory=dict)
     vanished: set[int] = field(default_factory=set)
     untold: set[str] = field(default_factory=set)  # currencies whose cash it does not tell
+    same: Same = field(default_factory=dict)
 
     @classmethod
     def of(cls, account: Account) -> "Report | None":
-        """None when the broker has told nothing yet, as with accounts kept by file. Two queries."""
+        """None when the broker has told nothing yet, as with accounts kept by file. Three queries."""
         balances = list(Balance.objects.filter(account=account).defer("raw"))
         positions = list(Position.objects.filter(account=account).defer("raw"))
         held = [position for position in positions if position.closed_at is None]
         times = [each.as_of for each in balances] + [each.as_of for each in held]
         if not times:
             return None
-        amounts: dict[Item, Decimal] = {("units", each.instrument_id): each.quantity for each in held if each.quantity}
+        same = _same(account, {each.instrument_id for each in held})
+        amounts = _units(((each.instrument_id, each.quantity) for each in held), same)
         amounts |= {("cash", each.currency): each.cash for each in balances if each.cash is not None}
         return cls(
             as_of=max(times),
@@ -79,11 +96,20 @@ class Report:
             positions={each.instrument_id: each for each in held},
             vanished={each.instrument_id for each in positions if each.closed_at is not None},
             untold={each.currency for each in balances if each.cash is None},
+            same=same,
         )
 
     @property
     def tells_cash(self) -> bool:
         return any(item[0] == "cash" for item in self.amounts)
+
+
+def _units(amounts: Iterable[tuple[int, Decimal]], same: Same) -> dict[Item, Decimal]:
+    """Units of each thing; what comes to nothing is left out."""
+    sums: dict[Item, Decimal] = defaultdict(Decimal)
+    for instrument, units in amounts:
+        sums["units", same.get(instrument, instrument)] += units
+    return {item: units for item, units in sums.items() if units}
 
 
 def figures(account: Account, report: Report) -> Facts:
@@ -94,7 +120,7 @@ def figures(account: Account, report: Report) -> Facts:
     on = market_date(account, report.as_of)
     units = derived.quantities([account], on=on)
     cash = derived.cash([account], on=on)
-    booked: dict[Item, Decimal] = {("units", instrument): amount for (_, instrument), amount in units.items()}
+    booked = _units(((instrument, amount) for (_, instrument), amount in units.items()), report.same)
     reported = dict(report.amounts)
     for (_, currency), amount in cash.items():
         if currency in report.untold or not report.tells_cash:
@@ -118,14 +144,13 @@ def surroundings(facts: Facts, account: Account, report: Report, state: Reconcil
     apart = facts.differences()
     instruments = {item[1] for item in apart if item[0] == "units"}
     currencies = {item[1] for item in apart if item[0] == "cash"}
-    rows = tuple(_rows(account, instruments, currencies))
-    elsewhere = tuple(_elsewhere(account, instruments, currencies, facts, rows))
+    members = instruments | {pk for pk, lead in report.same.items() if lead in instruments}
+    rows = tuple(_under_one(_rows(account, members, currencies), report.same))
+    elsewhere = tuple(_under_one(_elsewhere(account, members, currencies, facts, rows), report.same))
     mentioned = {row.instrument for row in (*rows, *elsewhere) if row.instrument is not None}
     held = {item[1] for item in (*facts.reported, *facts.derived) if item[0] == "units"}
-    settled: dict[Item, Decimal] = {
-        ("units", instrument): amount
-        for (_, instrument), amount in derived.quantities([account], on=facts.on, basis=Basis.SETTLED).items()
-    }
+    by_instrument = derived.quantities([account], on=facts.on, basis=Basis.SETTLED)
+    settled = _units(((instrument, amount) for (_, instrument), amount in by_instrument.items()), report.same)
     by_currency = derived.cash([account], on=facts.on, basis=Basis.SETTLED)
     settled |= {("cash", currency): amount for (_, currency), amount in by_currency.items()}
     return replace(
@@ -141,6 +166,12 @@ def surroundings(facts: Facts, account: Account, report: Report, state: Reconcil
         books_begin_on=state.covered_from,
         rates=_rates(currencies | {row.currency for row in rows if row.kind == TransactionKind.FX}, facts.on),
     )
+
+
+def _under_one(rows: Iterable[Row], same: Same) -> Iterator[Row]:
+    for row in rows:
+        lead = None if row.instrument is None else same.get(row.instrument)
+        yield row if lead is None else replace(row, instrument=lead)
 
 
 def _rows(account: Account, instruments: Collection[int], currencies: Collection[str]) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aggregation.account_aggregator import counted_accounts
 from aggregation.models import Transaction
+from aggregation.reconciliation import transfers
 from aggregation.reconciliation.causes import Cause
 from aggregation.reconciliation.finding.search import Action
 from aggregation.reconciliation.models import Break, BreakState, Correction, Reconciliation, TransferLink
@@ -103,6 +104,7 @@ class Standing:
     accounts: list[AccountStanding]
     corrections: list[Correction]
     links: list[TransferLink]
+    undecided: int  # pairs that may be one transfer
 
     @property
     def compared(self) -> list[AccountStanding]:
@@ -128,7 +130,7 @@ class Standing:
 
 
 def standing(user: User) -> Standing:
-    """All of it in six queries, whatever there is."""
+    """All of it in ten queries, whatever there is."""
     owned = counted_accounts(user).select_related("connection", "reconciliation")
     accounts = owned.defer("connection__sealed_credentials").order_by("connection__created_at", "pk")
     known = {each.pk: AccountStanding(each, getattr(each, "reconciliation", None)) for each in accounts}
@@ -147,7 +149,7 @@ def standing(user: User) -> Standing:
         known[account].groups.append(Group(cause, lines))
     corrections = Correction.objects.for_user(user).standing().for_list()[:RECENT]
     links = TransferLink.objects.for_user(user).joined().for_list()[:RECENT]
-    return Standing(list(known.values()), list(corrections), list(links))
+    return Standing(list(known.values()), list(corrections), list(links), len(transfers.undecided(user)))
 
 
 def _evidence(breaks: Iterable[Break]) -> dict[int, Transaction]:

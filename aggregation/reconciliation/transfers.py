@@ -1,8 +1,9 @@
-"""Transfers in kind over brokers: what left one account and what arrived in another within days.
+"""Transfers over brokers: what left one account and what arrived in another within days, units in kind or cash.
 
 Only what cannot be anything else is linked by the hub: the same units of the same thing, within 15 days, in two
-accounts of one person, and no other leg that fits as well. Where several fit, the company of the other things moved
-between the same two accounts decides, or else nobody but the person. A rejected pair is never linked again.
+accounts of one person, and no other leg that fits as well; of cash the same amount of one currency within 5 days,
+unless it is a round sum that was paid in and taken out like others. Where several fit, the company of the other things
+moved between the same two accounts decides, or else nobody but the person. A rejected pair is never linked again.
 """
 
 from collections import Counter, defaultdict
@@ -14,38 +15,56 @@ from decimal import Decimal
 from django.db import transaction
 from django.db.models import Q
 
-from aggregation.models import BookStatus, Instrument, Transaction, TransferLink
+from aggregation.models import CASH_MOVES, BookStatus, Instrument, Transaction, TransferLink
 from aggregation.reconciliation.models import LinkState
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
 from connections.brokers.records import TransactionKind
 
 WITHIN = timedelta(days=15)
+CASH_WITHIN = timedelta(days=5)
+ROUND = 100  # a deposit of a multiple of it may be anything: people like round sums
 KINDS = (TransactionKind.TRANSFER_IN, TransactionKind.TRANSFER_OUT)
+SHOWN = 100  # undecided pairs; the next ones come as these are decided
 NO_COUNTERPART = ("opening", "adjustment")  # booked by the hub's corrections, out of nowhere
 Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """Units that left (`units` < 0) or came (> 0). `thing` is the same for one instrument under whatever name."""
+    """Units, or cash, that left (`units` < 0) or came (> 0). `thing` is the same for one instrument under whatever
+    name, and for one currency; `days` is how far apart the two sides may be. `asks`: as likely a coincidence."""
 
     id: int
     account: int
     thing: str
     units: Decimal
     on: date
+    days: timedelta = WITHIN
+    asks: bool = False
 
 
 def pairs(legs: Collection[Leg], *, rejected: Collection[Pair] = ()) -> list[tuple[Leg, Leg]]:
     """(what left, what arrived) where that is certain. Pure; the order of `legs` does not matter."""
+    return sorted_out(legs, rejected=rejected)[0]
+
+
+def sorted_out(
+    legs: Collection[Leg], *, rejected: Collection[Pair] = ()
+) -> tuple[list[tuple[Leg, Leg]], list[tuple[Leg, Leg]]]:
+    """The certain pairs, and those that are left: each may be one transfer, and only a person can tell. Pure."""
     candidates = _candidates(legs, frozenset(rejected))
     found: list[tuple[Leg, Leg]] = []
-    while certain := _certain(candidates) or _twins(candidates) or _by_company(candidates, found):
+    while certain := _told(_certain(candidates)) or _told(_twins(candidates)) or _told(_by_company(candidates, found)):
         found += certain
         taken = {leg.id for pair in certain for leg in pair}
         candidates = [pair for pair in candidates if not taken & {pair[0].id, pair[1].id}]
-    return sorted(found, key=lambda pair: (pair[0].on, pair[0].id))
+    return sorted(found, key=lambda pair: (pair[0].on, pair[0].id)), candidates
+
+
+def _told(found: list[tuple[Leg, Leg]]) -> list[tuple[Leg, Leg]]:
+    """Those that need no person: a coincidence on both sides proves nothing."""
+    return [pair for pair in found if not (pair[0].asks and pair[1].asks)]
 
 
 def _candidates(legs: Collection[Leg], rejected: frozenset[Pair]) -> list[tuple[Leg, Leg]]:
@@ -58,7 +77,7 @@ def _candidates(legs: Collection[Leg], rejected: frozenset[Pair]) -> list[tuple[
         for left in sorted(legs, key=lambda leg: (leg.on, leg.id))
         if left.units < 0
         for came in sorted(arriving[left.thing, -left.units], key=lambda leg: (leg.on, leg.id))
-        if came.account != left.account and abs(came.on - left.on) <= WITHIN and (left.id, came.id) not in rejected
+        if came.account != left.account and abs(came.on - left.on) <= left.days and (left.id, came.id) not in rejected
     ]
 
 
@@ -101,7 +120,7 @@ def _by_company(candidates: list[tuple[Leg, Leg]], found: Iterable[tuple[Leg, Le
 @transaction.atomic
 def match(user_id: int) -> None:
     """Link the legs of the person's transfers. What people decided goes on to corrected rows; twice changes nothing."""
-    legs = _legs(user_id)
+    legs = [*_legs(user_id), *_cash_legs(user_id)]
     links = list(TransferLink.objects.filter(outgoing__account__connection__user=user_id))
     if not legs and not links:
         return
@@ -120,6 +139,34 @@ def match(user_id: int) -> None:
     TransferLink.objects.bulk_create(
         TransferLink(outgoing_id=left, incoming_id=came) for left, came in sorted(wanted - matched.keys())
     )
+
+
+def undecided(user: User) -> list[tuple[Transaction, Transaction]]:
+    """(what left, what may be its arrival), the newest first, where several fit and nobody has decided."""
+    legs = [*_legs(user.pk), *_cash_legs(user.pk)]
+    known = TransferLink.objects.for_user(user).values_list("outgoing_id", "incoming_id", "state")
+    rejected = [(left, came) for left, came, state in known if state == LinkState.REJECTED]
+    linked = {leg for left, came, state in known if state != LinkState.REJECTED for leg in (left, came)}
+    _, left_over = sorted_out([leg for leg in legs if leg.id not in linked], rejected=rejected)
+    newest = sorted(left_over, key=lambda pair: (pair[0].on, pair[0].id), reverse=True)[:SHOWN]
+    rows = Transaction.objects.select_related("account__connection", "instrument")
+    found = rows.defer("raw", "account__connection__sealed_credentials").in_bulk(
+        {leg.id for pair in newest for leg in pair}
+    )
+    return [(found[left.id], found[came.id]) for left, came in newest]
+
+
+def _cash_legs(user_id: int) -> list[Leg]:
+    """Money that went out of an account or came into one; what the hub itself booked out of nowhere is no side."""
+    rows = Transaction.objects.in_books().filter(
+        account__connection__user=user_id, kind__in=CASH_MOVES, instrument=None, account__closed_on=None
+    )
+    found = rows.exclude(subtype__in=NO_COUNTERPART).exclude(net_amount=0)
+    facts = found.values_list("pk", "account_id", "currency", "net_amount", "traded_on", "kind")
+    return [
+        Leg(pk, account, f"cash:{currency}", net, on, CASH_WITHIN, asks=kind not in KINDS and not net % ROUND)
+        for pk, account, currency, net, on, kind in facts
+    ]
 
 
 def _legs(user_id: int) -> list[Leg]:
@@ -169,8 +216,9 @@ def _follow(links: list[TransferLink], counting: Collection[int]) -> None:
 @transaction.atomic
 def confirm(*, outgoing: Transaction, incoming: Transaction, user: User) -> TransferLink:
     """The person says that these belong together. Raises NotAllowed for what cannot be two sides of one transfer."""
-    if (outgoing.quantity or 0) >= 0 or (outgoing.quantity or 0) != -(incoming.quantity or 0):
-        raise NotAllowed("These are not two sides of one transfer: the units that left are not those that came.")
+    left, came = _moved(outgoing), _moved(incoming)
+    if left[1] >= 0 or left != (came[0], -came[1]):
+        raise NotAllowed("These are not two sides of one transfer: what left is not what came.")
     if outgoing.account_id == incoming.account_id:
         raise NotAllowed("Both sides are in the same account.")
     others = TransferLink.objects.filter(Q(outgoing=outgoing) | Q(incoming=incoming))
@@ -184,6 +232,21 @@ def confirm(*, outgoing: Transaction, incoming: Transaction, user: User) -> Tran
     return link
 
 
+def _moved(row: Transaction) -> tuple[str, Decimal]:
+    """The currency and its amount, or for units "" and how many: of what it is one thing, a person may know better."""
+    return (row.currency, row.net_amount) if row.instrument_id is None else ("", row.quantity or Decimal(0))
+
+
+@transaction.atomic
+def part(*, outgoing: Transaction, incoming: Transaction, user: User) -> TransferLink:
+    """The person says that these are two. They are not offered as one again until they say otherwise."""
+    link, _ = TransferLink.objects.update_or_create(
+        outgoing=outgoing, incoming=incoming, defaults={"state": LinkState.REJECTED, "decided_by": user}
+    )
+    match(user.pk)
+    return link
+
+
 @transaction.atomic
 def decide(link: TransferLink, *, state: LinkState, user: User) -> None:
     """Confirm a link or reject it. A rejected pair is not offered again until it is confirmed."""
@@ -191,5 +254,4 @@ def decide(link: TransferLink, *, state: LinkState, user: User) -> None:
     if state == LinkState.CONFIRMED:
         confirm(outgoing=link.outgoing, incoming=link.incoming, user=user)
     else:
-        TransferLink.objects.filter(pk=link.pk).update(state=LinkState.REJECTED, decided_by=user)
-        match(user.pk)
+        part(outgoing=link.outgoing, incoming=link.incoming, user=user)

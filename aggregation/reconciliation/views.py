@@ -9,11 +9,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from aggregation import exports
 from aggregation.account_aggregator import counted_accounts
-from aggregation.models import Break, Correction, TransferLink
+from aggregation.models import Break, Correction, Transaction, TransferLink
 from aggregation.reconciliation import comparing, fixes, transfers
 from aggregation.reconciliation.causes import Cause
 from aggregation.reconciliation.models import LinkState
@@ -144,3 +144,30 @@ def see_to_transfer(request: HtmxRequest, link_id: int) -> HttpResponse:
     except HubError as error:
         messages.warning(request, str(error))
     return redirect(reverse("aggregation:reconcile") + "#transfers")
+
+
+@login_required
+@never_cache
+@require_http_methods(["GET", "POST"])
+def possible_transfers(request: HtmxRequest) -> HttpResponse:
+    """Pairs of which the hub cannot tell whether they are one transfer: the person says so, or that they are two."""
+    if request.method == "POST":
+        own = Transaction.objects.for_user(request.user).in_books()
+        outgoing, incoming = (get_object_or_404(own, pk=_id(request, name)) for name in ("outgoing", "incoming"))
+        try:
+            if request.POST.get("do") == "link":
+                transfers.confirm(outgoing=outgoing, incoming=incoming, user=request.user)
+                messages.success(request, "These are one transfer from now on.")
+            else:
+                transfers.part(outgoing=outgoing, incoming=incoming, user=request.user)
+                messages.success(request, "These are two. They are not shown again.")
+        except HubError as error:
+            messages.warning(request, str(error))
+        return redirect("aggregation:possible-transfers")
+    context = {"pairs": transfers.undecided(request.user), "shown": transfers.SHOWN}
+    return TemplateResponse(request, "aggregation/possible_transfers.html", context)
+
+
+def _id(request: HtmxRequest, name: str) -> int:
+    text = request.POST.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0

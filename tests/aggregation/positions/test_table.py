@@ -1,6 +1,7 @@
 """The unified table: what its rows, groups and sums are, and what grouping can never change."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -207,3 +208,11 @@ def test_weights_add_up_to_one_when_every_value_is_known(held: Sequence[Entry], 
     else:
         assert abs(sum((weight for weight in weights if weight), Decimal(0)) - 1) < Decimal("1e-20")
         assert None not in weights
+
+
+def test_what_one_broker_calls_by_a_number_goes_by_the_name_another_gives_it():
+    number = Instrument(pk=0, asset_class="equity", symbol="037833100", cusip="037833100", currency="USD")
+    thing = Thing(0)
+    named, numbered = an_entry(thing=thing), replace(an_entry(account=2, thing=thing), instrument=number)
+    (row,) = unified([named, numbered], Asked(), "USD", {0: number}).rows
+    assert row.title == "AAPL"

@@ -152,3 +152,67 @@ def test_another_persons_leg_is_no_partner(user):
     moved(a_user(), 12, START)
     transfers.match(user.pk)
     assert not TransferLink.objects.exists()
+
+
+# --- Cash -------------------------------------------------------------------------------------------------------------
+def paid(user, amount, on, *, name="x", account=None, kind=None):
+    """Money into an account, or out of it."""
+    account = account or an_account(a_connection(user, label=name))
+    way = TransactionKind.DEPOSIT if Decimal(amount) > 0 else TransactionKind.WITHDRAWAL
+    record = a_record(name, kind=kind or way, traded_on=on, instrument=None, quantity=None, price=None,
+                      gross_amount=None, net_amount=Decimal(amount))  # fmt: skip
+    ledger.book(account=account, records=[record], source=Source.API, run_id=None)
+    return Transaction.objects.get(external_id=name, account=account)
+
+
+def linked(user):
+    return {(link.outgoing_id, link.incoming_id): link.state for link in TransferLink.objects.for_user(user)}
+
+
+def test_the_same_odd_amount_that_left_and_came_within_days_is_linked(user):
+    out, came = paid(user, "-1234.56", START, name="o"), paid(user, "1234.56", START + timedelta(days=4), name="i")
+    paid(user, "1234.56", START + timedelta(days=30), name="later")
+    transfers.match(user.pk)
+    assert linked(user) == {(out.pk, came.pk): LinkState.MATCHED}
+
+
+def test_a_round_sum_is_linked_only_where_the_broker_calls_it_a_transfer(user):
+    out, came = paid(user, "-500", START, name="o"), paid(user, "500", START, name="i")
+    transfers.match(user.pk)
+    assert linked(user) == {}
+    assert transfers.undecided(user) == [(out, came)]
+    moved_out = paid(user, "-700", START, name="t", kind=TransactionKind.TRANSFER_OUT)
+    moved_in = paid(user, "700", START, name="u")
+    transfers.match(user.pk)
+    assert set(linked(user)) == {(moved_out.pk, moved_in.pk)}
+
+
+def test_where_two_fit_the_person_decides_on_the_page_and_by_api(user, client, token_client):
+    out = paid(user, "-99.10", START, name="o")
+    one, other = (paid(user, "99.10", START + timedelta(days=days), name=f"i{days}") for days in (1, 2))
+    transfers.match(user.pk)
+    assert linked(user) == {}
+    client.force_login(user)
+    page = client.get("/portfolio/reconcile/transfers/")
+    assert page.content.decode().count("One transfer</button>") == 2
+    answer = {"outgoing": out.pk, "incoming": one.pk}
+    client.post("/portfolio/reconcile/transfers/", answer | {"do": "part"})
+    # what is left can be nothing else
+    assert linked(user) == {(out.pk, one.pk): LinkState.REJECTED, (out.pk, other.pk): LinkState.MATCHED}
+    api, address = token_client(user), "/api/v1/brokers/reconciliation/transfers"
+    assert api.get(f"{address}/possible").json() == []
+    assert api.post(address, answer | {"together": True}, format="json").json()["state"] == "confirmed"
+    assert linked(user) == {(out.pk, one.pk): LinkState.CONFIRMED}
+    refused = api.post(address, {"outgoing": one.pk, "incoming": out.pk, "together": True}, format="json")
+    assert refused.status_code == 409
+    assert "Nothing to decide" in client.get("/portfolio/reconcile/transfers/").content.decode()
+
+
+def test_other_currencies_and_other_people_are_no_partners(user):
+    out = paid(user, "-99.10", START, name="o")
+    paid(a_user(), "99.10", START, name="theirs")
+    Transaction.objects.filter(pk=paid(user, "99.10", START, name="e").pk).update(currency="EUR")
+    transfers.match(user.pk)
+    assert linked(user) == {}
+    assert transfers.undecided(user) == []
+    assert out.net_amount == Decimal("-99.10")

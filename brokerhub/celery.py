@@ -29,6 +29,7 @@ app.conf.beat_schedule = {
     "read-reference-rates": {"task": "aggregation.read_reference_rates", "schedule": 30.0, "options": {"expires": 30}},
     "read-prices": {"task": "aggregation.read_prices", "schedule": 60.0, "options": {"expires": 60}},
     "keep-history": {"task": "aggregation.keep_history", "schedule": 30.0, "options": {"expires": 30}},
+    "read-exports": {"task": "archive.read_due", "schedule": 30.0, "options": {"expires": 30}},
     "probe-brokers": {"task": "health.probe", "schedule": 5.0, "options": {"expires": 5}},
     "watch-brokers": {"task": "health.watch", "schedule": 10.0, "options": {"expires": 10}},
     "read-maintenance-feeds": {"task": "health.read_feeds", "schedule": 3600.0, "options": {"expires": 3600}},

@@ -36,6 +36,7 @@ urlpatterns = [
     path("settings/tokens/", token_pages.token_list, name="tokens"),
     path("settings/tokens/new/", token_pages.token_new, name="token-new"),
     path("settings/tokens/<int:token_id>/revoke/", token_pages.token_revoke, name="token-revoke"),
+    path("settings/export/read/<uuid:reading_id>/", export_pages.progress, name="export-reading"),
     path("sync/", include("sync.urls")),
 ]
 

@@ -1,7 +1,8 @@
 """Settings > Export: take everything away as one file, or read such a file into an empty account."""
 
 import zipfile
-from typing import IO, Any, cast
+from typing import Any, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import messages
@@ -9,14 +10,15 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import RequestDataTooBig
 from django.core.files.uploadhandler import MemoryFileUploadHandler, TemporaryFileUploadHandler
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 from django.views.decorators.http import require_POST, require_safe
 
-from brokerhub.archive import reading, writing
+from brokerhub.archive import reading, readings, writing
+from brokerhub.archive.models import ExportReading
 from brokerhub.kernel.errors import HubError
-from brokerhub.kernel.htmx import HtmxRequest
+from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from brokerhub.kernel.reauthentication import asks_again
 from brokerhub.uploads import LimitedUpload
 
@@ -40,7 +42,8 @@ class ReadForm(forms.Form):
 
 
 def _shown(request: HtmxRequest, form: ReadForm, status: int = 200) -> HttpResponse:
-    context = {"form": form, "is_empty": reading.is_empty(request.user)}
+    under_way = ExportReading.objects.for_user(request.user).waiting().first()
+    context = {"form": form, "is_empty": reading.is_empty(request.user), "under_way": under_way}
     return render(request, "settings/export.html", context, status=status)
 
 
@@ -83,10 +86,20 @@ def _restore(request: HtmxRequest) -> HttpResponse:
     form = ReadForm(request.POST, request.FILES)
     if not form.is_valid():
         return _shown(request, form, status=422)
+    file = form.cleaned_data["file"]
     try:
-        restored = reading.read(request.user, cast(IO[bytes], form.cleaned_data["file"]))
+        made = readings.begin(request.user, name=file.name, file=file, size=file.size)
     except HubError as refusal:
         form.add_error("file", str(refusal))
         return _shown(request, form, status=422)
-    messages.success(request, f"Everything is here: {restored.total:,} rows. Sign in at your brokers to go on.")
-    return redirect("connections:list")
+    return redirect("export-reading", reading_id=made.pk)
+
+
+@login_required
+@require_safe
+def progress(request: HtmxRequest, reading_id: UUID) -> HttpResponse:
+    """How far the reading of an export is; a part of the page when it asks again by itself."""
+    one = get_object_or_404(ExportReading.objects.for_user(request.user), pk=reading_id)
+    context = {"reading": one, "progress": readings.progress(one)}
+    name = "_export_reading.html" if wants_partial(request) else "export_reading.html"
+    return render(request, f"settings/{name}", context)

@@ -10,9 +10,10 @@ import uuid
 import zipfile
 import zlib
 from binascii import Error as Base64Error
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, groupby, islice
+from operator import itemgetter
 from typing import IO, Any, TypeVar
 
 from django.core.exceptions import ValidationError
@@ -33,6 +34,7 @@ MOST_OF_THE_MANIFEST = 256 * 1024
 PIECE = 256 * 1024
 ROWS_AT_ONCE = 500
 Item = TypeVar("Item")
+Watched = Callable[[int, int], None]
 NAMES = {PROFILE, INSTRUMENTS, *(table.file for table in TABLES)}
 
 
@@ -59,16 +61,18 @@ def is_empty(user: User) -> bool:
     return not any(table.model._base_manager.filter(**{table.path: user}).exists() for table in TABLES)
 
 
-def read(user: User, file: IO[bytes]) -> Restored:
-    """Raises ExportRefused, or NotAllowed when there is something in the account already."""
+def read(user: User, file: IO[bytes], watched: Watched = lambda done, total: None) -> Restored:
+    """`watched` is told how many rows have been read of how many.
+
+    Raises ExportRefused, or NotAllowed when there is something in the account already.
+    """
     try:
         with zipfile.ZipFile(file) as archive:
             files = _checked(archive)
             with transaction.atomic():
-                locked = User.objects.select_for_update().get(pk=user.pk)
-                if not is_empty(locked):
+                if not is_empty(user):
                     raise NotAllowed("There is something in this account already. An export is read into an empty one.")
-                return _Reader(locked, archive, files).read()
+                return _Reader(user, archive, files, watched).read()
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ExportRefused("This is no export of the hub, or it is damaged.") from error
     except (Error, OverflowError) as error:
@@ -132,15 +136,16 @@ def _verify(archive: zipfile.ZipFile, name: str, said: Any, most: int) -> int:
 class _Reader:
     """Takes table after table; what names a row by its number finds the id the row has got here."""
 
-    def __init__(self, user: User, archive: zipfile.ZipFile, files: dict[str, Any]) -> None:
-        self.user, self.archive, self.files = user, archive, files
+    def __init__(self, user: User, archive: zipfile.ZipFile, files: dict[str, Any], watched: Watched) -> None:
+        self.user, self.archive, self.files, self.watched = user, archive, files, watched
+        self.done, self.total = 0, sum(_count(said) for said in files.values())
         self.ids: dict[str, list[Any]] = {label: [] for label in NUMBERED}
         self.shared: dict[str, dict[str, Any]] = {}
 
     def read(self) -> Restored:
-        self._profile()
         self._instruments()
         rows = {table.label: self._table(table) for table in TABLES}
+        self._profile()  # last: the row of a person is locked from here on, and they may want to sign in meanwhile
         return Restored({label: number for label, number in rows.items() if number})
 
     def _lines(self, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -156,6 +161,9 @@ class _Reader:
                 if not isinstance(row, dict):
                     raise _odd(name, number, "it is no row")
                 yield number, row
+                self.done += 1
+                if self.done % ROWS_AT_ONCE == 0:
+                    self.watched(self.done, self.total)
         if self.files[name].get("rows") != number - 1:
             raise ExportRefused(f"{name} has {number - 1} rows, and the manifest says another number.")
 
@@ -218,6 +226,10 @@ class _Reader:
     def _resolved(self, table: Table, number: int, each: "Field[Any, Any]", value: Any) -> Any:
         if is_array_of_rows(table, each):
             return [self._id(table, number, table.rows_of[each.name], one) for one in _list(table, number, value)]
+        if each.name in table.rows_in and isinstance(value, dict):
+            key, label = table.rows_in[each.name]
+            named = [self._id(table, number, label, one) for one in _list(table, number, value.get(key, []))]
+            return {**value, key: named} if key in value else value
         if not each.is_relation:
             return _value(table.file, number, each, value)
         label = _label(each)
@@ -261,6 +273,12 @@ def _batched(items: Iterable[Item]) -> Iterator[list[Item]]:
     rest = iter(items)
     while batch := list(islice(rest, ROWS_AT_ONCE)):
         yield batch
+
+
+def _count(said: Any) -> int:
+    """As many rows as the manifest says; what is none is told of when the file is read."""
+    rows = said.get("rows") if isinstance(said, dict) else 0
+    return rows if isinstance(rows, int) and rows > 0 else 0
 
 
 def _label(each: Any) -> str:
@@ -321,12 +339,16 @@ def _insert(table: Table, rows: list[Model]) -> list[Any]:
 
 def _point(table: Table, ids: list[Any], later: list[tuple[int, str, Any]]) -> None:
     """Let rows name others of their own table, now that all have ids."""
-    changed: dict[int, Model] = {}
-    for place, attname, value in later:
+    names = {each.name for each in table.fields if each.is_relation and _label(each) == table.label}
+    groups = ((place, list(told)) for place, told in groupby(later, key=itemgetter(0)))
+    for batch in _batched(groups):
+        table.model._base_manager.bulk_update([_pointing(table, ids, place, told) for place, told in batch], names)
+
+
+def _pointing(table: Table, ids: list[Any], place: int, told: list[tuple[int, str, Any]]) -> Model:
+    one = table.model(pk=ids[place])
+    for _, attname, value in told:
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= len(ids):
             raise _odd(table.file, place + 1, "it names a row that is not in this export")
-        one = changed.setdefault(place, table.model(pk=ids[place]))
         setattr(one, attname, ids[value - 1])
-    names = {each.name for each in table.fields if each.is_relation and _label(each) == table.label}
-    for batch in _batched(changed.values()):
-        table.model._base_manager.bulk_update(batch, names)
+    return one

@@ -10,8 +10,11 @@ from typing import Any
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db.models import Field, Model
+from django.utils import timezone
 
-from aggregation.models import InstrumentChoice
+from aggregation.models import InstrumentChoice, Reconciliation
+from comparison.simulation_models import OPEN as OPEN_SIMULATIONS
+from comparison.simulation_models import SimulationState
 from connections.brokers.records import AuthMethod
 from connections.states import ConnectionState
 from sync.models import OPEN_STATES, RunState
@@ -24,14 +27,16 @@ SHARED = {"aggregation.Instrument": "key", "comparison.ComparisonBroker": "key"}
 @dataclass(frozen=True)
 class Table:
     """One model. `path` leads from a row to its person. `leave_out` are fields that stay behind and are as in a new
-    row when it is read; `rows_of` are arrays of ids and what they point at; `settle` brings a row to a state that makes
-    sense without what was left out, when it is written and, as nobody knows who wrote a file, when it is read;
-    `arrange` has the last word on a row that is read, once it knows the ids of what it names."""
+    row when it is read; `rows_of` are arrays of ids and what they point at, `rows_in` JSON fields that have such an
+    array under a key: (key, what they point at); `settle` brings a row to a state that makes sense without what was
+    left out, when it is written and, as nobody knows who wrote a file, when it is read; `arrange` has the last word on
+    a row that is read, once it knows the ids of what it names."""
 
     label: str
     path: str
     leave_out: tuple[str, ...] = ()
     rows_of: Mapping[str, str] = field(default_factory=dict)
+    rows_in: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     settle: Callable[[Values], None] | None = None
     arrange: Callable[[Any], None] | None = None
     order: tuple[str, ...] = ("pk",)
@@ -57,7 +62,8 @@ class Table:
     def points_at(self) -> set[str]:
         """Labels of the tables whose rows it names by number."""
         named = {each.related_model._meta.label for each in self.fields if each.is_relation}  # type: ignore[union-attr]
-        return (named | set(self.rows_of.values())) - SHARED.keys() - {PERSON}
+        listed = {*self.rows_of.values(), *(label for _, label in self.rows_in.values())}
+        return (named | listed) - SHARED.keys() - {PERSON}
 
 
 def _without_keys(row: Values) -> None:
@@ -75,10 +81,24 @@ def _not_under_way(row: Values) -> None:
         row["state"] = RunState.CANCELLED.value
 
 
+def _is_over(row: Values) -> None:
+    """A simulation under way is not taken up by another hub."""
+    if row["state"] in OPEN_SIMULATIONS:
+        row["state"], row["error"] = (
+            SimulationState.FAILED.value,
+            "It was under way when it was exported. Start it anew.",
+        )
+
+
 def _by_key(row: Values) -> None:
     """Which of two instruments comes first is said by their keys, which every hub has; ids differ."""
     if isinstance(row["other"], str) and isinstance(row["instrument"], str) and row["other"] < row["instrument"]:
         row["instrument"], row["other"] = row["other"], row["instrument"]
+
+
+def _is_due(state: Reconciliation) -> None:
+    """Compared once more as soon as it is read, with what was decided before."""
+    state.due_at = timezone.now()
 
 
 def _by_id(choice: InstrumentChoice) -> None:
@@ -148,8 +168,18 @@ TABLES = (
     Table("aggregation.AppliedAction", OF_ACCOUNT, rows_of={"booked": "aggregation.Transaction"}),
     Table("aggregation.LotPick", OF_ACCOUNT),
     Table("aggregation.TransferLink", "outgoing__account__connection__user"),
+    # Causes and evidence are found anew: they name rows by ids of this hub.
+    Table("aggregation.Break", OF_ACCOUNT, leave_out=("findings",)),
+    Table("aggregation.Reconciliation", OF_ACCOUNT, leave_out=("due_at",), arrange=_is_due),
     Table("comparison.BrokerRating", "user", leave_out=("state", "reason")),  # is checked again before it is published
     Table("comparison.RecommendationProfile", "user"),
+    Table(
+        "comparison.CostSimulation",
+        "user",
+        rows_in={"inputs": ("accounts", "connections.Account"), "result": ("accounts", "connections.Account")},
+        settle=_is_over,
+        order=("created_at", "pk"),
+    ),
     Table("health.AlertChoice", "user"),
 )
 BY_LABEL = {table.label: table for table in TABLES}
@@ -162,11 +192,11 @@ NOT_EXPORTED = {
     "account.EmailAddress": "Ways to sign in belong to the account on this hub.",
     "account.EmailConfirmation": SECRET,
     "admin.LogEntry": "It is this hub's own log of who did what.",
-    "aggregation.Break": DERIVED + " What was ignored is shown once more.",
-    "aggregation.Reconciliation": DERIVED,
+    "aggregation.RunningTotal": DERIVED,
+    "archive.ExportPiece": "It is a part of an export that is being read.",
+    "archive.ExportReading": "It says how the reading of an export went on this hub.",
     "comparison.BenchmarkValue": SHARED_WORK,
     "comparison.CatalogueChange": SHARED_WORK,
-    "comparison.CostSimulation": DERIVED,
     "comparison.FactEdit": SHARED_WORK,
     "comparison.FeeRule": SHARED_WORK,
     "comparison.PlanFeature": SHARED_WORK,

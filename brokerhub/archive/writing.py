@@ -20,12 +20,14 @@ from brokerhub.archive.tables import NUMBERED, PERSON, SHARED, TABLES, Table, is
 from brokerhub.archive.values import told
 from brokerhub.kernel.models import User
 
-VERSION = 1
+VERSION = 2
 FORMAT = "broker-integration-hub-export"
 INSTRUMENTS = "data/aggregation.Instrument.jsonl"
 PROFILE = "data/profile.jsonl"
 PROFILE_FIELDS = ("name", "currency", "timezone")
-INSTRUMENT_FIELDS = tuple(each.name for each in Instrument._meta.concrete_fields if not each.primary_key)
+INSTRUMENT_FIELDS = tuple(
+    each.name for each in Instrument._meta.concrete_fields if not each.primary_key and each.name != "learnt_at"
+)
 AT_ONCE = 2000  # rows read at a time
 PIECE = 256 * 1024  # bytes handed over at a time
 EPOCH = (1980, 1, 1, 0, 0, 0)  # the same data makes the same entry
@@ -134,11 +136,19 @@ def _rows(table: Table, user: User, numbers: Numbers) -> Iterator[Any]:
             elif is_array_of_rows(table, each):
                 known = numbers[table.rows_of[each.name]]
                 row[each.name] = [known[pk] for pk in value if pk in known]
+            elif each.name in table.rows_in:
+                row[each.name] = _with_numbers(value, *table.rows_in[each.name], numbers)
             else:
                 row[each.name] = told(value)
         if table.settle:
             table.settle(row)
         yield row
+
+
+def _with_numbers(value: Any, key: str, label: str, numbers: Numbers) -> Any:
+    if value is None or key not in value:
+        return value
+    return {**value, key: [numbers[label][pk] for pk in value[key] if pk in numbers[label]]}
 
 
 def _target(each: Any) -> str:

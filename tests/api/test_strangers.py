@@ -25,6 +25,7 @@ from aggregation.models import (
     Transaction,
     TransferLink,
 )
+from brokerhub.archive.models import ExportReading
 from brokerhub.identity.models import AppAccess
 from brokerhub.kernel.models import ApiToken, User
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
@@ -89,9 +90,11 @@ def owned(owner: User) -> dict[str, Any]:
         new=2,
         currency="USD",
     )
+    reading = ExportReading.objects.create(user=owner, name="all.zip", size=1, state="done")
     return {
         "access_id": AppAccess.objects.create(user=owner, client=OtherApp.objects.create(name="Lens")).pk,
         "token_id": ApiToken.objects.create(user=owner)[0].pk,
+        "reading_id": reading.pk,
         "simulation_id": simulation.pk,
         "recommendation_id": kept.pk,
         "connection_id": connection.pk,

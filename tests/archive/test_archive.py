@@ -14,22 +14,47 @@ from django.utils import timezone
 
 from aggregation import edits, ledger
 from aggregation.models import (
+    AccountHistory,
+    AppliedAction,
+    Break,
+    CorporateAction,
+    Correction,
     Delivery,
     Instrument,
     InstrumentChoice,
+    LotPick,
+    PointChange,
     Position,
     PossibleDuplicate,
+    Reconciliation,
+    ReportedValue,
     Source,
     Transaction,
+    TransferLink,
     UserEdit,
 )
-from brokerhub.archive import reading, tables, writing
+from brokerhub.archive import reading, readings, tables, writing
+from brokerhub.archive.models import ExportPiece, ExportReading
 from brokerhub.archive.reading import ExportRefused
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
-from comparison.models import BrokerRating, ComparisonBroker
-from connections.models import Account, Connection, ConnectionEvent
-from sync.models import ImportFile, Mode, ParkedRow, RunState, SyncRun, Trigger, WordRule
+from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
+from connections.models import Account, Connection, ConnectionEvent, OfferedAccount
+from health.models import AlertChoice
+from sync.models import (
+    HistorySetting,
+    ImportFile,
+    MappingTemplate,
+    Mode,
+    ParkedRow,
+    RunEntry,
+    RunState,
+    Schedule,
+    SyncCursor,
+    SyncRun,
+    Trigger,
+    WordRule,
+)
 from tests.aggregation.factories import (
     AAPL,
     BND,
@@ -85,8 +110,46 @@ def owner() -> User:
     aapl = Instrument.objects.get(key="security:AAPL:USD")
     InstrumentChoice.objects.create(user=user, instrument=later_by_name, other=aapl, is_same=False)
     InstrumentChoice.objects.create(user=user, instrument=aapl, account=account, is_same=False)
+    decisions(user, account, other)
     user.refresh_from_db()
     return user
+
+
+def decisions(user: User, account: Account, other: Account) -> None:
+    """What people decide beside their rows, and what is kept of days, runs and prices."""
+    aapl, login, now, day = Instrument.objects.get(symbol="AAPL"), account.connection, timezone.now(), date(2026, 3, 2)
+    lot, sale = Transaction.objects.in_books().filter(account=account).order_by("pk")[:2]
+    arrived = Transaction.objects.get(account=other)
+    LotPick.objects.create(account=account, sale=sale, lot=lot, quantity=Decimal("2.5"))
+    TransferLink.objects.create(outgoing=sale, incoming=arrived, state="rejected", decided_by=user)
+    Correction.objects.create(
+        account=account, action="book", label="Book a fee", about="Cash", cause="fee", booked=[lot.pk], done_by=user
+    )
+    action = CorporateAction.objects.create(user=user, kind="split", instrument=aapl, on=day, new=2, currency="USD")
+    AppliedAction.objects.create(action=action, account=account, booked=[sale.pk])
+    Break.objects.create(
+        account=account, instrument=aapl, currency="USD", reported=1, derived=0, difference=1, explained=1,
+        cause="unknown", findings=[{"evidence": [lot.pk]}], fingerprint="f" * 64, state="ignored", ignored_by=user,
+        ignored_at=now, ignored_why="They know.",
+    )  # fmt: skip
+    compared = {"compared_at": now, "reported_at": now, "items": 3}
+    Reconciliation.objects.update_or_create(account=account, defaults=compared)
+    taken = {"changed_at": now, "changed_from": day, "taken_to": day}
+    AccountHistory.objects.update_or_create(account=account, defaults=taken)
+    ReportedValue.objects.create(account=account, on=day, currency="USD", net_asset_value=Decimal("0.1"), told_at=now)
+    PointChange.objects.create(account=account, on=day, currency="USD", became=1, reason="prices", changed_at=now)
+    CostSimulation.objects.create(
+        user=user, inputs={"accounts": [account.pk, other.pk], "since": "2026-01-01"}, key="k", catalogue_version=1,
+        engine_version=1, state="done", result={"plans": []}, finished_at=now,
+    )  # fmt: skip
+    RecommendationProfile.objects.create(user=user, name="Mine", inputs={"a": ["1"]}, catalogue_version=1, result={})
+    OfferedAccount.objects.create(connection=login, external_id="later", name="Opened later")
+    HistorySetting.objects.create(user=user)
+    MappingTemplate.objects.create(user=user, name="Mine", header="0" * 64, mapping={"columns": {}})
+    RunEntry.objects.create(run=SyncRun.objects.filter(connection=login).order_by("pk")[0], text="Read.")
+    Schedule.objects.create(connection=login)
+    SyncCursor.objects.create(account=account, covered_from=day, covered_to=day)
+    AlertChoice.objects.create(user=user)
 
 
 def export(user: User) -> bytes:
@@ -133,6 +196,22 @@ def test_what_was_exported_read_and_exported_again_is_the_same(owner):
     assert (newcomer.name, newcomer.currency, newcomer.timezone) == ("Ada", "EUR", "Europe/Berlin")
 
 
+def test_nothing_a_person_has_is_left_out_of_that(owner):
+    """The export that is read and made again has a row of every table, so that each is known to come back whole."""
+    files = data_of(export(owner))
+    assert [table.label for table in tables.TABLES if not files[table.file]] == []
+
+
+def test_what_was_ignored_stays_so_and_simulations_name_the_new_accounts(owner):
+    newcomer = a_user()
+    read(newcomer, export(owner))
+    ignored = Break.objects.for_user(newcomer).get()
+    assert (ignored.state, ignored.ignored_why, ignored.ignored_by) == ("ignored", "They know.", newcomer)
+    assert Reconciliation.objects.due().filter(account=ignored.account).exists()
+    accounts = set(Account.objects.for_user(newcomer).values_list("pk", flat=True))
+    assert set(CostSimulation.objects.get(user=newcomer).inputs["accounts"]) == accounts
+
+
 def test_the_other_account_stays_untouched_and_nothing_points_over(owner):
     newcomer = a_user()
     before = list(Transaction.objects.for_user(owner).order_by("pk").values())
@@ -172,7 +251,7 @@ def test_no_secret_leaves_and_a_restored_connection_asks_to_sign_in(owner):
 
 def test_the_manifest_counts_the_rows_and_names_their_checksums(owner):
     manifest = json.loads(entries(export(owner))["manifest.json"])
-    assert (manifest["format"], manifest["version"]) == ("broker-integration-hub-export", 1)
+    assert (manifest["format"], manifest["version"]) == ("broker-integration-hub-export", 2)
     said = manifest["files"]["data/aggregation.Transaction.jsonl"]
     assert (said["rows"], len(said["sha256"])) == (9, 64)
 
@@ -217,7 +296,7 @@ def spoilt(content: bytes) -> dict[str, bytes]:
         "no zip": b"PK\x03\x04 nothing",
         "another zip": rebuilt({}, format="photos"),
         "cut off": content[:-200],
-        "another version": rebuilt(files, version=2),
+        "another version": rebuilt(files, version=1),
         "a wrong checksum": rebuilt(files, files={name: {"rows": 0, "bytes": 1, "sha256": "0"} for name in files}),
         "a changed row": content.replace(zlib_of(content, rows)[:20], b"\x00" * 20),
         "a file missing": rebuilt({name: text for name, text in files.items() if name != rows}),
@@ -337,11 +416,80 @@ def test_a_newcomer_reads_an_export_on_the_page(signed_in, owner):
     browser = signed_in(newcomer)
     refused = browser.post("/settings/export/read/", {"file": io.BytesIO(b"no zip")})
     assert (refused.status_code, "This is no zip file" in refused.content.decode()) == (422, True)
-    answer = browser.post("/settings/export/read/", {"file": io.BytesIO(content)})
-    assert answer["Location"] == "/connections/"
+    address = browser.post("/settings/export/read/", {"file": io.BytesIO(content)})["Location"]
+    assert "hx-trigger" in browser.get(address).content.decode()
+    assert "See how far it is" in browser.get("/settings/export/").content.decode()
+    again = browser.post("/settings/export/read/", {"file": io.BytesIO(content)})
+    assert "See how far it is" in again.content.decode()
+    assert not Account.objects.for_user(newcomer).exists()
+    assert readings.read_due() == 1
+    shown = browser.get(address, headers={"HX-Request": "true"}).content.decode()
+    assert "Everything is here" in shown
+    assert "hx-trigger" not in shown
     assert Account.objects.for_user(newcomer).count() == 2
     again = browser.post("/settings/export/read/", {"file": io.BytesIO(content)})
     assert "There is something in this account already" in again.content.decode()
+    assert not ExportPiece.objects.exists()
+    assert readings.read_due() == 0
+
+
+def test_an_export_that_is_refused_says_why_on_its_page(signed_in, owner):
+    newcomer = a_user()
+    browser = signed_in(newcomer)
+    spoilt_one = spoilt(export(owner))["a wrong checksum"]
+    address = browser.post("/settings/export/read/", {"file": io.BytesIO(spoilt_one)})["Location"]
+    readings.read_due()
+    assert "its checksum is another" in browser.get(address).content.decode()
+    assert reading.is_empty(newcomer)
+
+
+def test_a_worker_that_dies_leaves_nothing_and_the_next_one_reads_it_all(owner, monkeypatch):
+    newcomer, content = a_user(), export(owner)
+    one = readings.begin(newcomer, name="all.zip", file=io.BytesIO(content), size=len(content))
+
+    def dies(*_: Any) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(reading, "_point", dies)
+    with pytest.raises(SystemExit):
+        readings.read_due()
+    monkeypatch.undo()
+    one.refresh_from_db()
+    assert (one.state, one.tries, reading.is_empty(newcomer)) == ("waiting", 1, True)
+    assert readings.read_due() == 1
+    one.refresh_from_db()
+    assert (one.state, one.rows) == ("done", sum(read(a_user(), content).rows.values()))
+
+
+def test_a_file_that_kills_each_worker_is_given_up_after_some_tries(owner):
+    content = export(owner)
+    one = readings.begin(a_user(), name="all.zip", file=io.BytesIO(content), size=len(content))
+    ExportReading.objects.filter(pk=one.pk).update(tries=readings.MOST_TRIES)
+    readings.read_due()
+    one.refresh_from_db()
+    assert (one.state, one.error) == ("refused", readings.FAILED)
+
+
+def test_the_file_is_read_piece_by_piece_as_if_it_were_one(owner, monkeypatch):
+    monkeypatch.setattr(readings, "PIECE", 1000)
+    newcomer, content = a_user(), export(owner)
+    readings.begin(newcomer, name="all.zip", file=io.BytesIO(content), size=len(content))
+    assert ExportPiece.objects.count() == len(content) // 1000 + 1
+    said: list[tuple[int, int]] = []
+    monkeypatch.setattr(reading, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(readings, "_watched", lambda one: lambda done, total: said.append((done, total)))
+    readings.read_due()
+    assert data_of(export(newcomer)) == data_of(content)
+    assert said == sorted(said)
+    assert len({total for _, total in said}) == 1
+    assert said[-1][0] <= said[-1][1]
+
+
+def test_another_persons_reading_is_not_there(client, owner):
+    content = export(owner)
+    one = readings.begin(a_user(), name="all.zip", file=io.BytesIO(content), size=len(content))
+    client.force_login(owner)
+    assert client.get(f"/settings/export/read/{one.pk}/").status_code == 404
 
 
 def test_a_file_beyond_the_limit_is_not_taken(signed_in, monkeypatch):

@@ -1,8 +1,10 @@
 """The books for operators: to look at and to search, never to write; only the ledger writes them."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db.models import Q
+from django.http import HttpRequest
 
 from aggregation.models import (
     AppliedAction,
@@ -25,6 +27,7 @@ from aggregation.models import (
     UserEdit,
 )
 from brokerhub.kernel.readonly import ReadOnlyAdmin
+from connections.models import Account
 
 
 @admin.register(Instrument)
@@ -86,12 +89,27 @@ class TransactionAdmin(OfAccountAdmin):
         "broker",
         "user",
     )
-    list_filter = ("status", "kind", "source", "currency", "account__connection__broker")
+    list_filter = ("status", "kind", "source", "account__connection__broker", "traded_on")
     list_select_related: ClassVar[tuple[str, ...]] = ("instrument", "account__connection__user")
-    search_fields = ("=external_id", "description", "=instrument__symbol", "=account__connection__user__email")
-    date_hierarchy = "traded_on"
+    search_fields = ("=external_id", "=instrument__symbol", "=account__connection__user__email")
+    search_help_text = "The broker's id of it, a symbol, or the owner's e-mail address, whole"
     exclude = ("content_key", "fingerprint", "raw")
     ordering = ("-pk",)
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """First whose accounts and which instruments, then their rows by index: one question over all of it would join
+        a million rows to look into each."""
+        word = search_term.strip()
+        if not word:
+            return queryset, False
+        accounts = list(Account.objects.filter(connection__user__email__iexact=word).values_list("pk", flat=True))
+        instruments = list(Instrument.objects.filter(symbol__iexact=word).values_list("pk", flat=True))
+        named = Q(external_id=word)
+        if accounts:
+            named |= Q(account__in=accounts)
+        if instruments:
+            named |= Q(instrument__in=instruments)
+        return queryset.filter(named), False
 
 
 @admin.register(Position)
@@ -125,9 +143,9 @@ class BalanceAdmin(OfAccountAdmin):
 @admin.register(BalancePoint)
 class BalancePointAdmin(OfAccountAdmin):
     list_display = ("account", "on", "net_asset_value", "cash", "currency", "basis", "as_of", "broker", "user")
-    list_filter = ("basis", "currency", "account__connection__broker")
+    list_filter = ("basis", "account__connection__broker", "on")
     search_fields = ("account__name", "=account__connection__user__email")
-    date_hierarchy = "on"
+    ordering = ("-pk",)
 
 
 @admin.register(Delivery)

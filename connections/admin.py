@@ -109,18 +109,16 @@ class AuthorizationAdmin(ReadOnlyAdmin):
 @admin.register(ConnectionEvent)
 class ConnectionEventAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "connection", "action", "from_state", "to_state", "reason_code", "actor")
-    list_filter = ("action", "to_state", "reason_code", "connection__broker")
+    list_filter = ("connection__broker", "created_at")
     search_fields = (
-        "connection__id",
-        "connection__label",
-        "connection__user__email",
-        "actor__email",
-        "action",
-        "reason_code",
-        "detail",
+        "=request_id",
+        "=connection__id",
+        "=connection__user__email",
+        "=actor__email",
     )
     list_select_related = ("connection", "actor")
-    date_hierarchy = "created_at"
+    ordering = ("-pk",)
+    readonly_fields = ("request_id",)
 
 
 @admin.register(ExpiryNotice)

@@ -13,19 +13,19 @@ OWNER = "=account__connection__user__email"
 @admin.register(PositionPoint)
 class PositionPointAdmin(ReadOnlyAdmin):
     list_display = ("on", "account", "instrument", "quantity", "price", "value", "currency", "basis")
-    list_filter = ("currency", "account__connection__broker")
+    list_filter = ("account__connection__broker", "on")
     search_fields = (OWNER, "=instrument__symbol")
     list_select_related: ClassVar[tuple[str, ...]] = ("account", "instrument")
-    date_hierarchy = "on"
+    ordering = ("-pk",)
 
 
 @admin.register(DailyPrice)
 class DailyPriceAdmin(ReadOnlyAdmin):
     list_display = ("on", "instrument", "close", "currency", "source")
-    list_filter = ("source", "currency")
+    list_filter = ("source", "on")
     search_fields = ("=instrument__symbol",)
     list_select_related: ClassVar[tuple[str, ...]] = ("instrument",)
-    date_hierarchy = "on"
+    ordering = ("-pk",)
 
 
 @admin.register(PriceCoverage)
@@ -39,10 +39,10 @@ class PriceCoverageAdmin(ReadOnlyAdmin):
 @admin.register(ReportedValue)
 class ReportedValueAdmin(ReadOnlyAdmin):
     list_display = ("on", "account", "net_asset_value", "currency", "told_at")
-    list_filter = ("currency",)
+    list_filter = ("on",)
     search_fields = (OWNER,)
     list_select_related: ClassVar[tuple[str, ...]] = ("account",)
-    date_hierarchy = "on"
+    ordering = ("-pk",)
 
 
 @admin.register(AccountHistory)
@@ -56,7 +56,7 @@ class AccountHistoryAdmin(ReadOnlyAdmin):
 @admin.register(PointChange)
 class PointChangeAdmin(ReadOnlyAdmin):
     list_display = ("changed_at", "account", "on", "currency", "was", "became", "flow_was", "flow_became", "reason")
-    list_filter = ("reason", "currency")
+    list_filter = ("reason", "changed_at")
     search_fields = (OWNER,)
     list_select_related: ClassVar[tuple[str, ...]] = ("account",)
-    date_hierarchy = "changed_at"
+    ordering = ("-pk",)

@@ -1,5 +1,6 @@
 """The REST API as a whole: its addresses, and the one place where an error becomes an answer."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.shortcuts import render
 from django.urls import include, path, re_path, reverse
 from django.views.decorators.http import require_safe
@@ -32,6 +33,7 @@ from brokerhub.uploads import TOO_LARGE
 
 NOT_FOUND = "There is nothing at this address, or it belongs to somebody else."
 SERVER_ERROR = "Something went wrong on our side. It has been logged; name the request_id when you ask for help."
+HTTPS_REQUIRED = "Call the API with https. A token that was sent without it should be revoked."
 UNAVAILABLE = "A part of the hub cannot be reached right now. Try again in a moment."
 
 
@@ -67,6 +69,17 @@ def error_body(request: HttpRequest, status: int, errors: list[dict[str, Any]]) 
 def error_answer(request: HttpRequest, *, status: int, code: str, detail: str) -> JsonResponse:
     """The same shape for errors that Django meets outside of any API view."""
     return JsonResponse(error_body(request, status, [{"code": code, "detail": detail, "attr": None}]), status=status)
+
+
+def tls_only(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """Pages are redirected to https. A program is refused: it would go on sending its token in the clear, unnoticed."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if settings.SECURE_SSL_REDIRECT and request.path.startswith("/api/v1/") and not request.is_secure():
+            return error_answer(request, status=403, code="https_required", detail=HTTPS_REQUIRED)
+        return get_response(request)
+
+    return middleware
 
 
 def api_exception(*, status: int, code: str, detail: str, wait: int | None = None) -> exceptions.APIException:

@@ -6,3 +6,9 @@ class HubConfig(AppConfig):
 
     name = "brokerhub"
     label = "hub"
+
+    def ready(self) -> None:
+        from brokerhub import sessions, sign_in_log  # models have to be there first
+
+        sessions.connect()
+        sign_in_log.connect()

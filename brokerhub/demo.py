@@ -25,8 +25,8 @@ from sync import sync_service
 from sync.models import SyncRun, Trigger
 
 EMAIL = "demo@example.com"
-PASSWORD = "a-quiet-portfolio"  # printed at every start, and only good on this machine
-SANDBOX_LOGIN = {"login": "maria", "password": "sandbox"}
+PASSWORD = "a-quiet-portfolio"  # nosec B105  # printed at every start, and only good on this machine
+SANDBOX_LOGIN = {"login": "maria", "password": "sandbox"}  # nosec B105  # of the sandbox only
 PATIENCE = timedelta(minutes=3)
 
 

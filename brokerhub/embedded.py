@@ -15,7 +15,7 @@ trusts process ids it wrote down, which lie after `kill -9` or a reboot, and ope
 import fcntl
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404  # started from lists of our own, without a shell
 import sys
 import threading
 from collections.abc import Iterator
@@ -107,7 +107,7 @@ def _ensure_keeper(var_dir: Path) -> None:
         return
     # The lock goes to the keeper with its descriptor, so there is no moment in which two could start.
     with (var_dir / "run" / "keeper.log").open("ab") as log:
-        _keepers[var_dir] = keeper = subprocess.Popen(
+        _keepers[var_dir] = keeper = subprocess.Popen(  # nosec B603  # a list of our own, without a shell
             [sys.executable, "-m", "brokerhub.embedded", str(var_dir), str(descriptor)],
             cwd=BASE_DIR,
             stdin=subprocess.DEVNULL,

@@ -10,7 +10,7 @@ import pwd
 import re
 import shutil
 import stat
-import subprocess
+import subprocess  # nosec B404  # started from lists of our own, without a shell
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -49,7 +49,7 @@ class Server(ABC):
         self.socket_dir = self.data
         if not SOCKET_PATH.fullmatch(str(self.data / self.socket_name)):
             digest = hashlib.sha256(str(self.data).encode()).hexdigest()[:16]
-            self.socket_dir = Path("/tmp") / f"brokerhub-{digest}"  # not TMPDIR: every process must find the same one
+            self.socket_dir = Path("/tmp") / f"brokerhub-{digest}"  # nosec B108  # not TMPDIR: every process must find the same one
 
     @property
     @abstractmethod
@@ -242,7 +242,7 @@ class Postgres(Server):
     def _run(self, account: pwd.struct_passwd, program: str, *arguments: str | Path) -> int:
         """Exit code. A clean environment, as PG* variables of the caller would change what is meant."""
         other = account.pw_uid != os.geteuid()
-        return subprocess.run(
+        return subprocess.run(  # nosec B603  # a list of our own, without a shell
             [str(self.programs / program), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -293,7 +293,7 @@ class Redis(Server):
             "logfile": str(self.log),
         }
         arguments = [word for key, value in options.items() for word in (f"--{key}", value)]
-        subprocess.run([_redis_program(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+        subprocess.run([_redis_program(), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # nosec B603  # a list of our own, without a shell
         if not wait_until(self.is_ready, START_SECONDS):
             raise self.failed()
 

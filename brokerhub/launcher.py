@@ -7,7 +7,7 @@ it (Ctrl-C, SIGTERM, `kill -9`, a closed terminal, a child), nothing it started 
 import fcntl
 import os
 import signal
-import subprocess
+import subprocess  # nosec B404  # started from lists of our own, without a shell
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -23,9 +23,9 @@ from brokerhub.supervisor import Supervisor
 BASE_DIR = Path(__file__).resolve().parent.parent
 SANDBOX_APP = {
     "SCHWAB_APP_KEY": "sandbox0schwab0app0key0000000001",
-    "SCHWAB_APP_SECRET": "sandboxsecret001",
+    "SCHWAB_APP_SECRET": "sandboxsecret001",  # nosec B105  # of the sandbox only
     "ALPACA_CLIENT_ID": "sandbox0alpaca0client000000000001",
-    "ALPACA_CLIENT_SECRET": "sandboxalpacasecret01",
+    "ALPACA_CLIENT_SECRET": "sandboxalpacasecret01",  # nosec B105  # of the sandbox only
     "IBKR_CONSUMER_KEY": "SANDBOXAA",
 }
 
@@ -141,7 +141,7 @@ def claim(var_dir: Path, to_undo: ExitStack) -> None:
 
 def manage(environment: Mapping[str, str], *arguments: str) -> None:
     command = [sys.executable, "manage.py", *arguments]
-    subprocess.run(command, cwd=BASE_DIR, env=environment, stdin=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=BASE_DIR, env=environment, stdin=subprocess.DEVNULL, check=True)  # nosec B603  # a list of our own, without a shell
 
 
 def supervise(environment: dict[str, str]) -> int:

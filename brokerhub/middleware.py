@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
 from django.shortcuts import render, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
@@ -21,6 +21,7 @@ from brokerhub.kernel.htmx import wants_partial
 from brokerhub.kernel.idempotency import keep_answer
 
 type_get_response = Callable[[HttpRequest], HttpResponseBase]
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
 def request_id_of(request: HttpRequest) -> str:
@@ -52,6 +53,15 @@ def refuse_nul(get_response: type_get_response) -> type_get_response:
         if "\0" in request.path_info or "%00" in request.META["QUERY_STRING"]:
             raise BadRequest("The address holds a NUL character.")
         return get_response(request)
+
+    return middleware
+
+
+def known_methods_only(get_response: type_get_response) -> type_get_response:
+    """TRACE and the like reach no view: one that only looks for POST would take them for GET."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return get_response(request) if request.method in METHODS else HttpResponseNotAllowed(METHODS)
 
     return middleware
 

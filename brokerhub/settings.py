@@ -29,7 +29,7 @@ from brokerhub.kernel.config import (
 from brokerhub.kernel.logs import hide_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-DEVELOPMENT_SECRET = "development-only-do-not-use-in-production-0123456789abcdef"
+DEVELOPMENT_SECRET = "development-only-do-not-use-in-production-0123456789abcdef"  # nosec B105  # refused in production
 DEVELOPMENT_CREDENTIALS_KEY = "dev:ZGV2ZWxvcG1lbnQtb25seS1rZXktMzItYnl0ZXMtISE="
 
 
@@ -37,6 +37,9 @@ def stop(sentence: str) -> None:
     sys.stderr.write(f"The hub cannot start: {sentence}\n")
     raise SystemExit(2)
 
+
+if sys.flags.optimize:
+    stop("Python runs with -O, which leaves out checks the hub relies on. Start it without, and unset PYTHONOPTIMIZE.")
 
 env = Env(eager=False)
 MODE: str = env.str("MODE", "development", validate=OneOf(["development", "production"]))
@@ -75,6 +78,8 @@ HEALTH_KEEP_MINUTES = timedelta(days=env.float("HEALTH_KEEP_MINUTES_DAYS", 2, va
 HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 32, validate=Range(min=31)))
 HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, validate=Range(min=366)))
 HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' states can be seen without a login
+SESSION_IDLE = timedelta(hours=env.float("SESSION_IDLE_HOURS", 12.0, validate=Range(min=0.1)))
+SESSION_COOKIE_AGE = round(86400 * env.float("SESSION_DAYS", 7.0, validate=Range(min=0.1)))  # seconds since the sign-in
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")  # what Prometheus presents at /metrics; empty: there is no such page
 REAUTHENTICATION_MINUTES: float = env.float("REAUTHENTICATION_MINUTES", 10.0, validate=Range(min=1))
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
@@ -170,6 +175,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokerhub.middleware.request_id_header",
     "django_structlog.middlewares.RequestMiddleware",
@@ -178,13 +185,14 @@ MIDDLEWARE = [
     "brokerhub.middleware.idempotency",
     "brokerhub.middleware.note_writes",
     "brokerhub.middleware.keep_private",
+    "brokerhub.middleware.known_methods_only",
+    "brokerhub.api.tls_only",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "brokerhub.sessions.limit_sessions",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "csp.middleware.CSPMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "brokerhub.middleware.sign_in_on_a_whole_page",
     "allauth.account.middleware.AccountMiddleware",
@@ -225,16 +233,14 @@ FORM_RENDERER = "brokerhub.shell.FormRenderer"
 AUTH_USER_MODEL = "kernel.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+    {"NAME": "brokerhub.passwords.GuessableValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
+ACCOUNT_ADAPTER = "brokerhub.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
@@ -247,8 +253,22 @@ ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
 ACCOUNT_SESSION_REMEMBER = None
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_REAUTHENTICATION_TIMEOUT = REAUTHENTICATION_MINUTES * 60  # for what brokerhub.kernel.reauthentication guards
+ACCOUNT_EMAIL_NOTIFICATIONS = True  # of a changed password, address or second factor
+# Guesses are counted in Redis, over all processes: by address of the network (ip), by account named (key), by person.
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/300s/key",
+    "signup": "20/m/ip",
+    "reset_password": "20/m/ip,5/m/key",  # nosec B105  # a limit
+    "reset_password_from_key": "20/m/ip",  # nosec B105  # a limit
+    "change_password": "5/m/user",  # nosec B105  # a limit
+    "manage_email": "10/m/user",
+    "reauthenticate": "10/m/user",
+    "confirm_email": "1/180s/key",
+}
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXIES  # whose address a login limit counts
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
+MFA_RECOVERY_CODES_SHOW_ONCE = True
 MFA_TOTP_ISSUER = "Broker Integration Hub"
 MFA_ADAPTER = "brokerhub.mfa.SealedMFAAdapter"
 USERSESSIONS_TRACK_ACTIVITY = True
@@ -266,9 +286,12 @@ EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL["EMAIL_USE_TLS"], EMAIL["EMAIL_USE_SSL"]
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"  # not Strict: the broker's redirect back to us must carry the session
-SESSION_COOKIE_AGE = 14 * 24 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION
+COOKIE_PREFIX = "__Host-" if PRODUCTION else ""  # browsers take such a cookie only over TLS and for this host alone
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 CSRF_COOKIE_HTTPONLY = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # one cookie less to look after
 CSRF_TRUSTED_ORIGINS = [f"{urlsplit(BASE_URL).scheme}://{urlsplit(BASE_URL).netloc}"]
 CSRF_FAILURE_VIEW = "brokerhub.views.csrf_failure"
 X_FRAME_OPTIONS = "DENY"
@@ -276,11 +299,12 @@ SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^api/v1/"]  # the API refuses instead: brokerhub.api.tls_only
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
+        "object-src": ["'none'"],
         "script-src": ["'self'"],
         "style-src": ["'self'"],
         "img-src": ["'self'", "data:"],
@@ -347,8 +371,8 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
-REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "TOKEN_PREFIX": "hub_", "AUTH_HEADER_PREFIX": "Token"}
-KNOX_TOKEN_MODEL = "kernel.ApiToken"
+REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "TOKEN_PREFIX": "hub_", "AUTH_HEADER_PREFIX": "Token"}  # nosec B105  # a name
+KNOX_TOKEN_MODEL = "kernel.ApiToken"  # nosec B105  # a name
 MIGRATION_MODULES = {"knox": None}  # they make a table for the model that ours replaces; no test could empty it
 SPECTACULAR_SETTINGS = {
     "TITLE": "Broker Integration Hub",

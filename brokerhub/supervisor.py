@@ -5,7 +5,7 @@ import os
 import re
 import select
 import signal
-import subprocess
+import subprocess  # nosec B404  # started from lists of our own, without a shell
 import sys
 import threading
 import time
@@ -232,7 +232,7 @@ class Supervisor(Manager):  # type: ignore[misc]  # honcho has no types
 
     def _run_first(self) -> str:
         assert self._first is not None
-        self._first_process = process = subprocess.Popen(
+        self._first_process = process = subprocess.Popen(  # nosec B603  # a list of our own, without a shell
             self._first,
             env=self._environment,
             stdin=subprocess.DEVNULL,
@@ -263,7 +263,7 @@ def _stop_when_the_terminal_closes() -> None:
 def _answers(port: int) -> bool:
     """Whether something speaks HTTP there; an error page is an answer too."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):  # nosec B310  # our own process on this machine
             return True
     except urllib.error.HTTPError:
         return True

@@ -4,7 +4,9 @@ Entries become windows that are on once: a repeated event is written out for the
 its exceptions. What a feed does not name any more is taken back, unless it has begun.
 """
 
+import ipaddress
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -69,8 +71,8 @@ def read(feed: MaintenanceFeed) -> bool:
 
 def _fetch(url: str) -> bytes:
     """Raises FeedError and requests.RequestException."""
-    if urlsplit(url).scheme != "https" and not (settings.BROKERS_SANDBOX_URL and is_loopback(url)):
-        raise FeedError("Only https:// addresses are read.")
+    if not (settings.BROKERS_SANDBOX_URL and is_loopback(url)):
+        _check_address(url)
     with requests.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
         if answer.status_code != 200:
             raise FeedError(f"The address answered {answer.status_code}.")
@@ -80,6 +82,19 @@ def _fetch(url: str) -> bytes:
             if len(content) > MOST_BYTES:
                 raise FeedError("The feed is larger than 2 MB.")
     return content
+
+
+def _check_address(url: str) -> None:
+    """An operator enters it, who may not be one to look at the network that the hub stands in. Raises FeedError."""
+    target = urlsplit(url)
+    if target.scheme != "https" or not target.hostname:
+        raise FeedError("Only https:// addresses are read.")
+    try:
+        found = socket.getaddrinfo(target.hostname, target.port or 443, type=socket.SOCK_STREAM)
+    except (OSError, ValueError) as error:
+        raise FeedError("There is no such address.") from error
+    if not all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_global for entry in found):
+        raise FeedError("This address is not on the public internet.")
 
 
 def _entries(feed: MaintenanceFeed, content: bytes, now: datetime) -> Iterator[Planned]:

@@ -163,4 +163,5 @@ class Rejected(APIView):
         run = get_object_or_404(runs, pk=run_id)
         if not run.is_import:
             raise NotFound
-        return StreamingHttpResponse(rejected_lines(run), content_type="text/csv; charset=utf-8")
+        headers = {"Content-Disposition": f'attachment; filename="rejected-rows-of-run-{run.pk}.csv"'}
+        return StreamingHttpResponse(rejected_lines(run), content_type="text/csv; charset=utf-8", headers=headers)

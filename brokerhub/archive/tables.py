@@ -185,7 +185,7 @@ TABLES = (
 BY_LABEL = {table.label: table for table in TABLES}
 NUMBERED = frozenset().union(*(table.points_at for table in TABLES))  # whose rows others name
 
-SECRET = "It is a secret, or of use only to this hub: sign-in, keys and tokens are made anew."
+SECRET = "It is a secret, or of use only to this hub: sign-in, keys and tokens are made anew."  # nosec B105  # a sentence
 DERIVED = "It is worked out anew from what is exported."
 SHARED_WORK = "It is part of what all users of this hub share; its author is an operator."
 NOT_EXPORTED = {

@@ -1,6 +1,5 @@
 """People and what they sign in with. No token, digest, session key or second factor is ever shown."""
 
-from allauth.account.decorators import secure_admin_login
 from allauth.mfa.admin import AuthenticatorAdmin
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.admin import UserSessionAdmin
@@ -13,12 +12,13 @@ from django.http import HttpRequest
 
 from brokerhub.kernel import admin_actions, tokens
 from brokerhub.kernel.acts import Act
+from brokerhub.kernel.admin_access import guard
 from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.models import ApiToken, User
 
 admin.site.site_header = admin.site.site_title = "Broker Integration Hub"
 admin.site.index_title = "Administration"
-admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]  # one way to sign in, MFA included
+guard(admin.site)
 admin.site.unregister([Authenticator, UserSession])  # allauth's forms show secrets; ours follow below
 
 

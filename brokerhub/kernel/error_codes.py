@@ -111,6 +111,12 @@ FORBIDDEN = [
     ),
     ErrorCode("permission_denied", "The person may not do this.", "Do not ask for it again.", "You may not do this."),
     ErrorCode(
+        "https_required",
+        "The request came without TLS, and with it whatever token it carried.",
+        "Call the API with https, and revoke the token that was sent without it.",
+        "The program has to talk to the hub over https.",
+    ),
+    ErrorCode(
         "csrf_failed",
         "The browser's session came without its CSRF token.",
         "Send the cookie csrftoken in the header X-CSRFToken, or use a token instead of the session.",

@@ -5,10 +5,11 @@ Kept in cookies, so that the server renders the page right the first time and no
 
 from enum import StrEnum
 
+from django.conf import settings
 from django.http import HttpRequest
 
-THEME_COOKIE = "theme"
-AMOUNTS_COOKIE = "amounts"
+THEME_COOKIE = f"{settings.COOKIE_PREFIX}theme"
+AMOUNTS_COOKIE = f"{settings.COOKIE_PREFIX}amounts"
 HIDDEN = "hidden"
 
 

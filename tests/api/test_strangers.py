@@ -43,8 +43,7 @@ def owner(db: None) -> User:
     return a_user()
 
 
-@pytest.fixture
-def owned(owner: User) -> dict[str, Any]:
+def belongings(owner: User) -> dict[str, Any]:
     """An object of the owner for each name that an id has in an address, most of them by type where names are plain."""
     connection = a_connection(owner)
     account = an_account(connection)
@@ -121,6 +120,11 @@ def owned(owner: User) -> dict[str, Any]:
         "broker": "schwab",
         "method": "schwab_oauth",
     }
+
+
+@pytest.fixture
+def owned(owner: User) -> dict[str, Any]:
+    return belongings(owner)
 
 
 # --- The API ----------------------------------------------------------------------------------------------------------

@@ -71,8 +71,8 @@ def test_not_the_keys_of_a_report(send, person, flex_keys, monkeypatch):
 
 
 def test_not_the_app_keys_an_operator_enters(person, sign_up, monkeypatch):
-    type(person).objects.filter(pk=person.pk).update(is_staff=True, is_superuser=True)
-    person.refresh_from_db()
+    person.is_staff = person.is_superuser = True
+    person.save()
     monkeypatch.setattr(app_keys, "enter", fail)
     asked = []
     got_request_exception.connect(lambda request, **_: asked.append(request), weak=False, dispatch_uid="asked")

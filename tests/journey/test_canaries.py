@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.apps import apps
 from django.conf import settings as hub
+from django.contrib.admin import site
 from django.db import connection as database
 from django.urls import reverse
 
@@ -84,6 +85,8 @@ def test_no_page_of_the_admin_holds_a_secret(canaries, sign_up):
     for model in apps.get_models():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         if model._meta.app_label not in {"connections", "sync", "comparison", "aggregation", "health", "kernel"}:
+            continue
+        if model not in site._registry:
             continue
         said.append(admin.get(reverse(f"{name}_changelist")).content.decode())
         for row in model._default_manager.all()[:2]:

@@ -1,8 +1,9 @@
 # The commands for users and developers. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help run test endurance lint fmt bench lock clean
+.PHONY: help run test endurance lint audit fmt bench lock clean
 BIN := .venv/bin
 TEMPLATES := $(wildcard templates */templates)
+SOURCES := aggregation bench brokerhub comparison connections health sync manage.py
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +23,11 @@ lint: .venv/.installed-dev ## Check style, types, templates and migrations
 	$(BIN)/mypy
 	$(BIN)/djlint --quiet --check --lint $(TEMPLATES)
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@echo "bandit: weak spots in our code" && bash -o pipefail -c '$(BIN)/bandit --quiet --configfile pyproject.toml \
+	  --recursive $(SOURCES) 2>&1 | (grep -v "nosec encountered" || true)'
+
+audit: .venv/.installed-dev ## Ask for known weaknesses of the libraries (needs PyPI)
+	@.ci/audit $(BIN)
 
 fmt: .venv/.installed-dev ## Put code and templates into shape
 	$(BIN)/ruff check --fix --exit-zero

@@ -4,7 +4,7 @@ python -m bench.memory import RUN | check DRAFT    prints its idle and its highe
 """
 
 import resource
-import subprocess
+import subprocess  # nosec B404  # started from lists of our own, without a shell
 import sys
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pathlib import Path
 def taken(work: str, key: object) -> tuple[int, int]:
     """MB at rest and at the most, of a new process that does `work`."""
     command = [sys.executable, "-m", "bench.memory", work, f"{key}"]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()  # nosec B603  # a list of our own, without a shell
     return int(told[0]), int(told[1])
 
 

@@ -187,7 +187,7 @@ def _with_usage(
     share = Decimal(given.days) / profiles.DAYS
 
     def costs(value: int) -> Mapping[str, PlanCost]:
-        more = profiles.extra(Profile(**sizes, **{usage.name: kind(value)}), tariffs, today)
+        more = profiles.extra(Profile(**sizes, **{usage.name: kind(value)}), tariffs, today)  # nosec B610  # a function of ours, not a queryset's
         return {ref: with_more(without[ref], more[ref], share) for ref in refs}
 
     return costs

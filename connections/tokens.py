@@ -113,7 +113,7 @@ class StoredGrants:
             if lease is not None:
                 self._renew_holding(lease, refused)
                 continue
-            time.sleep(random.uniform(pause / 2, pause))  # somebody else is at it; not all look at the same moment
+            time.sleep(random.uniform(pause / 2, pause))  # nosec B311  # somebody else is at it; not all look at the same moment
             pause = min(pause * 1.5, LONGEST_PAUSE)
         raise BrokerUnavailable("Another process is still renewing this sign-in.")
 

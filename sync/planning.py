@@ -43,5 +43,5 @@ def retry_at(attempts: int, asked: datetime | None) -> datetime:
     if asked is not None and attempts < 2:
         return max(asked, now + timedelta(seconds=1))
     doubled = max(attempts - (1 if asked is None else 2), 0)
-    own = now + min(FIRST_WAIT * (1 << doubled), LONGEST_WAIT) * random.uniform(0.8, 1.2)
+    own = now + min(FIRST_WAIT * (1 << doubled), LONGEST_WAIT) * random.uniform(0.8, 1.2)  # nosec B311  # spreads waiting, nothing secret
     return own if asked is None else max(asked, own)

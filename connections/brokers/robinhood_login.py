@@ -213,7 +213,7 @@ class RobinhoodLogin:
             "username": kept["username"],
             "password": kept["password"],
             "try_passkeys": "False",
-            "token_request_path": "/login",
+            "token_request_path": "/login",  # nosec B105  # a word of the protocol
         }
         if "mfa_code" in kept:
             form["mfa_code"] = kept["mfa_code"]
@@ -354,7 +354,7 @@ def _form(grant_type: str, device_token: str) -> dict[str, str]:
         "scope": "internal",
         "expires_in": str(ACCESS_SECONDS),
         "device_token": device_token,
-        "create_read_only_secondary_token": "True",
+        "create_read_only_secondary_token": "True",  # nosec B105  # a word of the protocol
     }
 
 

@@ -247,7 +247,7 @@ class RobinhoodSignIn:
             "redirect_uris": [self.redirect_uri],
             "grant_types": ["authorization_code", "refresh_token"],
             "response_types": ["code"],
-            "token_endpoint_auth_method": "none",
+            "token_endpoint_auth_method": "none",  # nosec B105  # a word of the protocol
         }
         client_id = self._exchange("POST", registration_endpoint, judge_registration, json=about_us)["client_id"]
         if not client_id or not isinstance(client_id, str):

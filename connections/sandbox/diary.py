@@ -24,7 +24,7 @@ TAF_PER_CONTRACT = Decimal("0.00279")
 
 def activity_ids(seed: str) -> Iterator[int]:
     """Rising ids with gaps, as a busy broker hands them out; the same for the same seed."""
-    rng = Random(f"{seed}:ids")
+    rng = Random(f"{seed}:ids")  # nosec B311  # a seeded story, nothing secret
     number = 90_000_000_000 + rng.randrange(9_000_000) * 1_000
     while True:
         number += rng.randint(3, 977)
@@ -37,7 +37,7 @@ class Diary:
     def __init__(self, account: Account, market: Market, ids: Iterator[int]) -> None:
         self.account = account
         self.market = market
-        self.rng = Random()
+        self.rng = Random()  # nosec B311  # a seeded story, nothing secret
         self.ids = ids
         self.tariff = order_fees  # what the broker takes for an order; a story at another broker sets its own
         self.purse: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -51,7 +51,7 @@ class Diary:
 
     def new_month(self, year: int, month: int) -> None:
         """Chance starts anew each month, so that a longer story never changes its earlier part."""
-        self.rng = Random(f"{self.market.seed}:{self.account.number}:{year}-{month}")
+        self.rng = Random(f"{self.market.seed}:{self.account.number}:{year}-{month}")  # nosec B311  # a seeded story, nothing secret
 
     def write(self, nature: Nature, day: date, at: datetime | None = None, **facts: Any) -> Event:
         """`facts` are further fields of the event. Without a time it happens before the market opens.

@@ -28,9 +28,9 @@ class FaultKind(StrEnum):
     DUPLICATE_PAGE = "duplicate_page"
     REORDERED = "reordered"
     SCHEMA_DRIFT = "schema_drift"  # params: change (rename, add, type, word), field, to
-    EXPIRED_TOKEN = "expired_token"
-    REVOKED_TOKEN = "revoked_token"
-    ROTATE_REFRESH_TOKEN = "rotate_refresh_token"  # params: grace, for which the replaced one stays good
+    EXPIRED_TOKEN = "expired_token"  # nosec B105  # a word of the protocol
+    REVOKED_TOKEN = "revoked_token"  # nosec B105  # a word of the protocol
+    ROTATE_REFRESH_TOKEN = "rotate_refresh_token"  # nosec B105  # params: grace, for which the replaced one stays good
     LOST_ANSWER = "lost_answer"  # the broker does what was asked and closes the connection without a word
     BROKER_ERROR = "broker_error"  # params: code, one of the broker's own
 

@@ -236,7 +236,7 @@ class Market:
         if day_number < len(closes):
             return closes[day_number]
         if instrument.symbol not in self._rngs:
-            self._rngs[instrument.symbol] = Random(f"{self.seed}:{instrument.symbol}")
+            self._rngs[instrument.symbol] = Random(f"{self.seed}:{instrument.symbol}")  # nosec B311  # a seeded story, nothing secret
         rng = self._rngs[instrument.symbol]
         trend = float(instrument.start)
         for number in range(len(closes), day_number + 1):

@@ -12,7 +12,7 @@ from connections.sandbox.market import Market
 from connections.sandbox.trading_days import ONE_DAY
 
 Story: TypeAlias = Callable[[list[Diary], date], None]
-PASSWORD = "sandbox"  # the same for everyone here, and shown on the sign-in page
+PASSWORD = "sandbox"  # nosec B105  # the same for everyone here, and shown on the sign-in page
 
 
 @dataclass(slots=True)

@@ -305,7 +305,7 @@ def _leaves_for_interactive(month: Month, diary: Diary) -> Iterator[Act]:
 
 def generated(market: Market, *, seed: int, count: int, until: date) -> list[Event]:
     """One wire in, then `count - 1` orders spread evenly over the years, a sale wherever enough is held."""
-    rng, ids = Random(f"{market.seed}:generated:{seed}"), activity_ids(f"generated:{seed}")
+    rng, ids = Random(f"{market.seed}:generated:{seed}"), activity_ids(f"generated:{seed}")  # nosec B311  # a seeded story, nothing secret
     span = (until - OPENING_DAY).days
     held = dict.fromkeys(WATCHED, 0)
     opened_at = at_new_york(OPENING_DAY, 9, 0)

@@ -22,7 +22,7 @@ ORDERED_ERRORS: dict[str, tuple[int, Any]] = {  # what the fault `broker_error` 
     "lst_failed": (401, auth_error("LST failed, error: ")),
     "no_bridge": (400, error(400, "Bad Request: no bridge")),
     "accounts_first": (400, error(400, "Bad Request: Please query /accounts first")),
-    "empty_response": (200, {"diffie_hellman_response": "", "live_session_token_signature": ""}),  # of the session
+    "empty_response": (200, {"diffie_hellman_response": "", "live_session_token_signature": ""}),  # nosec B105  # of the session
     "hidden": (200, {"error": "Server is busy, please retry"}),  # an error that looks like success
 }
 

@@ -79,7 +79,7 @@ class FlexDesk:
     def forget(self) -> None:
         self._tokens: dict[str, FlexToken] = {}
         self._statements: dict[str, Statement] = {}
-        self._references = random.Random("references").randrange(2_000_000, 4_000_000)
+        self._references = random.Random("references").randrange(2_000_000, 4_000_000)  # nosec B311  # a seeded story, nothing secret
 
     def token_of(self, login: str) -> FlexToken:
         """The person's token; made when there is none."""
@@ -104,7 +104,7 @@ class FlexDesk:
 
     def order(self, login: str, query: Query, first: date | None, last: date | None, period: str, wait: float) -> str:
         """The reference code under which the statement can be fetched."""
-        self._references += random.randrange(1, 90)
+        self._references += random.randrange(1, 90)  # nosec B311  # a seeded story, nothing secret
         now = self.clock.now()
         reference = f"{self._references}"
         self._statements[reference] = Statement(login, query, first, last, period, now, now + timedelta(seconds=wait))

@@ -102,7 +102,7 @@ def tokens(grant: Grant, form: Form) -> dict[str, Any]:
     body = {
         "access_token": ROBINHOOD.vault.issue(grant),
         "expires_in": int(ACCESS_LIFETIMES[PRIVATE].total_seconds()),
-        "token_type": "Bearer",
+        "token_type": "Bearer",  # nosec B105  # a word of the protocol
         "scope": "internal",
         "refresh_token": grant.refresh_token,
         "mfa_code": None,

@@ -70,7 +70,7 @@ def register(request: HttpRequest, exchange: Exchange) -> HttpResponse:
         "redirect_uris": client.redirect_uris,
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
+        "token_endpoint_auth_method": "none",  # nosec B105  # a word of the protocol
         "scope": "internal",
     }
     return ROBINHOOD.encode(answer, 201)
@@ -248,7 +248,7 @@ def _for_refresh(request: HttpRequest, exchange: Exchange, form: Form) -> dict[s
 def _agentic(grant: Grant) -> dict[str, Any]:
     seconds = int(ACCESS_LIFETIMES[AGENTIC].total_seconds())
     access = ROBINHOOD.vault.issue(grant)
-    return {"access_token": access, "expires_in": seconds, "token_type": "Bearer", "scope": "internal"}
+    return {"access_token": access, "expires_in": seconds, "token_type": "Bearer", "scope": "internal"}  # nosec B105  # a word of the protocol
 
 
 @operation(ROBINHOOD, "revoke")

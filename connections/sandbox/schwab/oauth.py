@@ -217,7 +217,7 @@ def _wrapped(description: str, error: str) -> dict[str, str]:
 
 def _token_body(access: str, seconds: int, grant: Grant | None = None) -> dict[str, Any]:
     """In Schwab's order of keys. An app's own token comes without refresh and id token."""
-    body: dict[str, Any] = {"expires_in": seconds, "token_type": "Bearer", "scope": "api"}
+    body: dict[str, Any] = {"expires_in": seconds, "token_type": "Bearer", "scope": "api"}  # nosec B105  # a word of the protocol
     if grant:
         body["refresh_token"] = grant.refresh_token
     body["access_token"] = access

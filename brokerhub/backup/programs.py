@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-import subprocess
+import subprocess  # nosec B404  # started from lists of our own, without a shell
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -43,7 +43,7 @@ def _folders() -> Iterator[Path]:
 def _version_in(folder: Path) -> int:
     """Major version of the programs in `folder`; 0 where there are none."""
     try:
-        said = subprocess.run([folder / "pg_dump", "--version"], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run([folder / "pg_dump", "--version"], capture_output=True, text=True, check=True).stdout  # nosec B603  # a list of our own, without a shell
     except (OSError, subprocess.CalledProcessError):
         return 0
     found = re.search(r"\) (\d+)", said)
@@ -66,7 +66,7 @@ def start(database: BaseDatabaseWrapper, program: str, *arguments: str, errors: 
 
     Where the database is, and the password, it is told by libpq's variables: arguments are seen by every process.
     """
-    return subprocess.Popen(
+    return subprocess.Popen(  # nosec B603  # a list of our own, without a shell
         [str(programs_for(server_version(database)) / program), *arguments],
         env=os.environ | _place(database) | {"LC_ALL": "C"},
         stdin=subprocess.PIPE,

@@ -156,7 +156,7 @@ def configuration(request: HttpRequest) -> JsonResponse:
         f"{name}_endpoint": issuer + reverse(f"idp:oidc:{view}")
         for name, view in {
             "authorization": "authorization",
-            "token": "token",
+            "token": "token",  # nosec B105  # a word of the protocol
             "revocation": "revoke",
             "userinfo": "userinfo",
         }.items()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 MEND = "Mend the field that attr names, and send the request again."
 ASK_AGAIN = "Send the request again later, after Retry-After seconds where that header is given."
-NEW_TOKEN = "Make a new token on the page API tokens, and send it in the header Authorization."
+NEW_TOKEN = "Make a new token on the page API tokens, and send it in the header Authorization."  # nosec B105  # a sentence
 TELL_US = "Nothing in the request has to change. Tell whoever runs the hub the request_id."
 FILE = "Show detail to the person, and let them choose another file or another format."
 BROKER_OFF = (

@@ -208,5 +208,6 @@ urlpatterns = [
     path("v1/", include("health.api")),
     path("v1/", include("sync.api")),
     path("v1/", include("sync.undo_api")),
+    path("v1/", include("brokerhub.webhooks.api")),
     re_path(r"^.*$", Nowhere.as_view()),
 ]

@@ -33,5 +33,7 @@ app.conf.beat_schedule = {
     "probe-brokers": {"task": "health.probe", "schedule": 5.0, "options": {"expires": 5}},
     "watch-brokers": {"task": "health.watch", "schedule": 10.0, "options": {"expires": 10}},
     "read-maintenance-feeds": {"task": "health.read_feeds", "schedule": 3600.0, "options": {"expires": 3600}},
+    "dispatch-webhooks": {"task": "webhooks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
+    "remove-old-webhooks": {"task": "webhooks.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-old-measurements": {"task": "health.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
 }

@@ -23,6 +23,7 @@ from aggregation.rates import choice, totals
 from aggregation.reconciliation import standing as reconciliation
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
+from brokerhub.webhooks.models import Endpoint
 from connections import connection_manager
 from connections.models import Connection
 from connections.states import ConnectionState
@@ -84,7 +85,7 @@ def _plain(figure: go.Figure) -> Any:
 
 
 def matters(user: User, connections: list[Connection]) -> Iterator[Matter]:
-    """What needs attention: connections first, then syncs that failed for another reason, then rows without a rule."""
+    """What needs attention: connections first, failed syncs, differences, webhooks, rows without a rule."""
     troubled = [connection for connection in connections if _in_trouble(connection)]
     for connection in troubled:
         yield _about_connection(connection)
@@ -101,6 +102,8 @@ def matters(user: User, connections: list[Connection]) -> Iterator[Matter]:
             url=reverse("aggregation:reconcile"),
             action="See why",
         )
+    for endpoint in Endpoint.objects.for_user(user).switched_off():
+        yield _about_webhook(endpoint)
     parked = ParkedRow.objects.for_user(user).waiting().count()
     if parked:
         yield Matter(
@@ -137,6 +140,17 @@ def _about_run(run: SyncRun) -> Matter:
         text=run.error,
         url=reverse("sync:run", args=[run.pk]),
         action="See details",
+    )
+
+
+def _about_webhook(endpoint: Endpoint) -> Matter:
+    return Matter(
+        tone="bad",
+        state="Switched off",
+        subject=str(endpoint),
+        text=f"{endpoint.get_off_reason_display()} Your program is told nothing any more.",
+        url=reverse("webhooks:detail", args=[endpoint.pk]),
+        action="See the webhook",
     )
 
 

@@ -80,6 +80,9 @@ HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, valida
 HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' states can be seen without a login
 SESSION_IDLE = timedelta(hours=env.float("SESSION_IDLE_HOURS", 12.0, validate=Range(min=0.1)))
 SESSION_COOKIE_AGE = round(86400 * env.float("SESSION_DAYS", 7.0, validate=Range(min=0.1)))  # seconds since the sign-in
+WEBHOOK_ALLOW_PRIVATE: bool = env.bool("WEBHOOK_ALLOW_PRIVATE", False)  # of the hub's own network, http on loopback
+WEBHOOK_GIVE_UP_AFTER = timedelta(days=env.float("WEBHOOK_GIVE_UP_DAYS", 5, validate=Range(min=1)))
+WEBHOOK_KEEP = timedelta(days=env.float("WEBHOOK_KEEP_DAYS", 30, validate=Range(min=2)))  # the log of deliveries
 METRICS_TOKEN: str = env.str("METRICS_TOKEN", "")  # what Prometheus presents at /metrics; empty: there is no such page
 REAUTHENTICATION_MINUTES: float = env.float("REAUTHENTICATION_MINUTES", 10.0, validate=Range(min=1))
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 1 if PRODUCTION else 0)  # how many set X-Forwarded-For before us
@@ -145,6 +148,7 @@ INSTALLED_APPS = [
     "aggregation",
     "sync",
     "comparison",
+    "brokerhub.webhooks",
     "brokerhub.desk_apps.HubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -409,6 +413,10 @@ SPECTACULAR_SETTINGS = {
         "ReportFormEnum": "comparison.quality_models.ReportForm.choices",
         "RoutedOrderEnum": "comparison.rule606.OrderKind.choices",
         "RoutingSectionEnum": "comparison.rule606.Section.choices",
+        "WebhookStateEnum": "brokerhub.webhooks.models.State.choices",
+        "WebhookDeliveryKindEnum": "brokerhub.webhooks.models.Kind.choices",
+        "WebhookDeliveryStateEnum": "brokerhub.webhooks.models.DeliveryState.choices",
+        "WebhookEventTypeEnum": "brokerhub.webhooks.event_types.EventType.choices",
     },
 }
 

@@ -42,6 +42,7 @@ _SECTIONS = (
     ("Signed-in devices", "usersessions_list"),
     ("API tokens", "tokens"),
     ("Apps with access", "apps"),
+    ("Webhooks", "webhooks:list"),
     ("Developer keys", "app-keys"),
     ("Export", "export"),
 )

@@ -30,6 +30,7 @@ urlpatterns = [
     path("settings/app-keys/<slug:method>/remove/", app_pages.app_keys_remove, name="app-keys-remove"),
     path("settings/apps/", app_access_pages.app_list, name="apps"),
     path("settings/apps/<int:access_id>/end/", app_access_pages.app_end, name="app-end"),
+    path("settings/webhooks/", include("brokerhub.webhooks.urls")),
     path("settings/export/", export_pages.export, name="export"),
     path("settings/export/download/", export_pages.download, name="export-download"),
     path("settings/export/read/", export_pages.restore, name="export-read"),

@@ -30,7 +30,7 @@ def _seal_owner(row: Any) -> str:
     return str(row.seal_owner)
 
 
-SEALED = (
+SEALED = [
     SealedColumn(name="Sign-ins", model=Connection, column="sealed_credentials", owner=_seal_owner),
     SealedColumn(name="App keys", model=AppCredentials, column="sealed_values", owner=_seal_owner),
     SealedColumn(name="Access to be ended", model=UnfinishedRevocation, column="sealed_grant", owner=_seal_owner),
@@ -40,7 +40,7 @@ SEALED = (
         column="sealed_kept",
         owner=lambda row: str(row.key_digest),
     ),
-)
+]  # apps on the right add theirs when they start
 
 
 @dataclass(slots=True)

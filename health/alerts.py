@@ -6,7 +6,6 @@ watchers send one and a failed mail is tried again with the next look. An occurr
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import structlog
@@ -89,8 +88,7 @@ def _tell_the_hub(occurrence: Occurrence, moment: Moment) -> None:
         event = _event(occurrence, moment, NoticeChannel.SIGNAL)
         _, is_new = MaintenanceNotice.objects.get_or_create(**event, user=None)
         if is_new:
-            tell = partial(maintenance_moment.send_robust, sender=None, occurrence=occurrence, moment=moment)
-            transaction.on_commit(tell)
+            maintenance_moment.send(sender=None, occurrence=occurrence, moment=moment)
 
 
 def _mail(user: User, occurrence: Occurrence, moment: Moment) -> bool:

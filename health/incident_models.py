@@ -16,6 +16,11 @@ class StatusSpanQuerySet(models.QuerySet["StatusSpan"]):
         """Without the spans of single operations."""
         return self.filter(operation="")
 
+    def last_known(self, *, since: datetime) -> "models.QuerySet[StatusSpan, tuple[str, str]]":
+        """(broker, status) of each broker's latest span; without those that were last seen before `since`."""
+        newest = self.of_brokers().filter(ends_at__gte=since).order_by("broker", "-ends_at", "-pk").distinct("broker")
+        return newest.values_list("broker", "status")
+
     def between(self, since: datetime, until: datetime) -> Self:
         return self.filter(ends_at__gt=since, starts_at__lt=until)
 

@@ -13,10 +13,12 @@ from health import health_monitor, maintenance
 from health.health_monitor import MEMORY, BrokerHealth, Window
 from health.incident_models import Incident, StatusSpan
 from health.models import CallBucket, ConnectionMeasure, Resolution
+from health.signals import status_changed
 from health.verdicts import Status
 
 LOCK = 6_160_301  # of PostgreSQL's advisory locks: any number that nobody else uses
 GAP = timedelta(minutes=2)  # without a look for so long, nothing is known about the time between
+FORGOTTEN = timedelta(days=7)  # what was last seen so long ago is not compared with any more
 SAME_TROUBLE = timedelta(minutes=10)  # what fails again so soon after its end is the same incident
 
 
@@ -31,10 +33,20 @@ def watch(now: datetime | None = None) -> bool:
     maintenance.close_and_open(now)
     maintenance.announce(now)
     healths = health_monitor.measure(Window.FIVE_MINUTES, now=now)
+    before = {broker: Status(status) for broker, status in StatusSpan.objects.last_known(since=now - FORGOTTEN)}
     _note_spans(healths, now)
     for health in healths:
         _note_incident(health, now)
+        _tell(health, before.get(health.broker))
     return True
+
+
+def _tell(health: BrokerHealth, before: Status | None) -> None:
+    """Silence is no news, nor is what a broker is first seen to be."""
+    if health.status is Status.UNKNOWN or before in (None, health.status):
+        return
+    incident = Incident.objects.open().filter(broker=health.broker).first()
+    status_changed.send(sender=None, health=health, before=before, incident=incident)
 
 
 # --- Spans ------------------------------------------------------------------------------------------------------------

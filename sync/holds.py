@@ -16,12 +16,13 @@ from typing import Any, Self
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import DatabaseError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
 from connections.models import EPOCH, Account
 from sync.models import RunEntry, RunState, SyncRun
+from sync.signals import run_ended, run_progressed
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +87,7 @@ class Hold:
             return None
         hold = cls(run, holder)
         hold.note("Started" if run.attempts == 1 else f"Started again, for the {run.attempts}. time")
+        run_progressed.send(sender=SyncRun, run_id=run.pk)
         return hold
 
     @contextmanager
@@ -163,6 +165,7 @@ class Hold:
         result = {"state": state, "detail": detail[:300], "at": timezone.now().isoformat(timespec="seconds")}
         self.write(parts={**self.run.parts, part: result})
         self.note(f"{_in_words(part)}: {state}. {detail}".strip())
+        run_progressed.send(sender=SyncRun, run_id=self.run.pk)
 
     def warn(self, *warnings: str) -> None:
         new = [warning for warning in warnings if warning not in self.run.warnings]
@@ -182,12 +185,14 @@ class Hold:
             **changes,
         )
         self.note(f"Waits until {until:%Y-%m-%d %H:%M:%S} UTC: {why}")
+        run_progressed.send(sender=SyncRun, run_id=self.run.pk)
 
     def queue_again(self) -> None:
         """Give the run back as one that waits for a worker."""
         self.write(state=RunState.QUEUED, step="", held_by=None, held_until=EPOCH, sent_at=EPOCH, attempts=0)
         self.note("Queued again: others are due, and it goes on after them")
 
+    @transaction.atomic
     def finish(self, state: RunState, *, code: str = "", error: str = "") -> None:
         self.write(
             state=state,
@@ -199,6 +204,7 @@ class Hold:
             held_until=EPOCH,
         )
         self.note(f"{state.label}. {error}".strip())
+        run_ended.send(sender=SyncRun, run_id=self.run.pk)
 
 
 def lease() -> timedelta:

@@ -24,6 +24,7 @@ from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
 from sync.scheduling import plan_due
 from sync.scope import Scope, days_in_words
 from sync.sending import dispatch_due, nudge
+from sync.signals import run_ended
 
 __all__ = [
     "cancel",
@@ -141,6 +142,7 @@ def request_all(
     ]
 
 
+@transaction.atomic
 def cancel(run: SyncRun) -> None:
     """End an open run at once. What is booked stays; a worker in the middle books nothing more. Raises NotAllowed."""
     if not _cancel(SyncRun.objects.filter(pk=run.pk)):
@@ -154,10 +156,15 @@ def cancel_all(connection: Connection) -> None:
     _cancel(SyncRun.objects.filter(connection=connection))
 
 
+@transaction.atomic
 def _cancel(runs: SyncRunQuerySet) -> int:
-    return runs.open().update(
+    ended = list(runs.open().order_by("pk").select_for_update().values_list("pk", flat=True))
+    SyncRun.objects.filter(pk__in=ended).update(
         state=RunState.CANCELLED, step="", wait_until=None, wait_reason="", held_by=None, finished_at=timezone.now()
     )
+    for run_id in ended:
+        run_ended.send(sender=SyncRun, run_id=run_id)
+    return len(ended)
 
 
 # --- Running ----------------------------------------------------------------------------------------------------------

@@ -188,6 +188,7 @@ NUMBERED = frozenset().union(*(table.points_at for table in TABLES))  # whose ro
 SECRET = "It is a secret, or of use only to this hub: sign-in, keys and tokens are made anew."  # nosec B105  # a sentence
 DERIVED = "It is worked out anew from what is exported."
 SHARED_WORK = "It is part of what all users of this hub share; its author is an operator."
+TOLD = "It is what programs were told by this hub."
 NOT_EXPORTED = {
     "account.EmailAddress": "Ways to sign in belong to the account on this hub.",
     "account.EmailConfirmation": SECRET,
@@ -222,6 +223,11 @@ NOT_EXPORTED = {
     "sync.ImportDraft": "It is an import under way: its file is still with you.",
     "sync.TransactionChange": "The feed of changes begins anew in another hub.",
     "usersessions.UserSession": SECRET,
+    "webhooks.Delivery": TOLD,
+    "webhooks.Endpoint": SECRET,
+    "webhooks.Event": TOLD,
+    "webhooks.EventCounter": TOLD,
+    "webhooks.ToldChange": TOLD,
 }
 
 

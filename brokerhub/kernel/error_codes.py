@@ -75,6 +75,7 @@ BAD_REQUEST = [
     ErrorCode("sign_in_failed", "The way back from the broker is unknown, used or too old.", BEGIN_ANEW),
     ErrorCode("consent_denied", "The person said no on the broker's page.", BEGIN_ANEW),
     ErrorCode("keys_refused", "The broker does not take a key that was typed; attr names it.", MEND),
+    ErrorCode("address_refused", "The hub sends no webhook to this address.", MEND),
     ErrorCode("file_unreadable", "The file is no table of text.", FILE),
     ErrorCode("file_not_read", "The file cannot be imported as it is.", FILE),
     ErrorCode("file_refused", "The file is not taken, and nothing of it is kept.", FILE),

@@ -107,7 +107,7 @@ def test_no_operation_answers_a_stranger(path, method, operation, db):
     assert answer.json()["code"] == "not_authenticated"
 
 
-UUIDS = {"connection_id", "simulation_id"}
+UUIDS = {"endpoint_id", "connection_id", "simulation_id"}
 
 
 class _Any(dict[str, str]):

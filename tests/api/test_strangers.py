@@ -28,6 +28,8 @@ from aggregation.models import (
 from brokerhub.archive.models import ExportReading
 from brokerhub.identity.models import AppAccess
 from brokerhub.kernel.models import ApiToken, User
+from brokerhub.webhooks import endpoints as webhooks
+from brokerhub.webhooks.models import Delivery, Endpoint
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation, RecommendationProfile
 from connections.models import Connection, OfferedAccount, UnfinishedRevocation
 from sync import drafts
@@ -89,11 +91,15 @@ def belongings(owner: User) -> dict[str, Any]:
         new=2,
         currency="USD",
     )
+    endpoint, _ = webhooks.create(user=owner, url="https://hooks.example.com/")
+    delivery = webhooks.test(endpoint)
     reading = ExportReading.objects.create(user=owner, name="all.zip", size=1, state="done")
     return {
         "access_id": AppAccess.objects.create(user=owner, client=OtherApp.objects.create(name="Lens")).pk,
         "token_id": ApiToken.objects.create(user=owner)[0].pk,
         "reading_id": reading.pk,
+        "endpoint_id": endpoint.pk,
+        "delivery_id": delivery.pk,
         "simulation_id": simulation.pk,
         "recommendation_id": kept.pk,
         "connection_id": connection.pk,
@@ -167,6 +173,8 @@ def snapshot(user: User) -> list[Any]:
         list(WordRule.objects.filter(user=user).values()),
         list(InstrumentChoice.objects.filter(user=user).values()),
         list(BrokerRating.objects.filter(user=user).values()),
+        list(Endpoint.objects.filter(user=user).values()),
+        list(Delivery.objects.filter(endpoint__user=user).values()),
         list(Transaction.objects.filter(account__connection__user=user).values("pk", "status")),
     ]
 
@@ -212,7 +220,7 @@ def test_a_filter_by_another_persons_object_finds_nothing(path, query, owned, to
 
 
 # --- The pages --------------------------------------------------------------------------------------------------------
-APPS = {None, "aggregation", "comparison", "connections", "health", "sync"}
+APPS = {None, "aggregation", "comparison", "connections", "health", "sync", "webhooks"}
 
 
 def pages(resolver: URLResolver, prefix: str = "") -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Telling people's own programs what happened, by the Standard Webhooks specification (standardwebhooks.com)."""

@@ -1,0 +1,99 @@
+"""What people fill in about a webhook."""
+
+from typing import Any, cast
+from uuid import uuid4
+
+from django import forms
+from django.core.cache import cache
+from django.http import QueryDict
+from django.utils.html import format_html
+
+from brokerhub.kernel.errors import HubError
+from brokerhub.webhooks import addresses
+from brokerhub.webhooks.addresses import AddressRefused
+from brokerhub.webhooks.endpoints import OVERLAP
+from brokerhub.webhooks.event_types import EventType, by_subject
+from brokerhub.webhooks.models import Endpoint
+
+SENT_AGAIN_WITHIN = 24 * 3600
+OVERLAPS = [(0, "At once: it may be in wrong hands"), (1, "1 hour"), (OVERLAP, "1 day"), (7 * 24, "7 days")]
+
+
+def event_choices() -> list[tuple[str, list[tuple[str, str]]]]:
+    """By subject; each with what it means."""
+    return [(subject.capitalize(), [(each.value, _words(each)) for each in types]) for subject, types in by_subject()]
+
+
+def _words(each: EventType) -> str:
+    return format_html('<span><code>{}</code> <span class="muted">{}</span></span>', each.value, each.sentence)
+
+
+class EndpointForm(forms.Form):
+    url = forms.CharField(
+        label="Address",
+        max_length=addresses.LONGEST,
+        help_text="Where your program listens. It has to begin with https:// and be reachable from the internet.",
+        widget=forms.URLInput(attrs={"placeholder": "https://hooks.example.com/broker-hub", "autocomplete": "off"}),
+    )
+    description = forms.CharField(
+        label="Name",
+        required=False,
+        max_length=120,
+        help_text="So that you know it again.",
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+    events = forms.MultipleChoiceField(
+        label="Tell it of",
+        required=False,
+        choices=event_choices,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Tick none to be told of everything, also of what is added later.",
+    )
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, data: QueryDict | None) -> "EndpointForm":
+        now = {"url": endpoint.url, "description": endpoint.description, "events": endpoint.events}
+        return cls(data, initial=now)
+
+    def clean_url(self) -> str:
+        url = str(self.cleaned_data["url"])
+        try:
+            addresses.parse(url)
+        except AddressRefused as error:
+            raise forms.ValidationError(str(error)) from error
+        return url
+
+
+class OnceForm(forms.Form):
+    """`once` makes a page that is loaded again, which sends its form again, make no second secret."""
+
+    once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    def clean(self) -> dict[str, Any]:
+        if not self.errors and not cache.add(self._mark, 1, timeout=SENT_AGAIN_WITHIN):
+            self.data = cast(QueryDict, self.data).copy()
+            self.data["once"] = str(uuid4())
+            raise forms.ValidationError("This form has done its work already. Send it again to do it once more.")
+        return self.cleaned_data
+
+    def refuse(self, error: HubError) -> None:
+        cache.delete(self._mark)
+        self.add_error(None, str(error))
+
+    @property
+    def _mark(self) -> str:
+        return f"webhook-form:{self.cleaned_data['once']}"
+
+
+class NewEndpointForm(EndpointForm, OnceForm):
+    pass
+
+
+class RotateForm(OnceForm):
+    overlap = forms.TypedChoiceField(
+        label="The old secret ends",
+        choices=OVERLAPS,
+        coerce=int,
+        initial=OVERLAP,
+        help_text="Until then everything is signed with both, so that your program can change when it suits you.",
+    )

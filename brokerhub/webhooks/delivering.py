@@ -229,7 +229,8 @@ def _pause(delivery: Delivery, outcome: Outcome) -> timedelta | None:
     """Until the next attempt; None when there is none. A receiver may ask for a longer one."""
     if delivery.kind == Kind.TEST or outcome.status == GONE or delivery.attempts > len(PAUSES):
         return None
-    pause = PAUSES[delivery.attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)
+    jitter = random.uniform(1 - JITTER, 1 + JITTER)  # nosec B311  # spreads retries, guards nothing
+    pause = PAUSES[delivery.attempts - 1] * jitter
     asked = timedelta(seconds=outcome.retry_after or 0)
     return max(pause, min(asked, LONGEST_RETRY_AFTER))
 

@@ -10,7 +10,7 @@ from brokerhub.webhooks.endpoints import LONGEST_OVERLAP, OVERLAP
 from brokerhub.webhooks.event_types import EventType, as_table
 from brokerhub.webhooks.models import Delivery, Endpoint, Event, State
 
-SECRET = "Begins with `whsec_`. Shown this once: keep it where you keep passwords."
+SECRET = "Begins with `whsec_`. Shown this once: keep it where you keep passwords."  # nosec B105  # a sentence
 EVENTS = f"What it is told of; empty: everything, also what is added later.\n\n{as_table()}"
 
 

@@ -4,25 +4,22 @@ Entries become windows that are on once: a repeated event is written out for the
 its exceptions. What a feed does not name any more is taken back, unless it has begun.
 """
 
-import ipaddress
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from http.client import HTTPException, HTTPResponse
 from typing import Any
-from urllib.parse import urlsplit
 
 import recurring_ical_events
-import requests
 import structlog
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from icalendar import Calendar
 
-from brokerhub.kernel.config import is_loopback
+from brokerhub.kernel import outgoing
+from brokerhub.kernel.addresses import AddressRefused
 from connections.brokers.records import Broker
 from health.maintenance_models import LONGEST, MaintenanceFeed, MaintenanceWindow, once
 
@@ -31,7 +28,7 @@ log = structlog.get_logger(__name__)
 AHEAD = timedelta(days=60)
 MOST_BYTES = 2 * 1024 * 1024
 MOST_ENTRIES = 500
-TIMEOUT = 10.0  # seconds
+DEADLINE = 30.0  # seconds for the whole of it
 
 
 class FeedError(Exception):
@@ -57,9 +54,9 @@ def read_all() -> int:
 def read(feed: MaintenanceFeed) -> bool:
     now = timezone.now()
     try:
-        entries = list(_entries(feed, _fetch(feed.url), now))[:MOST_ENTRIES]
+        entries = list(_entries(feed, _fetch(feed), now))[:MOST_ENTRIES]
         feed.error = ""
-    except (FeedError, requests.RequestException) as error:
+    except FeedError as error:
         feed.error = f"{error}"[:300]
         log.warning("feed_not_read", feed_id=feed.pk, why=feed.error)
     else:
@@ -69,32 +66,31 @@ def read(feed: MaintenanceFeed) -> bool:
     return not feed.error
 
 
-def _fetch(url: str) -> bytes:
-    """Raises FeedError and requests.RequestException."""
-    if not (settings.BROKERS_SANDBOX_URL and is_loopback(url)):
-        _check_address(url)
-    with requests.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
-        if answer.status_code != 200:
-            raise FeedError(f"The address answered {answer.status_code}.")
-        content = b""
-        for chunk in answer.iter_content(64 * 1024):
-            content += chunk
-            if len(content) > MOST_BYTES:
-                raise FeedError("The feed is larger than 2 MB.")
-    return content
-
-
-def _check_address(url: str) -> None:
-    """An operator enters it, who may not be one to look at the network that the hub stands in. Raises FeedError."""
-    target = urlsplit(url)
-    if target.scheme != "https" or not target.hostname:
-        raise FeedError("Only https:// addresses are read.")
+def _fetch(feed: MaintenanceFeed) -> bytes:
+    """Raises FeedError."""
+    request = outgoing.Request(
+        url=feed.url,
+        headers={"Accept-Encoding": "identity", "User-Agent": "broker-hub"},
+        deadline=DEADLINE,
+        allow_private=feed.is_in_sandbox,
+    )
     try:
-        found = socket.getaddrinfo(target.hostname, target.port or 443, type=socket.SOCK_STREAM)
-    except (OSError, ValueError) as error:
-        raise FeedError("There is no such address.") from error
-    if not all(ipaddress.ip_address(str(entry[4][0]).partition("%")[0]).is_global for entry in found):
-        raise FeedError("This address is not on the public internet.")
+        with outgoing.sent(request) as answer:
+            return _content(answer)
+    except (AddressRefused, OSError, HTTPException) as error:
+        raise FeedError(outgoing.in_words(error, DEADLINE)) from error
+
+
+def _content(answer: HTTPResponse) -> bytes:
+    """All of it: half a plan would take the other half back. Raises FeedError, OSError and HTTPException."""
+    if answer.status != 200:
+        raise FeedError(f"The address answered {answer.status}.")
+    content = answer.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise FeedError("The feed is larger than 2 MB.")
+    if answer.length:
+        raise FeedError("The rest of the answer did not come.")
+    return content
 
 
 def _entries(feed: MaintenanceFeed, content: bytes, now: datetime) -> Iterator[Planned]:

@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 
+from brokerhub.kernel import addresses
+from brokerhub.kernel.config import is_loopback
 from connections.brokers.records import Broker
 
 if TYPE_CHECKING:
@@ -56,6 +58,17 @@ class MaintenanceFeed(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_broker_display()}: {self.url}"
+
+    @property
+    def is_in_sandbox(self) -> bool:
+        return bool(settings.BROKERS_SANDBOX_URL) and is_loopback(self.url)
+
+    def clean(self) -> None:
+        """An operator enters the address, who may not be one to look at the network that the hub stands in."""
+        try:
+            addresses.parse(self.url, allow_private=self.is_in_sandbox)
+        except addresses.AddressRefused as error:
+            raise ValidationError({"url": str(error)}) from error
 
 
 def check_zone(name: str) -> None:

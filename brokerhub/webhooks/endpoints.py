@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import User
-from brokerhub.webhooks import addresses, books, delivering, outbox, signing
+from brokerhub.webhooks import books, delivering, outbox, sending, signing
 from brokerhub.webhooks.event_types import TEST, EventType
 from brokerhub.webhooks.models import Delivery, Endpoint, Event, Kind, OffReason, State
 from connections import credentials
@@ -21,7 +21,7 @@ LONGEST_OVERLAP = 7 * 24
 @transaction.atomic
 def create(*, user: User, url: str, events: Iterable[EventType] = (), description: str = "") -> tuple[Endpoint, str]:
     """A new endpoint and its secret, which is never shown again. Raises AddressRefused, NotAllowed."""
-    addresses.parse(url)
+    sending.check(url)
     User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two at a time would not see each other
     if Endpoint.objects.for_user(user).count() >= MOST:
         raise NotAllowed(f"There can be {MOST} webhooks at most. Remove one that is not needed any more.")
@@ -45,7 +45,7 @@ def change(
     with transaction.atomic():
         endpoint.refresh_from_db(from_queryset=Endpoint.objects.select_for_update(no_key=True))
         if url is not None:
-            addresses.parse(url)
+            sending.check(url)
             endpoint.url = url
         if events is not None:
             endpoint.events = in_order(events)

@@ -8,9 +8,10 @@ from django.core.cache import cache
 from django.http import QueryDict
 from django.utils.html import format_html
 
+from brokerhub.kernel import addresses
+from brokerhub.kernel.addresses import AddressRefused
 from brokerhub.kernel.errors import HubError
-from brokerhub.webhooks import addresses
-from brokerhub.webhooks.addresses import AddressRefused
+from brokerhub.webhooks import sending
 from brokerhub.webhooks.endpoints import OVERLAP
 from brokerhub.webhooks.event_types import EventType, by_subject
 from brokerhub.webhooks.models import Endpoint
@@ -58,7 +59,7 @@ class EndpointForm(forms.Form):
     def clean_url(self) -> str:
         url = str(self.cleaned_data["url"])
         try:
-            addresses.parse(url)
+            sending.check(url)
         except AddressRefused as error:
             raise forms.ValidationError(str(error)) from error
         return url

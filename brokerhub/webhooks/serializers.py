@@ -4,8 +4,9 @@ from typing import Any, ClassVar
 
 from rest_framework import serializers
 
-from brokerhub.webhooks import addresses, signing
-from brokerhub.webhooks.addresses import AddressRefused
+from brokerhub.kernel import addresses
+from brokerhub.kernel.addresses import AddressRefused
+from brokerhub.webhooks import sending, signing
 from brokerhub.webhooks.endpoints import LONGEST_OVERLAP, OVERLAP
 from brokerhub.webhooks.event_types import EventType, as_table
 from brokerhub.webhooks.models import Delivery, Endpoint, Event, State
@@ -24,7 +25,7 @@ class UrlField(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         url: str = super().to_internal_value(data)
         try:
-            addresses.parse(url)
+            sending.check(url)
         except AddressRefused as error:
             raise serializers.ValidationError(str(error), code=error.code) from error
         return url

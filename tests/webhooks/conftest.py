@@ -1,6 +1,6 @@
 """A person with a webhook at a real server, and a clock that a test moves. Imported before Django is set up."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -8,31 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.utils import timezone
 
-from tests.webhooks.receiver import Receiver, started
-
 if TYPE_CHECKING:
     from brokerhub.kernel.models import User
     from brokerhub.webhooks.models import Endpoint, Event
-
-
-@pytest.fixture
-def new_receiver(settings: Any) -> Iterator[Callable[[], Receiver]]:
-    settings.WEBHOOK_ALLOW_PRIVATE = True
-    running: list[Receiver] = []
-
-    def make() -> Receiver:
-        running.append(started())
-        return running[-1]
-
-    yield make
-    for receiver in running:
-        receiver.server.shutdown()
-        receiver.server.server_close()
-
-
-@pytest.fixture
-def receiver(new_receiver: Callable[[], Receiver]) -> Receiver:
-    return new_receiver()
+    from tests.webhooks.receiver import Receiver
 
 
 @dataclass
@@ -48,7 +27,7 @@ class Hooked:
 
 
 @pytest.fixture
-def hooked(person: "User", receiver: Receiver) -> Hooked:
+def hooked(person: "User", receiver: "Receiver") -> Hooked:
     from brokerhub.webhooks import endpoints
 
     return Hooked(*endpoints.create(user=person, url=receiver.url))

@@ -71,6 +71,11 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.receiver.behave(self)
 
+    def do_GET(self) -> None:
+        self.receiver.got.append(Got(self.path, {name.lower(): value for name, value in self.headers.items()}, b""))
+        self.close_connection = True
+        self.receiver.behave(self)
+
     def log_message(self, *_: Any) -> None:
         return
 

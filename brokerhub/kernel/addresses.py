@@ -1,8 +1,8 @@
-"""Where the hub is willing to send: public addresses over https, nothing of the network it stands in.
+"""Where the hub is willing to go when people name the address: public hosts over https, nothing of its own network.
 
-An address is looked at twice: as it is written, when somebody enters it, and as it resolves, each time something is
-sent. What is connected to is the very address that was looked at, so a name that changes its mind in between (DNS
-rebinding) leads nowhere else.
+An address is looked at twice: as it is written, when somebody enters it, and as it resolves, each time the hub goes
+there. What is connected to is the very address that was looked at, so a name that changes its mind in between (DNS
+rebinding) leads nowhere else. `outgoing.py` is the only way there.
 """
 
 import ipaddress
@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from django.conf import settings
 from urllib3.exceptions import LocationParseError
 from urllib3.util import parse_url
 
@@ -27,12 +26,12 @@ INTERNAL_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".ho
 
 
 class AddressRefused(HubError):
-    """Nothing is sent to this address. The text says why, without naming what a name resolved to."""
+    """The hub does not go to this address. The text says why, without naming what a name resolved to."""
 
     code = "address_refused"
 
 
-NOT_PUBLIC = "This address is not on the public internet, so nothing is sent there."
+NOT_PUBLIC = "This address is not on the public internet, so the hub does not connect to it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +53,11 @@ class Target:
         return host if self.port == (443 if self.is_https else 80) else f"{host}:{self.port}"
 
 
-def parse(url: str) -> Target:
-    """What can be said about an address without asking anybody. Raises AddressRefused."""
+def parse(url: str, *, allow_private: bool = False) -> Target:
+    """What can be said about an address without asking anybody. Raises AddressRefused.
+
+    `allow_private` also lets the hub's own network in, on any port, and this machine by plain http.
+    """
     if not url.isprintable() or " " in url or "\\" in url or len(url) > LONGEST:
         raise AddressRefused(f"This is not a web address of at most {LONGEST} characters.")
     try:
@@ -69,29 +71,32 @@ def parse(url: str) -> Target:
     host = parts.host.strip("[]").rstrip(".")
     port = (443 if parts.scheme == "https" else 80) if parts.port is None else parts.port
     target = Target(scheme=parts.scheme, host=host, port=port, path=parts.request_uri)
-    _check_scheme(target)
-    _check_port(target)
-    _check_host(target)
+    _check_spelling(target)
+    if not allow_private:
+        _check_scheme(target)
+        _check_port(target)
+        _check_host(target)
     return target
 
 
+def _check_spelling(target: Target) -> None:
+    if _literal(target.host) is None and not NAME.fullmatch(target.host):
+        raise AddressRefused("This is not a web address.")
+
+
 def _check_scheme(target: Target) -> None:
-    if not target.is_https and not settings.WEBHOOK_ALLOW_PRIVATE:
+    if not target.is_https:
         raise AddressRefused("The address has to begin with https://, so that nobody on the way can read along.")
 
 
 def _check_port(target: Target) -> None:
     """443, or one that needs no privileges: the lower ones belong to mail, shells and the like."""
-    if not settings.WEBHOOK_ALLOW_PRIVATE and target.port != 443 and not 1024 <= target.port <= 65535:
+    if target.port != 443 and not 1024 <= target.port <= 65535:
         raise AddressRefused("The port has to be 443 or 1024 to 65535.")
 
 
 def _check_host(target: Target) -> None:
     literal = _literal(target.host)
-    if literal is None and not NAME.fullmatch(target.host):
-        raise AddressRefused("This is not a web address.")
-    if settings.WEBHOOK_ALLOW_PRIVATE:
-        return
     if literal is not None:
         check(literal)
     elif "." not in target.host or f".{target.host}".endswith(INTERNAL_NAMES):
@@ -110,13 +115,13 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
-def resolve(target: Target) -> list[str]:
+def resolve(target: Target, *, allow_private: bool = False) -> list[str]:
     """The addresses to connect to, each of them checked. Raises AddressRefused, and OSError where there is none."""
     found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     for text in addresses:
         address = ipaddress.ip_address(text.partition("%")[0])
-        if settings.WEBHOOK_ALLOW_PRIVATE:
+        if allow_private:
             _check_plain(target, address)
         else:
             check(address)
@@ -125,7 +130,7 @@ def resolve(target: Target) -> list[str]:
 
 def _check_plain(target: Target, address: IPv4Address | IPv6Address) -> None:
     if not target.is_https and not address.is_loopback:
-        raise AddressRefused("Without https:// nothing is sent to another machine.")
+        raise AddressRefused("Without https:// the hub connects to its own machine only.")
 
 
 def check(address: IPv4Address | IPv6Address) -> None:

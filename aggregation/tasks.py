@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from aggregation.history import prices, taking
+from aggregation.history import prices, taking, told
 from aggregation.rates import reading
 from aggregation.reconciliation import comparing
 
@@ -25,3 +25,8 @@ def keep_history() -> None:
 @shared_task(name="aggregation.read_prices")
 def read_prices() -> None:
     prices.read_due()
+
+
+@shared_task(name="aggregation.read_values")
+def read_values() -> None:
+    told.read_due()

@@ -28,6 +28,7 @@ app.conf.beat_schedule = {
     "remind-of-endings": {"task": "connections.remind_due", "schedule": 60.0, "options": {"expires": 60}},
     "read-reference-rates": {"task": "aggregation.read_reference_rates", "schedule": 30.0, "options": {"expires": 30}},
     "read-prices": {"task": "aggregation.read_prices", "schedule": 60.0, "options": {"expires": 60}},
+    "read-values": {"task": "aggregation.read_values", "schedule": 60.0, "options": {"expires": 60}},
     "keep-history": {"task": "aggregation.keep_history", "schedule": 30.0, "options": {"expires": 30}},
     "read-exports": {"task": "archive.read_due", "schedule": 30.0, "options": {"expires": 30}},
     "probe-brokers": {"task": "health.probe", "schedule": 5.0, "options": {"expires": 5}},

@@ -23,7 +23,7 @@ from aggregation.models import (
     PositionPoint,
     ReportedValue,
 )
-from connections.brokers.records import Holdings
+from connections.brokers.records import Holdings, ValueRecord
 from connections.models import Account
 
 
@@ -59,7 +59,7 @@ def observe(*, account: Account, holdings: Holdings, positions: Sequence[Positio
             currency__in=[point.currency for point in points]
         ).delete()
     _observe_positions(account, positions, on)
-    _observe_past(account, holdings)
+    observe_past(account=account, told=holdings.past)
 
 
 def _log_changes(account: Account, points: Sequence[BalancePoint], on: date) -> None:
@@ -100,14 +100,17 @@ def _by_class(positions: Sequence[Position]) -> defaultdict[str, dict[str, str]]
     return found
 
 
-def _observe_past(account: Account, holdings: Holdings) -> None:
-    """What the same answer says of days gone by. Where that is news for a day already taken, it is written down."""
-    if not holdings.past:
-        return
-    now, told = timezone.now(), {each.on: each for each in holdings.past}
-    days = ReportedValue.objects.filter(account=account, on__in=told)
+def observe_past(*, account: Account, told: Sequence[ValueRecord]) -> int:
+    """Keep what the broker says of days gone by; return how many of them are news.
+
+    Where that is news for a day already taken, it is written down. Call inside a transaction, with the account held.
+    """
+    if not told:
+        return 0
+    now, by_day = timezone.now(), {each.on: each for each in told}
+    days = ReportedValue.objects.filter(account=account, on__in=by_day)
     known = dict(days.values_list("on", "net_asset_value"))
-    news = [each for each in told.values() if known.get(each.on) != each.net_asset_value]
+    news = [each for each in by_day.values() if known.get(each.on) != each.net_asset_value]
     ReportedValue.objects.bulk_create(
         (
             ReportedValue(
@@ -119,8 +122,8 @@ def _observe_past(account: Account, holdings: Holdings) -> None:
         unique_fields=["account", "on"],
         update_fields=["currency", "net_asset_value", "told_at"],
     )
-    taken = set(BalancePoint.objects.filter(account=account, on__in=told).values_list("on", flat=True))
-    observed = BalancePoint.objects.filter(account=account, on__in=told, basis=PointBasis.OBSERVED)
+    taken = set(BalancePoint.objects.filter(account=account, on__in=by_day).values_list("on", flat=True))
+    observed = BalancePoint.objects.filter(account=account, on__in=by_day, basis=PointBasis.OBSERVED)
     taken -= set(observed.values_list("on", flat=True))
     PointChange.objects.bulk_create(
         PointChange(
@@ -135,6 +138,7 @@ def _observe_past(account: Account, holdings: Holdings) -> None:
         for each in news
         if each.on in taken or each.on in known
     )
+    return len(news)
 
 
 def _observe_positions(account: Account, positions: Sequence[Position], on: date) -> None:

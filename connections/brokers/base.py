@@ -1,6 +1,6 @@
 """What every broker's connector looks like from outside, and the errors it may raise."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -16,6 +16,7 @@ from connections.brokers.records import (
     Identity,
     PriceRecord,
     TransactionPage,
+    ValueRecord,
 )
 from connections.brokers.turns import Line
 
@@ -269,6 +270,18 @@ class TellsPrices(Protocol):
         """Closes of the days `since`..`until`, both included, oldest first; none for what the broker has no prices of.
 
         `symbol` is in our spelling. Raises BrokerError.
+        """
+        ...
+
+
+@runtime_checkable
+class TellsValues(Protocol):
+    """A connector whose broker tells what whole accounts were worth on days gone by."""
+
+    def values(self, account_ids: Sequence[str], *, since: date) -> dict[str, tuple[ValueRecord, ...]]:
+        """By account, each day's value, oldest first, from `since` on or from where the broker begins; one question.
+
+        The last day may not be over yet. Raises BrokerError.
         """
         ...
 

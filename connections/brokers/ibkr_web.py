@@ -1,12 +1,12 @@
-"""Interactive Brokers' Web API, signed by OAuth 1.0a: accounts, positions and cash. It reads below `/portfolio` only.
+"""Interactive Brokers' Web API, signed by OAuth 1.0a: accounts, positions, cash, and what accounts were worth.
 
-A live session token opens these routes at once. `/iserver` is left alone: its session is the person's one and only, and
-taking it throws them out of their trading platform. What happened in an account the Web API hardly tells; that comes
-from a Flex query, if the person has added one.
+A live session token opens `/portfolio` and PortfolioAnalyst's routes at once; nothing else is read. `/iserver` is left
+alone: its session is the person's one and only, and taking it throws them out of their trading platform. What happened
+in an account the Web API hardly tells; that comes from a Flex query, if the person has added one.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
@@ -14,14 +14,14 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from connections.brokers import ibkr_oauth, ibkr_web_rows
+from connections.brokers import ibkr_oauth, ibkr_performance, ibkr_web_rows
 from connections.brokers.base import BrokerUnavailable, Grant, Grants, NeedsReauth, Refused, UnexpectedReply
 from connections.brokers.budgets import Budget
 from connections.brokers.calls import Operation
 from connections.brokers.ibkr_flex import LONGEST_TOKEN, TOKEN, IbkrFlex
 from connections.brokers.ibkr_replies import SessionLost, judge_reply
 from connections.brokers.parsing import Row, checked, understood
-from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage
+from connections.brokers.records import AccountRecord, Broker, Holdings, Identity, TransactionPage, ValueRecord
 from connections.brokers.transport import BrokerSession, Wire
 
 ACCOUNTS, OF_ADVISER, OF_ADVISER_PAGED = "/portfolio/accounts", "/portfolio/subaccounts", "/portfolio/subaccounts2"
@@ -107,6 +107,12 @@ class IbkrWeb:
             yield from self._flex.transactions(account_id, since=since, until=until)
         except NeedsReauth as error:  # of the Flex token: the sign-in itself is good
             raise Refused(f"{error} Until then there are no new transactions.") from error
+
+    def values(self, account_ids: Sequence[str], *, since: date) -> dict[str, tuple[ValueRecord, ...]]:
+        """All accounts in one question, which is allowed once in a quarter of an hour; it is not asked again."""
+        self._open()
+        budget = self._pace(ibkr_performance.PATH, ibkr_performance.ONCE, ibkr_performance.SECONDS)
+        return ibkr_performance.values(self.session, account_ids, since=since, pace=budget)
 
     # --- Positions ----------------------------------------------------------------------------------------------------
 
@@ -195,13 +201,14 @@ class IbkrWeb:
         raise UnexpectedReply("Interactive Brokers' list of accounts does not end.")
 
     def _accounts(self, path: str, **params: str) -> list[Row]:
-        answer = self.session.get(path, operation=Operation.ACCOUNTS, params=params, pace=self._pace(path))
+        pace = self._pace(path, LISTS, SECONDS)
+        answer = self.session.get(path, operation=Operation.ACCOUNTS, params=params, pace=pace)
         if isinstance(answer, dict):  # one of the routes wraps its list, by the documentation if not by its sample
             answer = answer.get("subaccounts")
         return checked(self.broker, "accounts", answer, list)
 
-    def _pace(self, path: str) -> Budget:
-        """Each list once in a while, per login: told from others by its access token, which nobody else has."""
+    def _pace(self, path: str, calls: int, seconds: int) -> Budget:
+        """A route of its own limit, per login: told from others by its access token, which nobody else has."""
         token = self.session.grants.current().secrets["access_token"]
         owner = hashlib.sha256(token.encode()).hexdigest()[:16]
-        return Budget(LISTS, SECONDS, f"{path}:{owner}", is_exact=True)
+        return Budget(calls, seconds, f"{path}:{owner}", is_exact=True)

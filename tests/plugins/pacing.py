@@ -15,6 +15,7 @@ def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
         alpaca,
         ibkr_flex,
         ibkr_oauth,
+        ibkr_performance,
         ibkr_web,
         robinhood_app,
         robinhood_crypto,
@@ -37,6 +38,7 @@ def lift_pacing(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ibkr_flex, "PAUSES", (0.0,) * 4)
     monkeypatch.setattr(ibkr_oauth, "CALLS_PER_SECOND", 100_000)
     monkeypatch.setattr(ibkr_web, "LISTS", 100_000)
+    monkeypatch.setattr(ibkr_performance, "ONCE", 100_000)
 
 
 @pytest.fixture(scope="session", autouse=True)

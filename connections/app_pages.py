@@ -14,6 +14,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import User
+from brokerhub.kernel.reauthentication import asks_again
 from connections import app_keys
 from connections.brokers import BROKERS, BrokerEntry, offered
 from connections.brokers.records import AuthMethod
@@ -70,6 +71,7 @@ def app_keys_list(request: HtmxRequest) -> HttpResponse:
 
 
 @login_required
+@asks_again
 @never_cache
 @sensitive_post_parameters()
 @require_http_methods(["GET", "POST"])
@@ -93,6 +95,7 @@ def app_keys_method(request: HtmxRequest, method: str) -> HttpResponse:
 
 
 @login_required
+@asks_again
 @require_POST
 def app_keys_remove(request: HtmxRequest, method: str) -> HttpResponse:
     own = AppCredentials.objects.here().for_user(request.user)

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
 
 from brokerhub.identity import access
 from brokerhub.identity.forms import ClientForm
@@ -17,6 +18,7 @@ from brokerhub.kernel import audit
 from brokerhub.kernel.admin import OwnersOwn
 from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.models import User
+from brokerhub.kernel.reauthentication import asks_again
 
 admin.site.unregister([Client, Token])  # allauth's forms show digests, and put a new secret into a cookie
 
@@ -46,10 +48,17 @@ class AppAdmin(DeskAdmin):
     def people(self, client: Any) -> int:
         return int(client.people)
 
+    @method_decorator(asks_again)
+    def add_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """It ends with a secret."""
+        answer: HttpResponse = super().add_view(request, *args, **kwargs)
+        return answer
+
     def response_add(self, request: HttpRequest, obj: Client, post_url_continue: str | None = None) -> HttpResponse:
         return self._with_new_secret(request, obj)
 
     @admin.action(description="Give a new secret", permissions=["change"])
+    @method_decorator(asks_again)
     def new_secret(self, request: HttpRequest, chosen: QuerySet[Client]) -> HttpResponse | None:
         """The old one ends at once."""
         client = chosen.first()

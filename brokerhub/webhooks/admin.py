@@ -11,7 +11,7 @@ from brokerhub.webhooks.models import Delivery, Endpoint, Event, EventCounter, T
 @admin.register(Endpoint)
 class EndpointAdmin(ReadOnlyAdmin):
     list_display = ("url", "user", "state", "off_reason", "failing_since", "last_success_at", "created_at")
-    list_filter = ("state", "off_reason")
+    list_filter = ("state", "off_reason", "failing_since")
     search_fields = ("id", "url", "description", "user__email")
     list_select_related = ("user",)
     exclude = ("sealed_secrets",)
@@ -31,7 +31,7 @@ class EventAdmin(ReadOnlyAdmin):
     """Without what it said, which is its person's business."""
 
     list_display = ("public_id", "type", "user", "number", "occurred_at")
-    list_filter = ("type",)
+    list_filter = ("type", ("number", admin.EmptyFieldListFilter))
     search_fields = ("key", "user__email", "type")
     list_select_related = ("user",)
     fields: ClassVar = ["key", "type", "user", "number", "occurred_at", "only_for"]

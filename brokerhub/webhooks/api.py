@@ -52,6 +52,7 @@ class WebhookList(ListAPIView[Endpoint]):
     serializer_class = WebhookSerializer
     filter_backends = ()
     required_scopes: ClassVar = {"GET": Scope.WEBHOOKS_WRITE, "POST": Scope.WEBHOOKS_WRITE}
+    asks_again: ClassVar = {"POST"}
     ordering = ("created_at", "id")
 
     def get_queryset(self) -> EndpointQuerySet:
@@ -70,6 +71,7 @@ class WebhookList(ListAPIView[Endpoint]):
 @extend_schema(tags=["webhooks"])
 class WebhookDetail(APIView):
     required_scopes: ClassVar = dict.fromkeys(("GET", "PATCH", "DELETE"), Scope.WEBHOOKS_WRITE)
+    asks_again: ClassVar = {"PATCH"}  # which may send everything elsewhere
 
     @extend_schema(responses=WebhookSerializer)
     def get(self, request: Request, endpoint_id: UUID) -> Response:
@@ -95,6 +97,7 @@ class WebhookDetail(APIView):
 @extend_schema(tags=["webhooks"])
 class WebhookRotate(APIView):
     required_scopes: ClassVar = {"POST": Scope.WEBHOOKS_WRITE}
+    asks_again: ClassVar = {"POST"}
 
     @extend_schema(request=RotationSerializer, responses={200: WebhookWithSecretSerializer})
     @sensitive_variables()

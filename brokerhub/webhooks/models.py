@@ -44,6 +44,10 @@ class EndpointQuerySet(models.QuerySet["Endpoint"]):
         """By the hub, so that its owner has to see to it."""
         return self.filter(state=State.SWITCHED_OFF)
 
+    def failing(self) -> Self:
+        """On, and the last attempt came to nothing."""
+        return self.on().exclude(failing_since=None)
+
     def wanting(self, event_type: str) -> Self:
         """Those that are told of it; who has chosen nothing hears everything."""
         return self.on().filter(Q(events=[]) | Q(events__contains=[event_type]))

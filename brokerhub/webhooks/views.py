@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
+from brokerhub.kernel.reauthentication import asks_again
 from brokerhub.webhooks import endpoints, signing
 from brokerhub.webhooks.event_types import EventType, by_subject
 from brokerhub.webhooks.forms import EndpointForm, NewEndpointForm, RotateForm
@@ -39,6 +40,7 @@ def endpoint_list(request: HtmxRequest) -> HttpResponse:
 
 
 @login_required
+@asks_again
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HtmxRequest) -> HttpResponse:
@@ -88,6 +90,7 @@ def _log(request: HtmxRequest, endpoint: Endpoint) -> dict[str, Any]:
 
 
 @login_required
+@asks_again
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HtmxRequest, endpoint_id: UUID) -> HttpResponse:
     endpoint = _own(request, endpoint_id)
@@ -112,6 +115,7 @@ def switch(request: HtmxRequest, endpoint_id: UUID) -> HttpResponse:
 
 
 @login_required
+@asks_again
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def rotate(request: HtmxRequest, endpoint_id: UUID) -> HttpResponse:

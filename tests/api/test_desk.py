@@ -19,7 +19,7 @@ from sync.models import Mode, ParkedRow, RunState, Schedule, SyncRun, Trigger
 from sync.scheduling import schedule_of
 from tests.aggregation.factories import a_connection, an_account
 
-QUESTIONS = 26  # one for each kind of thing that may wait, and those of every page
+QUESTIONS = 30  # one for each kind of thing that may wait, and those of every page
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What goes wrong on an app's way in, by accident or on purpose: nothing leaks and nobody is led astray."""
 
+from collections.abc import Callable
 from time import time
 
 import pytest
@@ -228,6 +229,20 @@ def test_an_administrator_registers_an_app_and_sees_its_secret_once(desk: Client
     client.refresh_from_db()
     assert client.check_secret(new)
     assert not client.check_secret(secret)
+
+
+def test_nobody_is_shown_a_secret_in_a_session_of_yesterday(desk: Client, long_ago: Callable[[Client], Client]) -> None:
+    client = registered()
+    before = client.secret
+    long_ago(desk)
+    refused = [
+        desk.get(f"{CLIENTS}add/"),
+        desk.post(f"{CLIENTS}add/", FORM),
+        desk.post(CLIENTS, {"action": "new_secret", "_selected_action": [client.pk]}),
+    ]
+    assert all("/reauthenticate/" in answer["Location"] for answer in refused)
+    client.refresh_from_db()
+    assert (type(client).objects.count(), client.secret) == (1, before)
 
 
 @pytest.mark.parametrize(

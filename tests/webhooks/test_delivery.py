@@ -68,6 +68,21 @@ def test_events_are_numbered_in_their_order_for_each_person(hooked, receiver, ha
     assert theirs["number"] == 1
 
 
+def test_a_test_has_a_number_in_the_same_row_and_what_is_sent_again_keeps_its_own(hooked, person, receiver, happens):
+    other, _ = endpoints.create(user=person, url=receiver.url + "/other")
+    happens(step=0)
+    endpoints.test(hooked.endpoint)
+    happens(step=1)
+    tasks.dispatch()
+    first = Delivery.objects.filter(endpoint=other).order_by("pk")[0]
+    endpoints.resend(first)
+    tasks.dispatch()
+    told = {
+        path: [got.event["number"] for got in receiver.got if got.path == path] for path in ("/hook", "/hook/other")
+    }
+    assert told == {"/hook": [1, 2, 3], "/hook/other": [1, 3, 1]}
+
+
 def test_an_endpoint_hears_what_it_asked_for_and_nothing_is_kept_that_nobody_wants(person, receiver, hooked, happens):
     endpoints.change(hooked.endpoint, events=[EventType.SYNC_FINISHED])
     assert outbox.record(person.pk, EventType.CONNECTION_ADDED, {}) is None

@@ -12,11 +12,14 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-NONCE_BYTES = 12
+NONCE_BYTES, TAG_BYTES = 12, 16
 
 
 class CredentialsUnreadable(Exception):
-    """The key is gone, or the bytes belong to another row. The text names the key id, never the content."""
+    """The key is gone, or the bytes belong to another row or are no sealed secret at all.
+
+    The text names the key id, never the content.
+    """
 
 
 def seal(values: dict[str, Any], *, owner: str) -> bytes:
@@ -29,12 +32,10 @@ def seal(values: dict[str, Any], *, owner: str) -> bytes:
 
 def unseal(sealed: bytes, *, owner: str) -> dict[str, Any]:
     """The values sealed for `owner`. Raises CredentialsUnreadable."""
-    name_end = 1 + sealed[0]
-    key_id = sealed[1:name_end].decode(errors="replace")
+    key_id, nonce, ciphertext = _parts(sealed)
     key = settings.CREDENTIALS_KEYS.get(key_id)
     if key is None:
         raise CredentialsUnreadable(f"no key with id {key_id!r} in CREDENTIALS_KEYS")
-    nonce, ciphertext = sealed[name_end : name_end + NONCE_BYTES], sealed[name_end + NONCE_BYTES :]
     try:
         values: dict[str, Any] = json.loads(AESGCM(key).decrypt(nonce, ciphertext, owner.encode()))
     except InvalidTag as error:
@@ -42,9 +43,17 @@ def unseal(sealed: bytes, *, owner: str) -> dict[str, Any]:
     return values
 
 
+def _parts(sealed: bytes) -> tuple[str, bytes, bytes]:
+    """Key id, nonce and ciphertext. Raises CredentialsUnreadable for what is too short to have them."""
+    name_end = 1 + (sealed[0] if sealed else 0)
+    nonce_end = name_end + NONCE_BYTES
+    if len(sealed) < nonce_end + TAG_BYTES:
+        raise CredentialsUnreadable(f"{len(sealed)} bytes are too few for a sealed secret")
+    return sealed[1:name_end].decode(errors="replace"), sealed[name_end:nonce_end], sealed[nonce_end:]
+
+
 def rewrapped(sealed: bytes, *, owner: str) -> bytes | None:
     """The same secret under the first of CREDENTIALS_KEYS; None when it is already. Raises CredentialsUnreadable."""
-    newest = next(iter(settings.CREDENTIALS_KEYS)).encode()
-    if sealed[1 : 1 + sealed[0]] == newest:
+    if _parts(sealed)[0] == next(iter(settings.CREDENTIALS_KEYS)):
         return None
     return seal(unseal(sealed, owner=owner), owner=owner)

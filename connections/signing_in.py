@@ -1,7 +1,6 @@
 """From what a person came back with to a connection: by a broker's page, by keys, or by question and answer."""
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -257,7 +256,7 @@ def converse(*, user: User, connection: Connection, answer: Mapping[str, str], s
 def _opened(sealed: str, owner: str) -> dict[str, str]:
     try:
         content: dict[str, Any] = credentials.unseal(base64.urlsafe_b64decode(sealed), owner=owner)
-    except (credentials.CredentialsUnreadable, binascii.Error, ValueError, IndexError) as error:
+    except (credentials.CredentialsUnreadable, ValueError) as error:
         raise SignInFailed("This sign-in cannot be continued. Please begin it once more.") from error
     if datetime.fromisoformat(content["until"]) < timezone.now():
         raise SignInFailed("The sign-in took longer than 15 minutes. Please begin it once more.")

@@ -1,10 +1,10 @@
 """Secrets at rest: only the right key and the right row open them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from connections.credentials import CredentialsUnreadable, seal, unseal
+from connections.credentials import CredentialsUnreadable, rewrapped, seal, unseal
 
 OLD_KEY, NEW_KEY = b"o" * 32, b"n" * 32
 SECRETS = st.dictionaries(st.text(min_size=1, max_size=20), st.text(max_size=200), max_size=5)
@@ -32,6 +32,23 @@ def test_one_changed_bit_is_noticed():
     sealed[-1] ^= 1
     with pytest.raises(CredentialsUnreadable):
         unseal(bytes(sealed), owner="connection:1")
+
+
+@given(data=st.data())
+def test_what_is_cut_off_anywhere_is_unreadable_and_nothing_worse(data):
+    sealed = seal({"token": "t"}, owner="connection:1")
+    short = sealed[: data.draw(st.integers(0, len(sealed) - 1))]
+    with pytest.raises(CredentialsUnreadable):
+        unseal(short, owner="connection:1")
+
+
+@given(sealed=st.binary(max_size=80))
+@example(sealed=b"")
+@example(sealed=b"\xff")
+def test_any_other_bytes_are_unreadable_and_nothing_worse(sealed):
+    for read in (unseal, rewrapped):
+        with pytest.raises(CredentialsUnreadable):
+            read(sealed, owner="connection:1")
 
 
 def test_a_new_key_writes_while_the_old_one_still_reads(settings):

@@ -2,13 +2,14 @@ from django.apps import AppConfig
 
 
 class HubConfig(AppConfig):
-    """What ties the apps together: commands that need all of them."""
+    """What ties the apps together: the queue, and commands that need all of them."""
 
     name = "brokerhub"
     label = "hub"
 
     def ready(self) -> None:
-        from brokerhub import sessions, sign_in_log  # models have to be there first
+        # Celery's app, so that `shared_task` finds it. Not in the package: the supervisor has no use for Celery.
+        from brokerhub import celery, sessions, sign_in_log  # noqa: F401  # models have to be there first
 
         sessions.connect()
         sign_in_log.connect()

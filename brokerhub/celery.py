@@ -1,8 +1,11 @@
 """The Celery app and what beat starts. Beat only rings the bell: the work due is in committed rows."""
 
+import gc
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import celeryd_after_setup
 from django_structlog.celery.steps import DjangoStructLogInitStep
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "brokerhub.settings")
@@ -11,6 +14,15 @@ app = Celery("brokerhub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.steps["worker"].add(DjangoStructLogInitStep)
 app.autodiscover_tasks()
+
+
+@celeryd_after_setup.connect
+def _share_memory(**kwargs: Any) -> None:
+    """What is loaded stays: a collection that does not look at it leaves its pages shared with the processes forked."""
+    gc.collect()
+    gc.freeze()
+
+
 app.conf.beat_schedule = {
     "remove-expired-access": {
         "task": "brokerhub.identity.remove_expired",

@@ -7,7 +7,6 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from django.shortcuts import render
 from django.urls import include, path, re_path, reverse
@@ -16,8 +15,6 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from drf_standardized_errors.formatter import flatten_errors
 from drf_standardized_errors.handler import ExceptionHandler
-from limits.errors import StorageError
-from redis.exceptions import RedisError
 from rest_framework import exceptions
 from rest_framework.fields import get_error_detail
 from rest_framework.permissions import AllowAny
@@ -25,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from brokerhub.kernel import outages
 from brokerhub.kernel.error_codes import BY_STATUS, entry_for
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.idempotency import Answered
@@ -34,7 +32,6 @@ from brokerhub.uploads import TOO_LARGE
 NOT_FOUND = "There is nothing at this address, or it belongs to somebody else."
 SERVER_ERROR = "Something went wrong on our side. It has been logged; name the request_id when you ask for help."
 HTTPS_REQUIRED = "Call the API with https. A token that was sent without it should be revoked."
-UNAVAILABLE = "A part of the hub cannot be reached right now. Try again in a moment."
 
 
 # What authentication and permissions may raise, which come before the budgets.
@@ -103,6 +100,8 @@ def _from_throttle(error: exceptions.Throttled) -> exceptions.Throttled:
 
 def known(error: Exception) -> Exception:
     """`error` as the API exception that says what happened; bugs stay what they are."""
+    if outage := outages.told(error):
+        return api_exception(status=503, code="service_unavailable", detail=outage[0], wait=outage[1])
     match error:
         case HubError():
             return _from_hub(error)
@@ -118,8 +117,6 @@ def known(error: Exception) -> Exception:
             return api_exception(status=413, code="too_large", detail=TOO_LARGE)
         case SuspiciousOperation() | UnreadablePostError():
             return exceptions.ParseError("The request cannot be read.")
-        case OperationalError() | RedisError() | StorageError():
-            return api_exception(status=503, code="service_unavailable", detail=UNAVAILABLE)
     return error
 
 

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
@@ -13,6 +12,7 @@ from django.utils import timezone
 
 from brokerhub.kernel import trace, writes
 from brokerhub.kernel.desk import desk
+from brokerhub.kernel.hints import hints
 from brokerhub.kernel.models import User
 from brokerhub.kernel.tasks import HEARTBEAT_KEY
 from sync.models import SyncRun
@@ -38,7 +38,7 @@ class Pulse:
 
 
 def pulse() -> Pulse:
-    beat: str | None = cache.get(HEARTBEAT_KEY)
+    beat: str | None = hints.get(HEARTBEAT_KEY)
     return Pulse(datetime.fromisoformat(beat) if beat else None, SyncRun.objects.waits_since())
 
 

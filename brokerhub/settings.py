@@ -131,12 +131,10 @@ if BROKERS_SANDBOX_URL:  # checked above to be loopback: the one place where OAu
     os.environ["OAUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+_redis_cache = {"LOCATION": REDIS_CACHE_URL, "OPTIONS": {"socket_timeout": 10, "socket_connect_timeout": 3}}
 CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_CACHE_URL,
-        "OPTIONS": {"socket_timeout": 10},
-    }
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", **_redis_cache},
+    "hints": {"BACKEND": "brokerhub.kernel.hints.Hints", **_redis_cache},
 }
 
 INSTALLED_APPS = [
@@ -287,7 +285,7 @@ EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL["EMAIL_HOST_USER"], EMAIL["EMAIL_HO
 EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL["EMAIL_USE_TLS"], EMAIL["EMAIL_USE_SSL"]
 
 # --- Sessions, cookies, headers ---------------------------------------------------------------------------------------
-SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+SESSION_ENGINE = "django.contrib.sessions.backends.db"  # not cached in Redis: a sign-out must hold while Redis is away
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"  # not Strict: the broker's redirect back to us must carry the session
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PRODUCTION

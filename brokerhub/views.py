@@ -1,5 +1,6 @@
 """Pages of the hub itself: is it alive, is it ready, and what to say when a request fails."""
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +15,12 @@ from django.views.decorators.http import require_safe
 from redis.exceptions import RedisError
 
 from brokerhub.api import NOT_FOUND, SERVER_ERROR, error_answer
+from brokerhub.kernel import outages
 from brokerhub.kernel.tasks import HEARTBEAT_KEY
 from brokerhub.middleware import error_message, error_page, request_id_of, takes_message
 from brokerhub.uploads import TOO_LARGE
 
+FAILED = "Something went wrong on our side. It has been logged; try again in a moment."
 logger = structlog.get_logger(__name__)
 HEARTBEAT_MAX_AGE = timedelta(seconds=60)
 
@@ -101,9 +104,25 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Rendered without the request's context: whatever has just failed may be what a page's frame needs."""
+    """Rendered without the request's context: whatever has just failed may be what a page's frame needs.
+
+    Django calls it while the error is being handled. One of a server that is away is no mistake of ours: 503.
+    """
+    error = sys.exception()
+    outage = outages.told(error) if error else None
+    if outage is None:
+        return _failed(request, 500, "error", SERVER_ERROR, FAILED)
+    sentence, seconds = outage
+    response = _failed(request, 503, "service_unavailable", sentence, sentence)
+    response["Retry-After"] = str(seconds)
+    return response
+
+
+def _failed(request: HttpRequest, status: int, code: str, detail: str, sentence: str) -> HttpResponse:
+    """`detail` is for programs, `sentence` for people."""
     if _is_api(request):
-        return error_answer(request, status=500, code="error", detail=SERVER_ERROR)
+        return error_answer(request, status=status, code=code, detail=detail)
     if takes_message(request):
-        return error_message("Something went wrong on our side. It has been logged; try again in a moment.", 500)
-    return HttpResponse(render_to_string("500.html", {"request_id": request_id_of(request)}), status=500)
+        return error_message(sentence, status)
+    context = {"request_id": request_id_of(request), "sentence": sentence, "is_outage": status == 503}
+    return HttpResponse(render_to_string("500.html", context), status=status)

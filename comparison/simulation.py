@@ -9,8 +9,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from itertools import islice, pairwise
 
-from django.core.cache import cache
-
+from brokerhub.kernel.hints import hints
 from brokerhub.kernel.models import User
 from comparison import history, interest, stored, wording
 from comparison.costs import Tariff
@@ -144,17 +143,17 @@ def key_of(user: User, wish: Wish) -> str:
 
 
 def kept(user: User, wish: Wish) -> Simulation | None:
-    found = cache.get(key_of(user, wish))
+    found = hints.get(key_of(user, wish))
     return found if isinstance(found, Simulation) else None
 
 
 def simulate(user: User, wish: Wish, progress: Progress = nothing) -> Simulation:
     """The result kept for these inputs, or a new one."""
     key = key_of(user, wish)
-    found = cache.get(key)
+    found = hints.get(key)
     if not isinstance(found, Simulation):
         found = _simulate(user, wish, progress)
-        cache.set(key, found, KEPT_FOR.total_seconds())
+        hints.set(key, found, KEPT_FOR.total_seconds())
     return found
 
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.core.cache import cache
-
+from brokerhub.kernel.hints import hints
 from connections.brokers.records import Broker
 
 KEPT = 20  # seconds
@@ -57,8 +56,8 @@ def asked_by(source: Source) -> None:
 
 def of_brokers(grace: Mapping[Broker, timedelta], now: datetime) -> Mapping[Broker, Freshness]:
     """Those of which anything is known; a few seconds old at most."""
-    found: Mapping[Broker, Freshness] | None = cache.get("health:freshness")
+    found: Mapping[Broker, Freshness] | None = hints.get("health:freshness")
     if found is None:
         found = {broker: it for source in _sources for broker, it in source(grace, now).items()}
-        cache.set("health:freshness", found, timeout=KEPT)
+        hints.set("health:freshness", found, timeout=KEPT)
     return found

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Self, cast
 
-from django.core.cache import cache
 from django.db.models import TextChoices
 from django.utils import timezone
 
+from brokerhub.kernel.hints import hints
 from connections.brokers import breaker
 from connections.brokers.calls import Attribution, Operation
 from connections.brokers.records import Broker
@@ -161,7 +161,7 @@ class BrokerHealth:
 def board(window: Window = Window.HOUR) -> tuple[BrokerHealth, ...]:
     """Every broker the hub can call, at most KEPT seconds old: everybody who looks shares one reading."""
     return cast(
-        tuple[BrokerHealth, ...], cache.get_or_set(f"health:board:{window}", lambda: measure(window), timeout=KEPT)
+        tuple[BrokerHealth, ...], hints.get_or_set(f"health:board:{window}", lambda: measure(window), timeout=KEPT)
     )
 
 

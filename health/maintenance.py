@@ -3,8 +3,7 @@
 from collections import defaultdict
 from datetime import datetime, timedelta
 
-from django.core.cache import cache
-
+from brokerhub.kernel.hints import hints
 from connections.brokers import closures
 from connections.brokers.records import Broker
 from health.maintenance_models import MaintenanceWindow, Occurrence
@@ -36,7 +35,7 @@ Banner = Occurrence
 def announce(now: datetime) -> None:
     """Keep ready what every page shows: what is on, and what begins within a day if it does not come every night."""
     told = [each for each in occurrences(now, now + timedelta(days=1)) if each.is_on(now) or not each.is_routine]
-    cache.set(BANNER, [each for each in told if each.pauses_syncs or not each.is_routine], timeout=BANNER_KEPT)
+    hints.set(BANNER, [each for each in told if each.pauses_syncs or not each.is_routine], timeout=BANNER_KEPT)
 
 
 def close_and_open(now: datetime) -> None:

@@ -4,8 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from django.core.cache import cache
-
+from brokerhub.kernel.hints import hints
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
 from health.metrics import Tally, quantiles, seconds_of
@@ -21,10 +20,10 @@ Limits = Mapping[tuple[str, str], float]  # (broker, operation) -> seconds after
 
 def learned(now: datetime) -> Limits:
     """What the seven days before today say. In one query, every ten minutes."""
-    limits: Limits | None = cache.get("health:slowness")
+    limits: Limits | None = hints.get("health:slowness")
     if limits is None:
         limits = _learn(now)
-        cache.set("health:slowness", limits, timeout=KEPT)
+        hints.set("health:slowness", limits, timeout=KEPT)
     return limits
 
 
@@ -47,7 +46,7 @@ def limit(limits: Limits, broker: Broker, operation: Operation, fixed: float | N
 
 def usual(broker: Broker) -> float:
     """For a test call that was just made, without a query of its own: as it was learned lately."""
-    return limit(cache.get("health:slowness") or {}, broker, Operation.PROBE, None)
+    return limit(hints.get("health:slowness") or {}, broker, Operation.PROBE, None)
 
 
 def slow_answers(tally: Tally, after: float) -> int:

@@ -7,13 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.cache import cache
 from django.http import Http404, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.views.decorators.http import require_GET, require_http_methods
 
+from brokerhub.kernel.hints import hints
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import Broker
 from connections.models import Connection
@@ -88,14 +88,14 @@ def _mine(request: HtmxRequest, broker: Broker) -> list[Connection]:
 @require_GET
 def widget(request: HtmxRequest) -> HttpResponse:
     """The same for everybody, so it is rendered once every few seconds and kept."""
-    html = cache.get_or_set("health:widget", render_widget, timeout=KEPT)
+    html = hints.get_or_set("health:widget", render_widget, timeout=KEPT)
     return HttpResponse(html)
 
 
 def render_widget() -> str:
     brokers = health_monitor.board()
     html = render_to_string("health/_widget.html", {"brokers": brokers, "as_of": brokers[0].as_of})
-    cache.set(WIDGET, html, timeout=WIDGET_KEPT)  # pages show it at once, and without JavaScript
+    hints.set(WIDGET, html, timeout=WIDGET_KEPT)  # pages show it at once, and without JavaScript
     return html
 
 

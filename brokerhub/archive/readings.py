@@ -10,7 +10,6 @@ from typing import IO, Any
 
 import structlog
 from celery import current_app
-from django.core.cache import cache
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
@@ -20,6 +19,7 @@ from redis.exceptions import RedisError
 from brokerhub.archive import reading
 from brokerhub.archive.models import ExportPiece, ExportReading, ReadingState
 from brokerhub.kernel.errors import HubError, NotAllowed
+from brokerhub.kernel.hints import hints
 from brokerhub.kernel.models import User
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ def nudge() -> None:
 
 
 def progress(one: ExportReading) -> Progress:
-    return Progress(*cache.get(_key(one), (0, 0)))
+    return Progress(*hints.get(_key(one), (0, 0)))
 
 
 def read_due() -> int:
@@ -119,7 +119,7 @@ def _end(pk: Any, state: ReadingState, **facts: Any) -> None:
 
 def _watched(one: ExportReading) -> reading.Watched:
     """Beside the transaction, which nobody sees into before it is over."""
-    return lambda done, total: cache.set(_key(one), (done, total), KEPT)
+    return lambda done, total: hints.set(_key(one), (done, total), KEPT)
 
 
 def _key(one: ExportReading) -> str:

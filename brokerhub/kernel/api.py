@@ -7,14 +7,17 @@ from time import time
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import limits
+import structlog
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.models import Q
 from django.utils import timezone
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
+from limits.errors import StorageError
 from limits.storage import storage_from_string
 from limits.strategies import SlidingWindowCounterRateLimiter
+from redis.exceptions import RedisError
 from rest_framework.authentication import SessionAuthentication
 from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
@@ -30,6 +33,8 @@ if TYPE_CHECKING:  # rest_framework.views itself imports the classes that the se
     from rest_framework.views import APIView
 
 __all__ = ["AnonymousBudget", "CursorPages", "HasScope", "ScopedTokenAuthentication", "Session", "UserBudget"]
+
+log = structlog.get_logger(__name__)
 
 LAST_USED_EVERY = timedelta(minutes=1)
 
@@ -109,7 +114,11 @@ def _limiter(url: str) -> SlidingWindowCounterRateLimiter:
 
 class Budget(BaseThrottle):
     """Requests a window, counted in Redis over all processes. Leaves `(limit, remaining, reset)` on the request for
-    the `RateLimit-*` headers of the answer; reset is in whole seconds from now."""
+    the `RateLimit-*` headers of the answer; reset is in whole seconds from now.
+
+    With Redis away nothing is counted and everybody is served: a token is too long to be guessed, and sign-ins with a
+    password are counted elsewhere, and wait.
+    """
 
     scope: ClassVar[str]
     wait_seconds: int | None = None
@@ -124,8 +133,12 @@ class Budget(BaseThrottle):
             return True
         limiter = _limiter(settings.RATE_LIMIT_STORAGE_URL)
         budget = limits.parse(str(api_settings.DEFAULT_THROTTLE_RATES[self.scope]))
-        allowed = limiter.hit(budget, "api", self.scope, who)
-        state = limiter.get_window_stats(budget, "api", self.scope, who)
+        try:
+            allowed = limiter.hit(budget, "api", self.scope, who)
+            state = limiter.get_window_stats(budget, "api", self.scope, who)
+        except (RedisError, StorageError) as error:
+            log.warning("request_not_counted", scope=self.scope, error=type(error).__name__)
+            return True
         reset = max(1, ceil(state.reset_time - time()))
         request._request.rate_limit = (budget.amount, max(0, state.remaining), reset)  # type: ignore[attr-defined]
         self.wait_seconds = None if allowed else reset

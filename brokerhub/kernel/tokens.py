@@ -5,7 +5,6 @@ from datetime import timedelta
 
 import structlog
 from django.conf import settings
-from django.core.cache import cache
 from django.core.mail import send_mail
 from django.db import transaction
 from django.template.loader import render_to_string
@@ -14,6 +13,7 @@ from django.utils import timezone
 
 from brokerhub.kernel import audit
 from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.hints import hints
 from brokerhub.kernel.models import ApiToken, Scope, User
 
 log = structlog.get_logger(__name__)
@@ -61,9 +61,9 @@ def _tell(token: ApiToken) -> None:
 # --- How much a token is used: a hint for its owner, kept in Redis for a week -----------------------------------------
 def count_use(token: ApiToken) -> None:
     key = _keys([token])[0]
-    cache.add(key, 0, timeout=(COUNTED_DAYS + 1) * 24 * 3600)
+    hints.add(key, 0, timeout=(COUNTED_DAYS + 1) * 24 * 3600)
     try:
-        cache.incr(key)
+        hints.incr(key)
     except ValueError:  # gone between the two: one request of a week is not counted
         log.debug("use_not_counted", row=token.pk)
 
@@ -71,7 +71,7 @@ def count_use(token: ApiToken) -> None:
 def uses(tokens: Iterable[ApiToken]) -> dict[int, int]:
     """Requests of the last seven days (today included), for each token by its id."""
     rows = list(tokens)
-    counts = cache.get_many([key for row in rows for key in _keys([row], days=COUNTED_DAYS)])
+    counts = hints.get_many([key for row in rows for key in _keys([row], days=COUNTED_DAYS)])
     return {row.pk: sum(counts.get(key, 0) for key in _keys([row], days=COUNTED_DAYS)) for row in rows}
 
 

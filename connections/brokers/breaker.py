@@ -9,6 +9,7 @@ from datetime import timedelta
 from django.core.cache import cache
 from django.utils import timezone
 
+from brokerhub.kernel.hints import hints
 from connections.brokers.base import CircuitOpen
 from connections.brokers.calls import Operation
 from connections.brokers.records import Broker
@@ -52,6 +53,6 @@ def failed(broker: Broker, operation: Operation) -> None:
 
 
 def in_a_row() -> dict[tuple[Broker, Operation], int]:
-    """Failures in a row up to now, of all that have any."""
+    """Failures in a row up to now, of all that have any; none are known while Redis is away."""
     keys = {_key("failures", broker, operation): (broker, operation) for broker in Broker for operation in Operation}
-    return {keys[key]: failures for key, failures in cache.get_many(list(keys)).items() if failures}
+    return {keys[key]: failures for key, failures in hints.get_many(list(keys)).items() if failures}

@@ -7,12 +7,12 @@ from typing import Any
 from uuid import UUID
 
 from django import template
-from django.core.cache import cache
 from django.template import Context
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
+from brokerhub.kernel.hints import hints
 from connections.brokers.calls import LimitSource, Operation
 from connections.models import Connection
 from health import alerts
@@ -167,14 +167,14 @@ def bar_top(status: Status) -> int:
 @register.simple_tag
 def last_widget() -> SafeString:
     """The widget as it was last read, if that is not long ago: on the page at once, and without JavaScript."""
-    return mark_safe(cache.get(WIDGET) or "")  # nosec B703, B308  # our own rendered template
+    return mark_safe(hints.get(WIDGET) or "")  # nosec B703, B308  # our own rendered template
 
 
 @register.inclusion_tag("health/_banner.html", takes_context=True)
 def maintenance_banner(context: Context) -> dict[str, Any]:
     """What a person should know on every page: maintenance at their brokers, on now or within a day."""
     user = getattr(context.get("request"), "user", None)
-    told: list[Banner] = cache.get(BANNER) or []
+    told: list[Banner] = hints.get(BANNER) or []
     if not told or user is None or not user.is_authenticated or not alerts.choice_of(user).show_banner:
         return {"occurrences": []}
     mine = set(Connection.objects.for_user(user).by_api().open().values_list("broker", flat=True))

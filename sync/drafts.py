@@ -24,6 +24,7 @@ from redis.exceptions import RedisError
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.garbage import search_paused
 from brokerhub.kernel.models import User
+from brokerhub.kernel.outages import NoRoom, naming_no_room
 from connections.models import AccountQuerySet
 from sync import importers
 from sync.checking import CheckedRow, check_rows, propose_account
@@ -38,6 +39,10 @@ from sync.reading import MAPPED, FileRead, read
 
 logger = logging.getLogger(__name__)
 MOST_DRAFTS = 20
+NO_ROOM = (
+    "The hub's disk is full, so that the check of your file waits. Whoever runs the hub has to make room; "
+    "then it goes on by itself."
+)
 MOST_CHECKS = 3  # of one version; a check that never ends is no use
 MOST_SHOWN = 100  # skipped rows and warnings of one file
 NEW, KNOWN = "new", "account"
@@ -47,6 +52,7 @@ ROW_FACTS = ("line", "account", "state", "is_left_out", "notes", "records", "res
 
 
 # --- Begin and end ----------------------------------------------------------------------------------------------------
+@transaction.atomic
 def begin(*, user: User, name: str, content: bytes) -> ImportDraft:
     """A draft of importing `content`, with its format if the file tells it.
 
@@ -172,6 +178,7 @@ def leave_out(draft: ImportDraft, rows: Q, *, is_left_out: bool) -> int:
 
 
 # --- Checking ---------------------------------------------------------------------------------------------------------
+@transaction.atomic
 def request_check(draft: ImportDraft) -> None:
     """Save the draft as it now is and have it checked: at once when it is small, else by a worker."""
     draft.state, draft.error, draft.attempts = DraftState.CHECKING, "", 0
@@ -179,7 +186,7 @@ def request_check(draft: ImportDraft) -> None:
     draft.touched_at = draft.sent_at = timezone.now()
     draft.save()
     if draft.size <= settings.IMPORT_CHECK_AT_ONCE_BYTES:
-        check(draft.pk)
+        _check(draft.pk)
         draft.refresh_from_db(fields=["state", "error", "accounts", "found", "attempts"])
     else:
         transaction.on_commit(lambda: _send(draft))
@@ -202,13 +209,26 @@ def check_overdue() -> int:
     return len(overdue)
 
 
-@search_paused()
 def check(draft_id: UUID | str) -> None:
-    """Read the draft's file, compare it with the books and keep what was found. Twice does no harm."""
+    """Read the draft's file, compare it with the books and keep what was found. Twice does no harm.
+
+    Raises NoRoom; whoever waits for the check is told so, and it does not count as one.
+    """
+    try:
+        with naming_no_room():
+            _check(draft_id)
+    except NoRoom:
+        ImportDraft.objects.filter(pk=draft_id, state=DraftState.CHECKING).update(attempts=0, error=NO_ROOM)
+        raise
+
+
+@search_paused()
+def _check(draft_id: UUID | str) -> None:
     ImportDraft.objects.filter(pk=draft_id, state=DraftState.CHECKING).update(attempts=F("attempts") + 1)
     draft = ImportDraft.objects.select_related("user").filter(pk=draft_id, state=DraftState.CHECKING).first()
     if draft is None:
         return
+    draft.error = ""
     try:
         if draft.attempts > MOST_CHECKS:
             raise HubError("Checking this file was interrupted again and again. Upload a shorter period.")

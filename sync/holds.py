@@ -27,6 +27,7 @@ from sync.signals import run_ended, run_progressed
 logger = logging.getLogger(__name__)
 
 
+NO_ROOM = "it is full. Whoever runs the hub has to make room, and then this goes on by itself"
 TURN = 30  # seconds a run may keep a worker that others wait for
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from connections.models import Account
-from sync.holds import PART_NAMES, PartState
+from sync.holds import NO_ROOM, PART_NAMES, PartState
 from sync.models import RunState, SyncRun
 from sync.scheduling import is_late
 from sync.scope import days_in_words
@@ -155,7 +155,8 @@ def waiting_words(run: SyncRun) -> str:
     """`Waiting for Charles Schwab until 14:05: rate limit`; "" when it does not wait."""
     if run.state != RunState.WAITING or run.wait_until is None:
         return ""
-    return f"Waiting for {run.connection.get_broker_display()} until {_clock(run.wait_until)}: {run.wait_reason}"
+    whom = "room on the hub's disk" if run.wait_reason == NO_ROOM else run.connection.get_broker_display()
+    return f"Waiting for {whom} until {_clock(run.wait_until)}: {run.wait_reason}"
 
 
 def _clock(at: datetime) -> str:

@@ -4,21 +4,21 @@ PostgreSQL holds what is due; a task message only says "look at this run now". A
 """
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 
 import structlog
-from django.db import IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
-from redis.exceptions import RedisError
 
 from brokerhub.kernel import trace
 from brokerhub.kernel.errors import HubError, NotAllowed
 from brokerhub.kernel.models import User
+from brokerhub.kernel.outages import AWAY, NoRoom, naming_no_room
 from connections import connection_manager
 from connections.brokers.base import BrokerError, BrokerUnavailable, CircuitOpen, RateLimited, UnderMaintenance
 from connections.models import EPOCH, Account, Connection
 from sync import fetching, imports, planning, queueing, reconciling
-from sync.holds import Hold, HoldLost, PartState, TurnOver
+from sync.holds import NO_ROOM, Hold, HoldLost, PartState, TurnOver
 from sync.imports import request_import, request_import_into_new
 from sync.models import Mode, RunState, SyncRun, SyncRunQuerySet, Trigger
 from sync.scheduling import plan_due
@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 logger = logging.getLogger(__name__)
+ROOM_IN = timedelta(minutes=1)
 
 
 # --- Asking -----------------------------------------------------------------------------------------------------------
@@ -189,11 +190,8 @@ def _run(hold: Hold) -> None:
     try:
         if hold.run.attempts > planning.MAX_ATTEMPTS:
             raise HubError(f"It was interrupted {hold.run.attempts - 1} times without getting any further.")
-        if hold.run.is_import:
-            imports.run_import(hold)
-        else:
-            with queueing.in_line(hold):
-                fetching.fetch(hold)
+        with naming_no_room():
+            _do(hold)
     except TurnOver:
         hold.queue_again()
         nudge()
@@ -204,7 +202,9 @@ def _run(hold: Hold) -> None:
         hold.finish(RunState.FAILED, code=error.code, error=str(error))
     except HubError as error:
         hold.finish(RunState.FAILED, code=error.code, error=str(error))
-    except (HoldLost, OperationalError, InterfaceError, RedisError):
+    except NoRoom:
+        hold.wait(timezone.now() + ROOM_IN, NO_ROOM, attempts=0)  # as often as it takes: another run needs room, too
+    except (HoldLost, *AWAY):
         raise  # a server of ours that was away, or ended a deadlock with us, ends no run: it goes on after its lease
     except Exception:
         request_id = structlog.contextvars.get_contextvars().get("request_id", "none")
@@ -214,6 +214,14 @@ def _run(hold: Hold) -> None:
         raise
     else:
         _settle(hold)
+
+
+def _do(hold: Hold) -> None:
+    if hold.run.is_import:
+        imports.run_import(hold)
+        return
+    with queueing.in_line(hold):
+        fetching.fetch(hold)
 
 
 def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:

@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.db import InterfaceError, OperationalError
 
+from brokerhub.kernel.outages import NoRoom
 from sync import drafts, history, sync_service
 
 
@@ -28,7 +29,9 @@ def import_file(run_id: int) -> None:
 
 
 # A run goes on after its lease; nothing would look at a draft for minutes whose check lost the database.
-@shared_task(name="sync.check_draft", autoretry_for=(OperationalError, InterfaceError), retry_backoff=2, max_retries=8)
+@shared_task(
+    name="sync.check_draft", autoretry_for=(OperationalError, InterfaceError, NoRoom), retry_backoff=2, max_retries=8
+)
 def check_draft(draft_id: str) -> None:
     drafts.check(draft_id)
 

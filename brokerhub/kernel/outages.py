@@ -5,6 +5,7 @@ None of them is a mistake in the hub or in a request, so the same request has it
 
 import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as QueueDown
@@ -35,6 +36,21 @@ def told(error: BaseException) -> tuple[str, int] | None:
     if is_full(error):
         return NO_ROOM, RETRY_AFTER_FULL
     return (UNAVAILABLE, RETRY_AFTER) if isinstance(error, AWAY) else None
+
+
+class NoRoom(Exception):
+    """A disk is full. What was begun is undone, and can be done when somebody has made room."""
+
+
+@contextmanager
+def naming_no_room() -> Iterator[None]:
+    """Raises NoRoom in place of whatever a full disk has raised."""
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise NoRoom from error
+        raise
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -55,7 +55,7 @@ def test_a_boosted_link_gets_the_whole_page(browser):
 
 @pytest.mark.parametrize(
     ("failure", "status"),
-    [("missing", 404), ("suspicious", 400), ("bug", 500), ("database", 500), ("rate-limited", 503)],
+    [("missing", 404), ("suspicious", 400), ("bug", 500), ("database", 503), ("rate-limited", 503)],
 )
 def test_no_failure_shows_its_inside(browser, failure, status):
     answer = browser.get(f"/test/failing/{failure}")

@@ -38,7 +38,7 @@ def value(points: Sequence[LinePoint], currency: str, joined: Mapping[date, Sequ
         _daily(
             points,
             [_number(point.contributed) for point in points],
-            name="Paid in",
+            name="Paid in, less taken out",
             line={"shape": "hv", "width": 1.5},
             meta={"colour": "chart-3"},
             hovertemplate="%{y:,.2f} " + currency,

@@ -1,6 +1,7 @@
 """The monthly statement of an account: as a page, as a file, by API."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, cast
 
 from django.contrib.auth.decorators import login_required
@@ -84,6 +85,10 @@ class PartsSerializer(serializers.Serializer[Any]):
     taxes = Amount(help_text="Positive when paid.")
     end = Amount()
     apart = Amount(help_text="By how much the parts miss the end; 0 when the books add up.")
+    reported = Amount(
+        allow_null=True,
+        help_text="The broker's own figure of the last day; null when it told none, or a position is left out.",
+    )
 
 
 class StatementSerializer(serializers.Serializer[MonthStatement]):
@@ -102,16 +107,16 @@ class StatementSerializer(serializers.Serializer[MonthStatement]):
             "account": instance.account.pk,
             "first": instance.first.isoformat(),
             "last": instance.last.isoformat(),
-            "currencies": [_parts(each) for each in instance.currencies],
-            "whole": None if instance.whole is None else _parts(instance.whole),
+            "currencies": [_parts(each, instance.reported(each)) for each in instance.currencies],
+            "whole": None if instance.whole is None else _parts(instance.whole, instance.reported(instance.whole)),
             "unvalued": instance.unvalued,
             "gaps": instance.gaps,
         }
 
 
-def _parts(found: Statement) -> dict[str, str | None]:
+def _parts(found: Statement, reported: Decimal | None) -> dict[str, str | None]:
     amounts = {name: plain(getattr(found, name)) for name in (*PARTS, "apart")}
-    return {"currency": found.currency, **amounts}
+    return {"currency": found.currency, **amounts, "reported": plain(reported)}
 
 
 @extend_schema(

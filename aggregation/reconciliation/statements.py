@@ -12,7 +12,15 @@ from typing import Any, cast
 from django.utils import timezone
 
 from aggregation.ledger import market_date
-from aggregation.models import BalancePoint, DailyPrice, Instrument, PointBasis, PositionPoint, Transaction
+from aggregation.models import (
+    BalancePoint,
+    DailyPrice,
+    Instrument,
+    PointBasis,
+    PositionPoint,
+    ReportedValue,
+    Transaction,
+)
 from aggregation.rates.exchange import Exchange, Gap
 from aggregation.reconciliation import derived
 from aggregation.reconciliation.identity import (
@@ -55,7 +63,8 @@ PAID = ("fees", "taxes")  # positive when paid; shown with a minus
 class MonthStatement:
     """`currencies` holds one statement each, to the cent; `whole` all of them in the account's currency, where it has
     more than one and all rates are known. `unvalued` positions have no price on a day that counts, and are left out.
-    `gaps` say what else is missing. `said` is the broker's own figure of the last day, by currency."""
+    `gaps` say what else is missing. `said` is the broker's own figure of the last day, by currency, and `said_whole`
+    that of all of them in the account's; both only where nothing is left out."""
 
     account: Account
     first: date
@@ -65,15 +74,17 @@ class MonthStatement:
     unvalued: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
     said: dict[str, Decimal] = field(default_factory=dict)
+    said_whole: Decimal | None = None
+
+    def reported(self, statement: Statement) -> Decimal | None:
+        """What the broker says at the end of one of these statements."""
+        return self.said_whole if statement is self.whole else self.said.get(statement.currency)
 
     @property
     def tables(self) -> list[tuple[Statement, list[tuple[str, str, Decimal]], Decimal | None]]:
         """(statement, [(name, label, signed amount)], broker's figure) of all currencies, the whole first."""
         found = [] if self.whole is None else [self.whole]
-        return [
-            (each, list(_lines(each)), None if each is self.whole else self.said.get(each.currency))
-            for each in (*found, *self.currencies)
-        ]
+        return [(each, list(_lines(each)), self.reported(each)) for each in (*found, *self.currencies)]
 
 
 def _lines(statement: Statement) -> Iterator[tuple[str, str, Decimal]]:
@@ -98,7 +109,8 @@ def of_month(account: Account, month: date) -> MonthStatement:
     missing = _without_price(held, rows, units, prices, before, last)
     made.unvalued = sorted(units[unit].title for unit in missing)
     units = {pk: unit for pk, unit in units.items() if pk not in missing}
-    made.said = _said(account, last) if not missing else {}
+    if not missing:
+        made.said, made.said_whole = _said(account, last), _said_whole(account, last)
     opening = Opening(cash=cash, units=held)
     found = statements(opening=opening, rows=rows, units=units, prices=prices, first=first, last=last)
     made.currencies = [each.rounded() for each in found.values() if any(getattr(each, name) for name in PARTS)]
@@ -201,6 +213,11 @@ def _said(account: Account, on: date) -> dict[str, Decimal]:
     points = BalancePoint.objects.filter(account=account, on=on, basis=PointBasis.OBSERVED)
     told = points.values_list("currency", "net_asset_value")
     return {currency: value for currency, value in told if value is not None}
+
+
+def _said_whole(account: Account, on: date) -> Decimal | None:
+    told = ReportedValue.objects.filter(account=account, on=on, currency=account.currency)
+    return told.values_list("net_asset_value", flat=True).first()
 
 
 def exported(made: MonthStatement) -> Iterator[dict[str, Any]]:

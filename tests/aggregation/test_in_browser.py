@@ -90,6 +90,19 @@ def test_a_holding_opens_and_closes_in_its_place(signed_in: NewPage, screenshot:
     assert page.url.endswith("/portfolio/")
 
 
+def test_on_a_phone_positions_are_sorted_too(signed_in: NewPage):
+    page = signed_in(viewport={"width": 390, "height": 844})
+    page.goto("/portfolio/")
+    names = page.locator("#positions tbody th")
+    page.get_by_role("link", name="Instrument", exact=True).click()
+    expect(page.get_by_role("columnheader", name="Instrument")).to_have_attribute("aria-sort", "ascending")
+    ascending = [text.split()[0] for text in names.all_inner_texts()]
+    assert ascending == sorted(ascending, key=str.casefold)
+    page.get_by_role("link", name="Instrument", exact=True).click()
+    expect(page.get_by_role("columnheader", name="Instrument")).to_have_attribute("aria-sort", "descending")
+    assert [text.split()[0] for text in names.all_inner_texts()] == ascending[::-1]
+
+
 def test_without_javascript_a_holding_is_a_page_and_the_list_goes_on(signed_in: NewPage, account: Account):
     page = signed_in(java_script_enabled=False)
     page.goto("/portfolio/")

@@ -2,13 +2,15 @@
 
 import csv
 import io
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from aggregation.ledger import book
-from aggregation.models import DailyPrice, Instrument, ReferenceRate, Source
+from aggregation.models import BalancePoint, DailyPrice, Instrument, PointBasis, ReferenceRate, ReportedValue, Source
 from aggregation.reconciliation.statements import of_month
 from connections.brokers.records import TransactionKind as Kind
 from tests.aggregation.factories import AAPL, a_connection, a_record, a_user, an_account
@@ -75,7 +77,7 @@ def test_two_currencies_are_stated_each_and_together(account):
 
 def test_a_statement_costs_the_same_for_many_rows_as_for_few(account, django_assert_num_queries):
     close(date(2026, 3, 31), "112")
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         of_month(account, MARCH)
     more = [
         a_record(f"m{number}", traded_on=date(2026, 3, 5), quantity=Decimal(1), price=Decimal(100),
@@ -83,7 +85,7 @@ def test_a_statement_costs_the_same_for_many_rows_as_for_few(account, django_ass
         for number in range(30)
     ]  # fmt: skip
     book(account=account, records=more, source=Source.API, run_id=None)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         assert not of_month(account, MARCH).unvalued
 
 
@@ -98,4 +100,29 @@ def test_the_api_states_the_same(token_client, person, account):
     told = api.get(f"/api/v1/brokers/reconciliation/statements/{account.pk}?month=2026-03").json()
     [usd] = told["currencies"]
     assert (usd["end"], usd["price_gain"], usd["apart"], told["whole"]) == ("1425.3", "120", "0", None)
+    assert usd["reported"] is None  # the broker has said nothing of that day
     assert token_client(a_user()).get(f"/api/v1/brokers/reconciliation/statements/{account.pk}").status_code == 404
+
+
+def test_the_brokers_own_figure_stands_beside_that_of_the_books(token_client, web, person, account):
+    """Of each currency by its report of the last day, of all together by what it says of days gone by."""
+    close(date(2026, 3, 31), "112")
+    last: Any = {"on": date(2026, 3, 31), "net_asset_value": Decimal("1425.31")}
+    euros = a_record("e", kind=Kind.DEPOSIT, traded_on=date(2026, 3, 10), instrument=None, quantity=None,
+                     net_amount=Decimal(100), currency="EUR")  # fmt: skip
+    book(account=account, records=[euros], source=Source.API, run_id=None)
+    for on in (date(2026, 2, 28), *(date(2026, 3, day) for day in (4, 10, 20, 25, 31))):
+        ReferenceRate.objects.create(currency="USD", on=on, per_euro=Decimal("1.20"), read_at=datetime.now(UTC))
+    BalancePoint.objects.create(account=account, currency="USD", basis=PointBasis.OBSERVED, as_of=datetime.now(UTC),
+                                **last)  # fmt: skip
+    ReportedValue.objects.create(account=account, on=last["on"], currency="USD", net_asset_value=Decimal("1545.30"),
+                                 told_at=datetime.now(UTC))  # fmt: skip
+    told = token_client(person).get(f"/api/v1/brokers/reconciliation/statements/{account.pk}?month=2026-03").json()
+    assert [(each["currency"], each["end"], each["reported"]) for each in told["currencies"]] == [
+        ("EUR", "100", None),
+        ("USD", "1425.3", "1425.31"),
+    ]
+    assert (told["whole"]["end"], told["whole"]["reported"]) == ("1545.3", "1545.3")
+    rows = web.get(f"/portfolio/reconcile/statements/{account.pk}.json?month=2026-03").getvalue()
+    said = [(row["scope"], row["amount"]) for row in json.loads(rows) if row["part"] == "reported"]
+    assert said == [("all currencies", "1545.3"), ("USD", "1425.31")]

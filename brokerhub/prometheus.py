@@ -5,8 +5,11 @@ Read at each scrape from the database, so that it is the same whichever process 
 
 import hmac
 from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, Max
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,9 +17,12 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from brokerhub.celery import app
+from brokerhub.kernel.tasks import HEARTBEAT_KEY
+from brokerhub.webhooks.models import Delivery
 from connections.models import Connection, ConnectionEvent
 from health import health_monitor
 from health.health_monitor import BrokerHealth
@@ -31,7 +37,9 @@ class HubCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield self._calls()
         yield from self._brokers()
-        yield from self._inside()
+        yield from self._syncs()
+        yield from self._renewals()
+        yield from self._work()
 
     def _calls(self) -> Metric:
         names = ["broker", "operation", "outcome", "attribution"]
@@ -61,7 +69,7 @@ class HubCollector(Collector):
                     left.add_metric([broker], health.budget.remaining)
         yield from (state, latency, left, limit)
 
-    def _inside(self) -> Iterator[Metric]:
+    def _syncs(self) -> Iterator[Metric]:
         now = timezone.now()
         runs = GaugeMetricFamily("hub_sync_runs", "Runs by state.", labels=["state"])
         for name, count in SyncRun.objects.order_by().values_list("state").annotate(Count("pk")):
@@ -83,8 +91,26 @@ class HubCollector(Collector):
             if at is not None:
                 age.add_metric([broker], (now - at).total_seconds())
         yield age
+
+    def _renewals(self) -> Iterator[Metric]:
+        overdue = Connection.objects.renewable(within=timedelta(0)).count()
+        yield GaugeMetricFamily("hub_renewals_overdue", "Connections whose access has run out.", value=overdue)
         failing = ConnectionEvent.objects.filter(reason_code__in=["renewal_delayed", "refresh_refused"])
         yield CounterMetricFamily("hub_renewals_failed", "Renewals of access that failed.", value=failing.count())
+
+    def _work(self) -> Iterator[Metric]:
+        waiting = GaugeMetricFamily("hub_queue_tasks", "Tasks that wait for a worker, by queue.", labels=["queue"])
+        with app.connection_for_read() as line:
+            for queue in settings.CELERY_TASK_QUEUES:
+                found: Any = queue(line.default_channel).queue_declare()  # kombu says a name; it is all of the answer
+                waiting.add_metric([queue.name], found.message_count)
+        yield waiting
+        deliveries = Delivery.objects.pending().count()
+        yield GaugeMetricFamily("hub_webhook_deliveries_pending", "Messages to people's programs.", value=deliveries)
+        beat: str | None = cache.get(HEARTBEAT_KEY)
+        if beat is not None:
+            since = (timezone.now() - datetime.fromisoformat(beat)).total_seconds()
+            yield GaugeMetricFamily("hub_worker_heartbeat_age_seconds", "Since a worker did a task.", value=since)
 
 
 def _quantiles(health: BrokerHealth) -> Iterator[tuple[str, float]]:
@@ -102,4 +128,5 @@ def metrics(request: HttpRequest) -> HttpResponse:
         raise Http404
     registry = CollectorRegistry()
     registry.register(HubCollector())
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(registry), content_type=content_type)

@@ -403,6 +403,7 @@ SPECTACULAR_SETTINGS = {
         "ConnectionStateEnum": "connections.states.ConnectionState.choices",
         "PointBasisEnum": "aggregation.models.PointBasis.choices",
         "TransactionStatusEnum": "aggregation.models.BookStatus.choices",
+        "IncidentStatusEnum": "health.statuspage_api.INCIDENT_STATES",
         "HealthStatusEnum": "health.verdicts.Status.choices",
         "OrderSizeEnum": "comparison.rule605.OrderSize.choices",
         "ExecutedOrderEnum": "comparison.rule605.StatOrder.choices",

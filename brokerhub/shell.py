@@ -40,13 +40,14 @@ _SECTIONS = (
     ("Password", "account_change_password"),
     ("Two-factor sign-in", "mfa_index"),
     ("Signed-in devices", "usersessions_list"),
+    ("Notifications", "health:alerts"),
     ("API tokens", "tokens"),
     ("Apps with access", "apps"),
     ("Webhooks", "webhooks:list"),
     ("Developer keys", "app-keys"),
     ("Export", "export"),
 )
-_SETTINGS_PATHS = ("/settings/", "/accounts/")
+_SETTINGS_PATHS = ("/settings/", "/accounts/", "/health/alerts/")
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def context(request: HttpRequest) -> dict[str, Any]:
     return {
         "places": lambda: list(_places(request)),
         "setting_sections": lambda: list(_sections(request)),
-        "in_settings": request.path.startswith(_SETTINGS_PATHS),
+        "in_settings": _in_settings(request),
         "theme": theme_of(request),
         "amounts_hidden": amounts_hidden(request),
         "environment": settings.ENVIRONMENT,
@@ -67,12 +68,17 @@ def context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def _in_settings(request: HttpRequest) -> bool:
+    return request.path.startswith(_SETTINGS_PATHS)
+
+
 def _places(request: HttpRequest) -> Iterator[Place]:
     match = request.resolver_match
     here = match.namespace or match.url_name if match else ""
     for label, name, icon in _PLACES:
         url = reverse(name)
-        yield Place(label, url, icon, _current(request, url, below=here == name.split(":")[0]))
+        below = here == name.split(":")[0] and not _in_settings(request)
+        yield Place(label, url, icon, _current(request, url, below=below))
 
 
 def _current(request: HttpRequest, url: str, *, below: bool) -> str:

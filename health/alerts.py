@@ -25,7 +25,6 @@ from health.signals import maintenance_moment
 log = structlog.get_logger(__name__)
 
 AHEAD = timedelta(hours=24)
-STALE = timedelta(hours=6)  # after its end nobody needs to be told any more
 
 SUBJECTS = {
     Moment.BEFORE: "{broker}: planned maintenance on {at:%A, %H:%M}",
@@ -37,7 +36,7 @@ SUBJECTS = {
 def moment_of(occurrence: Occurrence, now: datetime) -> Moment | None:
     """The moment to tell of at `now`: the latest that has come. None before all, and long after the end."""
     if now >= occurrence.ends_at:
-        return Moment.END if now < occurrence.ends_at + STALE else None
+        return Moment.END if now < occurrence.ends_at + maintenance.TOLD_AFTER else None
     if now >= occurrence.starts_at:
         return Moment.START
     return Moment.BEFORE if now >= occurrence.starts_at - AHEAD else None
@@ -47,7 +46,7 @@ def send_due(now: datetime | None = None) -> int:
     """Tell all who want to know; how many mails went out. Of what comes all the time nobody gets a mail."""
     now = now or timezone.now()
     sent = 0
-    for occurrence in maintenance.occurrences(now - STALE, now + AHEAD):
+    for occurrence in maintenance.occurrences(now - maintenance.TOLD_AFTER, now + AHEAD):
         moment = moment_of(occurrence, now)
         if moment is None:
             continue
@@ -58,10 +57,14 @@ def send_due(now: datetime | None = None) -> int:
 
 
 def _people(occurrence: Occurrence, moment: Moment) -> Iterator[User]:
-    """Who has this broker connected and wants to be told."""
-    connected = Connection.objects.by_api().open().filter(broker=occurrence.broker).values("user")
-    told = MaintenanceNotice.objects.filter(**_event(occurrence, moment, NoticeChannel.EMAIL)).values("user")
-    people = User.objects.filter(pk__in=connected, is_active=True).exclude(pk__in=told).select_related("alert_choice")
+    """Who has this broker connected and wants to be told; not those who came after it was over."""
+    there = Connection.objects.by_api().open().filter(broker=occurrence.broker, created_at__lt=occurrence.ends_at)
+    told = MaintenanceNotice.objects.filter(**event(occurrence, moment, NoticeChannel.EMAIL)).values("user")
+    people = (
+        User.objects.filter(pk__in=there.values("user"), is_active=True)
+        .exclude(pk__in=told)
+        .select_related("alert_choice")
+    )
     for user in people.order_by("pk"):
         if choice_of(user).wants(moment):
             yield user
@@ -73,7 +76,8 @@ def choice_of(user: User) -> AlertChoice:
     return choice
 
 
-def _event(occurrence: Occurrence, moment: Moment, channel: NoticeChannel) -> dict[str, Any]:
+def event(occurrence: Occurrence, moment: Moment, channel: NoticeChannel) -> dict[str, Any]:
+    """The columns that make a notice the only one of its kind."""
     return {
         "broker": occurrence.broker,
         "title": occurrence.title,
@@ -85,8 +89,8 @@ def _event(occurrence: Occurrence, moment: Moment, channel: NoticeChannel) -> di
 
 def _tell_the_hub(occurrence: Occurrence, moment: Moment) -> None:
     with transaction.atomic():
-        event = _event(occurrence, moment, NoticeChannel.SIGNAL)
-        _, is_new = MaintenanceNotice.objects.get_or_create(**event, user=None)
+        told = event(occurrence, moment, NoticeChannel.SIGNAL)
+        _, is_new = MaintenanceNotice.objects.get_or_create(**told, user=None)
         if is_new:
             maintenance_moment.send(sender=None, occurrence=occurrence, moment=moment)
 
@@ -94,8 +98,8 @@ def _tell_the_hub(occurrence: Occurrence, moment: Moment) -> None:
 def _mail(user: User, occurrence: Occurrence, moment: Moment) -> bool:
     try:
         with transaction.atomic():
-            event = _event(occurrence, moment, NoticeChannel.EMAIL)
-            _, is_new = MaintenanceNotice.objects.get_or_create(**event, user=user)
+            told = event(occurrence, moment, NoticeChannel.EMAIL)
+            _, is_new = MaintenanceNotice.objects.get_or_create(**told, user=user)
             if is_new:
                 _send(user, occurrence, moment)
             return is_new

@@ -17,7 +17,7 @@ class AlertForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
             "mail_before": "Mail me a day before",
             "mail_start": "Mail me when it begins",
             "mail_end": "Mail me when it is over",
-            "show_banner": "Say so on every page, the day before and while it is on",
+            "show_banner": "Say so on every page: a day before, while it is on and when it is over",
         }
 
 

@@ -9,6 +9,7 @@ from connections.brokers.records import Broker
 from health.maintenance_models import MaintenanceWindow, Occurrence
 
 AHEAD = timedelta(days=14)  # how far people look
+TOLD_AFTER = timedelta(hours=6)  # later than that after its end nobody needs to be told any more
 
 
 def occurrences(since: datetime, until: datetime, broker: Broker | None = None) -> list[Occurrence]:
@@ -29,12 +30,16 @@ def plan(now: datetime) -> dict[Broker, list[Occurrence]]:
 
 BANNER = "health:banner"
 BANNER_KEPT = 120  # seconds; the next look writes it again
-Banner = Occurrence
 
 
 def announce(now: datetime) -> None:
-    """Keep ready what every page shows: what is on, and what begins within a day if it does not come every night."""
-    told = [each for each in occurrences(now, now + timedelta(days=1)) if each.is_on(now) or not each.is_routine]
+    """Keep ready what every page shows: what is on; of what does not come every night also what begins within a day
+    and what is just over."""
+    told = [
+        each
+        for each in occurrences(now - TOLD_AFTER, now + timedelta(days=1))
+        if each.is_on(now) or not each.is_routine
+    ]
     hints.set(BANNER, [each for each in told if each.pauses_syncs or not each.is_routine], timeout=BANNER_KEPT)
 
 

@@ -34,6 +34,11 @@ class Occurrence:
     pauses_syncs: bool
     is_routine: bool
 
+    @property
+    def key(self) -> str:
+        """Its name for programs: the plan and when it begins."""
+        return f"{self.window_id}-{self.starts_at:%Y%m%dT%H%MZ}"
+
     def is_on(self, now: datetime) -> bool:
         return self.starts_at <= now < self.ends_at
 
@@ -162,6 +167,7 @@ class Moment(models.TextChoices):
 class NoticeChannel(models.TextChoices):
     EMAIL = "email", "E-mail"
     SIGNAL = "signal", "To the other parts of the hub"
+    BANNER = "banner", "On a page, and put away"
 
 
 class MaintenanceNotice(models.Model):
@@ -195,7 +201,7 @@ class AlertChoice(models.Model):
     mail_before = models.BooleanField("A day before", default=True)
     mail_start = models.BooleanField("When it begins", default=False)
     mail_end = models.BooleanField("When it is over", default=False)
-    show_banner = models.BooleanField("On every page while it is on, and the day before", default=True)
+    show_banner = models.BooleanField("On every page: a day before, while it is on and when it is over", default=True)
 
     def __str__(self) -> str:
         return f"Alerts of {self.user}"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import ClassVar, NamedTuple, Self
 
 from django.db import connections, models
-from django.db.models import Max
+from django.db.models import Max, Min
 from django.utils.functional import cached_property
 
 from connections.brokers.calls import Operation
@@ -103,6 +103,11 @@ class CallBucketQuerySet(models.QuerySet["CallBucket"]):
     def measured(self, resolution: Resolution, *, since: datetime) -> Self:
         """Buckets that hold calls from `since` on, rounded outwards to a whole bucket."""
         return self.filter(resolution=resolution, starts_at__gte=resolution.start_of(since))
+
+    def first_calls(self) -> dict[str, datetime]:
+        """The day on which each broker was first called, as far back as days are kept."""
+        days = self.filter(resolution=Resolution.DAY).order_by()
+        return dict(days.values_list("broker").annotate(Min("starts_at")))
 
     def last_calls(self) -> dict[str, datetime]:
         """When each broker was last called."""

@@ -13,6 +13,7 @@ from brokerhub.kernel.models import Scope
 from health import details, health_monitor, statuspage
 
 COMPONENT_STATES = sorted(set(statuspage.COMPONENT.values()))
+INCIDENT_STATES = [("investigating", "investigating"), ("resolved", "resolved")]
 INDICATORS = ["none", "minor", "major", "critical", "maintenance"]
 
 
@@ -20,6 +21,7 @@ class PageSerializer(serializers.Serializer[Any]):
     id = serializers.CharField()
     name = serializers.CharField()
     url = serializers.CharField()
+    time_zone = serializers.CharField()
     updated_at = serializers.DateTimeField()
 
 
@@ -36,21 +38,37 @@ class NamedSerializer(serializers.Serializer[Any]):
 class ComponentSerializer(NamedSerializer):
     status = serializers.ChoiceField(COMPONENT_STATES)
     known = serializers.BooleanField(help_text="False when nothing was measured lately: the status is no finding then.")
+    description = serializers.CharField(help_text="The state in a sentence for people.")
     position = serializers.IntegerField()
+    group = serializers.BooleanField()
+    group_id = serializers.CharField(allow_null=True)
+    only_show_if_degraded = serializers.BooleanField()
+    showcase = serializers.BooleanField()
+    page_id = serializers.CharField()
+    created_at = serializers.DateTimeField(allow_null=True, help_text="The day of its first call; null without any.")
     updated_at = serializers.DateTimeField()
 
 
 class IncidentLineSerializer(serializers.Serializer[Any]):
+    id = serializers.CharField()
+    incident_id = serializers.CharField()
+    status = serializers.ChoiceField(INCIDENT_STATES)
     body = serializers.CharField()
     created_at = serializers.DateTimeField()
+    display_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
 
 
 class IncidentSerializer(NamedSerializer):
-    status = serializers.ChoiceField(["investigating", "resolved"])
+    status = serializers.ChoiceField(INCIDENT_STATES)
     impact = serializers.ChoiceField(["none", "minor", "major", "critical"])
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(help_text="The first failure.")
+    monitoring_at = serializers.DateTimeField(allow_null=True)
     resolved_at = serializers.DateTimeField(allow_null=True)
+    updated_at = serializers.DateTimeField()
+    page_id = serializers.CharField()
+    shortlink = serializers.CharField()
     components = NamedSerializer(many=True)
     incident_updates = IncidentLineSerializer(many=True, help_text="The newest first.")
 
@@ -60,8 +78,15 @@ class ScheduledSerializer(NamedSerializer):
     impact = serializers.CharField()
     scheduled_for = serializers.DateTimeField()
     scheduled_until = serializers.DateTimeField()
+    monitoring_at = serializers.DateTimeField(allow_null=True)
+    resolved_at = serializers.DateTimeField(allow_null=True)
+    created_at = serializers.DateTimeField(allow_null=True, help_text="null: the hub does not know.")
+    updated_at = serializers.DateTimeField(allow_null=True)
+    page_id = serializers.CharField()
+    shortlink = serializers.CharField()
     pauses_syncs = serializers.BooleanField(help_text="Whether syncs wait for its end.")
     components = NamedSerializer(many=True)
+    incident_updates = IncidentLineSerializer(many=True, help_text="None: of plans the hub knows no timeline.")
 
 
 class SummarySerializer(serializers.Serializer[Any]):
@@ -126,5 +151,5 @@ class UpcomingView(StatusPageView):
     def get(self, request: Request) -> Response:
         """Planned maintenance that is on or comes within two weeks."""
         now = timezone.now()
-        listed = {"page": statuspage.page(now), "scheduled_maintenances": statuspage.upcoming(now)}
+        listed = {"page": statuspage.page(now), "scheduled_maintenances": statuspage.planned(now)}
         return Response(UpcomingSerializer(listed).data)

@@ -7,17 +7,19 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse, HttpResponseBase
+from django.http import Http404, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.views.decorators.http import require_GET, require_http_methods
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from brokerhub.kernel.hints import hints
 from brokerhub.kernel.htmx import HtmxRequest, wants_partial
 from connections.brokers.records import Broker
 from connections.models import Connection
-from health import alerts, charts, details, health_monitor, own, rates
+from health import alerts, banners, charts, details, health_monitor, own, rates, statuspage
 from health.forms import AlertForm, PeriodForm
 from health.health_monitor import BROKERS, KEPT, Window
 from health.templatetags.health import WIDGET, operation_words
@@ -119,6 +121,16 @@ def badge_image(request: HtmxRequest, broker: str) -> HttpResponse:
     return answer
 
 
+@for_all_if_public
+@require_GET
+def status_page_document(request: HtmxRequest, document: str) -> HttpResponse:
+    """For tools that read status pages: they look for these below the address of the page. It is told to all alike."""
+    found = statuspage.document(document)
+    if found is None:
+        raise Http404
+    return JsonResponse(found, headers={"Cache-Control": "max-age=10"})
+
+
 @login_required
 @require_http_methods(["GET", "POST"])
 def alert_choices(request: HtmxRequest) -> HttpResponseBase:
@@ -130,6 +142,19 @@ def alert_choices(request: HtmxRequest) -> HttpResponseBase:
         messages.success(request, "Saved. This is what you will be told from now on.")
         return redirect("health:alerts")
     return TemplateResponse(request, "health/alerts.html", {"form": form})
+
+
+@login_required
+@require_POST
+def put_banner_away(request: HtmxRequest) -> HttpResponse:
+    """Each moment of maintenance is told until the person has put it away: once."""
+    assert request.user.is_authenticated
+    banners.put_away(request.user, request.POST.get("banner", ""), timezone.now())
+    if request.htmx:
+        return HttpResponse()  # takes the banner's place
+    target = request.POST.get("next", "")
+    ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return redirect(target if ours else "overview")
 
 
 def _broker(broker: str) -> Broker:

@@ -15,9 +15,8 @@ from django.utils.safestring import SafeString, mark_safe
 from brokerhub.kernel.hints import hints
 from connections.brokers.calls import LimitSource, Operation
 from connections.models import Connection
-from health import alerts
+from health import banners
 from health.health_monitor import BrokerHealth
-from health.maintenance import BANNER, Banner
 from health.metrics import Budget
 from health.uptime import Day
 from health.verdicts import Status
@@ -172,12 +171,8 @@ def last_widget() -> SafeString:
 
 @register.inclusion_tag("health/_banner.html", takes_context=True)
 def maintenance_banner(context: Context) -> dict[str, Any]:
-    """What a person should know on every page: maintenance at their brokers, on now or within a day."""
-    user = getattr(context.get("request"), "user", None)
-    told: list[Banner] = hints.get(BANNER) or []
-    if not told or user is None or not user.is_authenticated or not alerts.choice_of(user).show_banner:
-        return {"occurrences": []}
-    mine = set(Connection.objects.for_user(user).by_api().open().values_list("broker", flat=True))
-    now = timezone.now()
-    shown = [each for each in told if each.broker in mine and each.ends_at > now]
-    return {"occurrences": [(each, each.is_on(now)) for each in shown], "now": now}
+    """What a person should know on every page of maintenance at their brokers: before it, while it is on, after it."""
+    request = context.get("request")
+    user = getattr(request, "user", None)
+    shown = banners.shown_to(user, timezone.now()) if user is not None and user.is_authenticated else []
+    return {"banners": shown, "request": request, "csrf_token": context.get("csrf_token")}

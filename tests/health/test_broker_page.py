@@ -1,6 +1,7 @@
 """One broker's page, its answers to "is it me?", and the forms in which others read health: status page, badge, RSS."""
 
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from brokerhub.kernel.models import User
 from connections.brokers.calls import Attribution
 from connections.models import Connection
 from connections.states import ConnectionState
-from health.models import AlertChoice, Incident, MaintenanceWindow, StatusSpan
+from health import feeds
+from health.models import AlertChoice, Incident, MaintenanceFeed, MaintenanceWindow, StatusSpan
 from health.own import is_it_me
 from health.tasks import watch
 from health.verdicts import Status
@@ -109,7 +111,13 @@ def test_the_page_of_no_broker_is_not_found(web: Client) -> None:
 
 
 # --- Without a login --------------------------------------------------------------------------------------------------
-PUBLIC = ["/health/", "/health/schwab/", "/health/badge/schwab.svg", "/health/incidents.rss"]
+PUBLIC = [
+    "/health/",
+    "/health/schwab/",
+    "/health/badge/schwab.svg",
+    "/health/incidents.rss",
+    "/health/api/v2/summary.json",
+]
 
 
 @pytest.mark.parametrize("path", PUBLIC)
@@ -128,15 +136,34 @@ def test_a_badge_is_an_image_that_says_the_state(web: Client) -> None:
     answer = web.get("/health/badge/schwab.svg")
     image = ElementTree.fromstring(answer.content)
     assert answer["Content-Type"] == "image/svg+xml"
+    assert image.tag == "{http://www.w3.org/2000/svg}svg"
     assert image.attrib["aria-label"] == "Charles Schwab: Major outage"
+    assert [text.text for text in image.iter("{http://www.w3.org/2000/svg}text")] == ["Charles Schwab", "Major outage"]
+    assert b"<script" not in answer.content
     assert web.get("/health/badge/nobody.svg").status_code == 404
 
 
-def test_rss_names_each_incident_with_its_timeline(web: Client) -> None:
+def test_rss_names_each_incident_and_planned_maintenance_in_the_form_of_rss_2(web: Client) -> None:
+    """By the specification: channel with title, link and description; dates of RFC 822; a guid that is no address."""
     trouble()
-    [item] = ElementTree.fromstring(web.get("/health/incidents.rss").content).findall("channel/item")
-    assert item.findtext("title") == "Charles Schwab: Major outage (open)"
-    assert "not answering" in (item.findtext("description") or "")
+    a_window(timezone.now() + 5 * HOUR)
+    a_window(timezone.now() + 60 * HOUR)  # too far ahead to be told yet
+    answer = web.get("/health/incidents.rss")
+    assert answer["Content-Type"] == "application/rss+xml; charset=utf-8"
+    rss = ElementTree.fromstring(answer.content)
+    assert (rss.tag, rss.attrib["version"]) == ("rss", "2.0")
+    assert all(rss.findtext(f"channel/{name}") for name in ("title", "link", "description", "lastBuildDate"))
+    incident, planned = rss.findall("channel/item")
+    assert incident.findtext("title") == "Charles Schwab: Major outage (open)"
+    assert "not answering" in (incident.findtext("description") or "")
+    assert planned.findtext("title") == "Charles Schwab: Database upgrade (maintenance, planned)"
+    for item in (incident, planned):
+        assert parsedate_to_datetime(item.findtext("pubDate") or "") <= timezone.now()
+        assert (item.findtext("link") or "").endswith("/health/schwab/")
+        guid = item.find("guid")
+        assert guid is not None
+        assert guid.attrib["isPermaLink"] == "false"
+    assert len({item.findtext("guid") for item in (incident, planned)}) == 2
 
 
 # --- The shape of a status page ---------------------------------------------------------------------------------------
@@ -159,6 +186,59 @@ def test_the_summary_has_the_shape_of_a_status_page(api: APIClient) -> None:
     assert api.get(f"{API}/components").json()["components"][0]["id"] == "schwab"
     assert api.get(f"{API}/incidents").json()["incidents"] == summary["incidents"]
     assert api.get(f"{API}/scheduled-maintenances/upcoming").json()["scheduled_maintenances"] == [planned]
+
+
+DOCUMENTS = {
+    "status": "status",
+    "components": "components",
+    "incidents": "incidents",
+    "incidents/unresolved": "incidents",
+    "scheduled-maintenances": "scheduled_maintenances",
+    "scheduled-maintenances/upcoming": "scheduled_maintenances",
+    "scheduled-maintenances/active": "scheduled_maintenances",
+}
+# Of the same objects at a page of Atlassian's; all of them are there, whatever their value.
+COMPONENT = {"id", "name", "status", "created_at", "updated_at", "position", "description", "showcase", "group_id",
+             "page_id", "group", "only_show_if_degraded"}  # fmt: skip
+INCIDENT = {"id", "name", "status", "created_at", "updated_at", "monitoring_at", "resolved_at", "impact", "shortlink",
+            "started_at", "page_id", "incident_updates", "components"}  # fmt: skip
+LINE = {"id", "status", "body", "incident_id", "created_at", "updated_at", "display_at"}
+PLANNED = INCIDENT - {"started_at"} | {"scheduled_for", "scheduled_until"}
+
+
+def test_tools_find_the_documents_of_a_status_page_below_its_address(client: Client, settings: Any) -> None:
+    settings.HEALTH_PUBLIC = True
+    trouble()
+    a_window(timezone.now() - HOUR / 2)
+    a_window(timezone.now() + HOUR)
+    told = {name: client.get(f"/health/api/v2/{name}.json").json() for name in ("summary", *DOCUMENTS)}
+    page = told["summary"]["page"]
+    assert page["url"].endswith("/health/")
+    assert page["time_zone"] == "Etc/UTC"
+    for name, part in DOCUMENTS.items():
+        assert set(told[name]) == {"page", part}
+        assert told[name]["page"]["id"] == page["id"]
+    assert told["summary"]["components"][0].keys() >= COMPONENT
+    [incident] = told["incidents/unresolved"]["incidents"]
+    assert incident.keys() >= INCIDENT
+    assert incident["incident_updates"][0].keys() == LINE
+    every = told["scheduled-maintenances"]["scheduled_maintenances"]
+    assert [each["status"] for each in every] == ["in_progress", "scheduled"]
+    assert every[0].keys() >= PLANNED
+    assert told["scheduled-maintenances/active"]["scheduled_maintenances"] == every[:1]
+    assert told["scheduled-maintenances/upcoming"]["scheduled_maintenances"] == every[1:]
+    assert client.get("/health/api/v2/history.json").status_code == 404
+
+
+def test_a_hub_can_read_the_plans_of_another_hub(client: Client, settings: Any) -> None:
+    """The reader of status pages, written for others' pages, takes the hub's own."""
+    settings.HEALTH_PUBLIC = True
+    window = a_window(timezone.now().replace(microsecond=0) + HOUR)
+    document = client.get("/health/api/v2/scheduled-maintenances.json").content
+    feed = MaintenanceFeed(broker="schwab", kind=MaintenanceFeed.Kind.STATUSPAGE)
+    [entry] = feeds._entries(feed, document, timezone.now())
+    (there,) = window.occurrences(timezone.now(), timezone.now() + 9 * HOUR)
+    assert (entry.title, entry.starts_at, entry.ends_at) == (there.title, there.starts_at, there.ends_at)
 
 
 def test_a_quiet_hub_is_operational(api: APIClient) -> None:

@@ -16,6 +16,7 @@ from connections import connection_manager
 from connections.brokers import closures
 from connections.brokers.base import UnderMaintenance
 from connections.brokers.records import Broker
+from connections.models import Connection
 from connections.states import ConnectionState
 from health import alerts, feeds, known_windows, maintenance
 from health.health_monitor import Window, measure
@@ -193,6 +194,7 @@ def test_each_moment_is_told_once_by_mail_as_the_person_wants() -> None:
     AlertChoice.objects.create(user=quiet, mail_before=False)
     a_connection(broker="alpaca", method="alpaca_oauth")
     start = calls.NOW
+    Connection.objects.update(created_at=start - 48 * HOUR)
     a_window(start)
     for at in (start - 30 * HOUR, start - 20 * HOUR, start - 10 * HOUR, start, start + HOUR / 2, start + 2 * HOUR):
         alerts.send_due(at)
@@ -232,6 +234,7 @@ def test_the_rest_of_the_hub_hears_each_moment_once(django_capture_on_commit_cal
 
 def test_a_mail_that_could_not_be_sent_goes_out_with_the_next_look(monkeypatch: Any) -> None:
     a_connection()
+    Connection.objects.update(created_at=calls.NOW - 48 * HOUR)
     a_window(calls.NOW)
 
     def away(*_: Any, **__: Any) -> int:

@@ -17,6 +17,7 @@ from django.utils.regex_helper import normalize
 # What stands in an address and is no object of a person.
 WORDS = {
     "broker": "schwab",
+    "document": "summary",
     "method": "schwab_oauth",
     "suffix": "csv",
     "currency": "USD",

@@ -40,7 +40,7 @@ PUBLIC = {
     "/healthz",
     "/readyz",
 }
-CACHED = {"/health/badge/{broker}.svg", "/.well-known/jwks.json"}
+CACHED = {"/health/badge/{broker}.svg", "/health/api/v2/{document}.json", "/.well-known/jwks.json"}
 # Apps come here from elsewhere; what a person then answers is guarded: tests/identity/test_letting_in.py.
 FOR_APPS = "/oauth/"
 # Tables that say where and when somebody was, whatever they did; and one whose rows are made when first looked at.

@@ -9,18 +9,20 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.core.cache import cache
 from django.db import connection
 from django.db.models import Count, Max
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
+from kombu.exceptions import OperationalError
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
 
 from brokerhub.celery import app
+from brokerhub.kernel.hints import hints
 from brokerhub.kernel.tasks import HEARTBEAT_KEY
 from brokerhub.webhooks.models import Delivery
 from connections.models import Connection, ConnectionEvent
@@ -100,17 +102,28 @@ class HubCollector(Collector):
 
     def _work(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily("hub_queue_tasks", "Tasks that wait for a worker, by queue.", labels=["queue"])
-        with app.connection_for_read() as line:
-            for queue in settings.CELERY_TASK_QUEUES:
-                found: Any = queue(line.default_channel).queue_declare()  # kombu says a name; it is all of the answer
-                waiting.add_metric([queue.name], found.message_count)
-        yield waiting
+        reached = GaugeMetricFamily("hub_queues_reachable", "1 when the queues can be asked, 0 when Redis is away.")
+        try:
+            for name, tasks in _queues():
+                waiting.add_metric([name], tasks)
+            reached.add_metric([], 1)
+        except (RedisError, OperationalError):  # told as such; the rest of the page is still worth reading
+            reached.add_metric([], 0)
+        yield from (waiting, reached)
         deliveries = Delivery.objects.pending().count()
         yield GaugeMetricFamily("hub_webhook_deliveries_pending", "Messages to people's programs.", value=deliveries)
-        beat: str | None = cache.get(HEARTBEAT_KEY)
+        beat: str | None = hints.get(HEARTBEAT_KEY)
         if beat is not None:
             since = (timezone.now() - datetime.fromisoformat(beat)).total_seconds()
             yield GaugeMetricFamily("hub_worker_heartbeat_age_seconds", "Since a worker did a task.", value=since)
+
+
+def _queues() -> Iterator[tuple[str, int]]:
+    """Each queue and how many tasks wait in it. Raises RedisError or kombu's OperationalError."""
+    with app.connection_for_read() as line, line.channel() as channel:
+        for queue in settings.CELERY_TASK_QUEUES:
+            found: Any = queue(channel).queue_declare()  # kombu says a name; it is all of the answer
+            yield queue.name, found.message_count
 
 
 def _quantiles(health: BrokerHealth) -> Iterator[tuple[str, float]]:

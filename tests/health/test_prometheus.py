@@ -7,7 +7,7 @@ import pytest
 from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
-from kombu import Queue
+from kombu import Connection, Queue
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -44,7 +44,7 @@ def test_the_page_is_in_the_form_that_the_reader_asks_for(
     app.send_task("nobody.reads.this", queue="files")
     answer = client.get(PAGE, headers={"Authorization": "Bearer a secret of Prometheus", "Accept": accept})
     with app.connection_for_write() as line:
-        Queue("files")(line.default_channel).purge()
+        Queue("files")(line.channel()).purge()
     assert answer["Content-Type"].startswith(told)
     is_open = told.startswith("application/openmetrics-text")
     parse = openmetrics_families if is_open else text_string_to_metric_families
@@ -54,6 +54,7 @@ def test_the_page_is_in_the_form_that_the_reader_asks_for(
     assert families["hub_broker_calls"].samples[0].name == "hub_broker_calls_total", "a counter is named as one"
     waiting = {sample.labels["queue"]: sample.value for sample in families["hub_queue_tasks"].samples}
     assert waiting["files"] == 1
+    assert [sample.value for sample in families["hub_queues_reachable"].samples] == [1]
     assert set(waiting) == {"sync.schwab", "sync.robinhood", "sync.ibkr", "sync.alpaca", "files", "health", "default"}
     assert 20 <= families["hub_worker_heartbeat_age_seconds"].samples[0].value < 80
     assert [sample.value for sample in families["hub_renewals_overdue"].samples] == [0]
@@ -82,3 +83,16 @@ def test_it_tells_calls_states_budgets_and_what_goes_on_inside(client: Client, s
     assert found["hub_data_age_seconds", "schwab"] < 60
     assert found["hub_syncs_overdue",] == 0
     assert "My own words" not in text
+
+
+def test_without_redis_the_rest_of_the_page_is_still_told(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.METRICS_TOKEN = "a secret of Prometheus"
+    monkeypatch.setattr(app, "connection_for_read", lambda: Connection("redis://127.0.0.1:1/0"))
+    calls.record(calls.good(started_at=timezone.now()))
+    text = client.get(PAGE, headers={"Authorization": "Bearer a secret of Prometheus"}).content.decode()
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert [sample.value for sample in families["hub_queues_reachable"].samples] == [0]
+    assert families["hub_queue_tasks"].samples == []
+    assert families["hub_broker_calls"].samples[0].value == 1

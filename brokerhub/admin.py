@@ -15,6 +15,7 @@ from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import OperatorAct, User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
+from brokerhub.models import AccountDeletion
 
 admin.site.unregister([EmailAddress, Group])
 
@@ -98,3 +99,14 @@ class OperatorActAdmin(ReadOnlyAdmin):
     @admin.display(description="what")
     def did(self, act: OperatorAct) -> str:
         return f"{act.entry.object_repr}: {act.entry.get_change_message()}"
+
+
+@admin.register(AccountDeletion)
+class AccountDeletionAdmin(ReadOnlyAdmin):
+    """Accounts that are being deleted. One that stays here is one whose deletion fails: the log says why."""
+
+    list_display = ("user", "requested_at", "held_until")
+    list_filter = ("requested_at",)
+    search_fields = ("user__email",)
+    list_select_related = ("user",)
+    ordering = ("requested_at",)

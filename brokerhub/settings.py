@@ -77,6 +77,14 @@ SYNC_LEASE_SECONDS: float = env.float("SYNC_LEASE_SECONDS", 60.0)  # a run whose
 HEALTH_KEEP_MINUTES = timedelta(days=env.float("HEALTH_KEEP_MINUTES_DAYS", 2, validate=Range(min=1)))
 HEALTH_KEEP_HOURS = timedelta(days=env.float("HEALTH_KEEP_HOURS_DAYS", 32, validate=Range(min=31)))
 HEALTH_KEEP_DAYS = timedelta(days=env.float("HEALTH_KEEP_DAYS_DAYS", 800, validate=Range(min=366)))
+# How many days rows are kept that no books rest on; 0 is for ever. What each rule covers: brokerhub/retention.py.
+KEEP_DAYS = {
+    "connection_events": env.float("KEEP_CONNECTION_EVENTS_DAYS", 0, validate=Range(min=0)),
+    "admin_log": env.float("KEEP_ADMIN_LOG_DAYS", 0, validate=Range(min=0)),
+    "notices": env.float("KEEP_NOTICES_DAYS", 400, validate=Range(min=30)),
+    "comparisons": env.float("KEEP_COMPARISONS_DAYS", 90, validate=Range(min=1)),
+    "ended_access": env.float("KEEP_ENDED_ACCESS_DAYS", 30, validate=Range(min=1)),
+}
 HEALTH_PUBLIC: bool = env.bool("HEALTH_PUBLIC", False)  # whether brokers' states can be seen without a login
 SESSION_IDLE = timedelta(hours=env.float("SESSION_IDLE_HOURS", 12.0, validate=Range(min=0.1)))
 SESSION_COOKIE_AGE = round(86400 * env.float("SESSION_DAYS", 7.0, validate=Range(min=0.1)))  # seconds since the sign-in

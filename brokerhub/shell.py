@@ -46,6 +46,7 @@ _SECTIONS = (
     ("Webhooks", "webhooks:list"),
     ("Developer keys", "app-keys"),
     ("Export", "export"),
+    ("Delete account", "delete-account"),
 )
 _SETTINGS_PATHS = ("/settings/", "/accounts/", "/health/alerts/")
 

@@ -3,8 +3,9 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from brokerhub import overview, preference_views, prometheus, settings_pages, token_pages, views
+from brokerhub import operators, overview, preference_views, prometheus, settings_pages, token_pages, views
 from brokerhub.archive import pages as export_pages
+from brokerhub.erasure import pages as erasure_pages
 from brokerhub.identity import pages as app_access_pages
 from connections import app_pages
 
@@ -12,6 +13,7 @@ urlpatterns = [
     path("", overview.overview, name="overview"),
     path("", include("brokerhub.identity.urls")),
     path("accounts/", include("allauth.urls")),
+    path("admin/retention/", operators.kept, name="retention"),
     path("admin/", admin.site.urls),
     path("api/", include("brokerhub.api")),
     path("compare/", include("comparison.urls")),
@@ -31,6 +33,7 @@ urlpatterns = [
     path("settings/apps/", app_access_pages.app_list, name="apps"),
     path("settings/apps/<int:access_id>/end/", app_access_pages.app_end, name="app-end"),
     path("settings/webhooks/", include("brokerhub.webhooks.urls")),
+    path("settings/delete/", erasure_pages.delete_account, name="delete-account"),
     path("settings/export/", export_pages.export, name="export"),
     path("settings/export/download/", export_pages.download, name="export-download"),
     path("settings/export/read/", export_pages.restore, name="export-read"),

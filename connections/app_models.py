@@ -85,7 +85,14 @@ class UnfinishedRevocation(models.Model):
     """Access that could not be ended at its broker yet. It points at no connection: that may have been erased."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="unfinished_revocations")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="unfinished_revocations",
+        help_text="Empty: of somebody whose account is deleted.",
+    )
     broker = models.CharField(max_length=20, choices=Broker.choices)
     method = models.CharField(max_length=20, choices=AuthMethod.choices)
     environment = models.CharField(max_length=10, choices=Environment.choices)

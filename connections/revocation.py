@@ -127,8 +127,11 @@ def _put_off(owed: UnfinishedRevocation, error: HubError) -> Revocation:
 
 
 def _give_up(owed: UnfinishedRevocation, error: Exception) -> Revocation:
-    """Delete the secret and keep the row, as a notice to the person."""
+    """Delete the secret and keep the row, as a notice to the person; without a person there is nobody to read it."""
     log.warning("revocation_given_up", revocation_id=str(owed.pk), error=type(error).__name__, attempts=owed.attempts)
+    if owed.user_id is None:
+        owed.delete()
+        return Revocation.FAILED
     UnfinishedRevocation.objects.filter(pk=owed.pk).update(sealed_grant=b"", gave_up_at=timezone.now())
     return Revocation.FAILED
 

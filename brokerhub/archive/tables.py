@@ -211,6 +211,7 @@ NOT_EXPORTED = {
     "allauth_idp_oidc.Client": SHARED_WORK,
     "allauth_idp_oidc.Token": SECRET,
     "health.IncidentUpdate": SHARED_WORK,
+    "hub.AccountDeletion": "It is there only while an account is being deleted.",
     "health.MaintenanceNotice": "It says which mail went out from this hub.",
     "identity.AppAccess": SECRET,
     "kernel.ApiToken": SECRET,

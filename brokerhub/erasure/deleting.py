@@ -1,0 +1,94 @@
+"""Deletes accounts: asked for on a page, done by a worker, which may die anywhere and is followed by another."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from django.db import transaction
+from django.utils import timezone
+
+from brokerhub.erasure import proof, remains
+from brokerhub.erasure.belongings import held
+from brokerhub.erasure.models import LEASE, AccountDeletion
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import ApiToken, User
+from connections import connection_manager
+from connections.models import Connection
+from connections.revocation import Revocation
+from health import retention as health_retention
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What was done for a person whom the hub does not know any more."""
+
+    email: str
+    requested_at: datetime
+    done_at: datetime
+    rows: dict[str, int]
+    access: list[dict[str, str]]
+    found: proof.Search
+
+
+@transaction.atomic
+def ask(user: User) -> AccountDeletion:
+    """From now on nobody gets in as this person, and a worker erases all of it. Raises NotAllowed for operators."""
+    if user.is_staff:
+        raise NotAllowed("You are an operator of this hub. Let another operator take your rights away first.")
+    known = {"rows": held(user), "traces": remains.traces(user)}
+    deletion, _ = AccountDeletion.objects.get_or_create(user=user, defaults=known)
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    ApiToken.objects.filter(user=user).delete()
+    remains.end_sessions(user)
+    log.info("account_deletion_asked", user_id=user.pk)
+    return deletion
+
+
+def work_off() -> list[Receipt]:
+    """Delete every account that is due. One failure does not stop the others."""
+    done, bugs = [], []
+    for deletion in AccountDeletion.objects.due().select_related("user"):
+        if AccountDeletion.objects.claim(deletion.pk):
+            try:
+                done.append(_erase(deletion))
+            except Exception as error:  # raised below, after the others have had their turn
+                bugs.append(error)
+    if bugs:
+        raise ExceptionGroup("accounts could not be deleted", bugs)
+    return done
+
+
+def _erase(deletion: AccountDeletion) -> Receipt:
+    user, user_id = deletion.user, deletion.user_id
+    remains.forget_in_log(user)
+    for connection in Connection.objects.for_user(user).order_by("created_at"):
+        _leave(deletion, connection)
+    _remove(deletion)
+    found = proof.search(user_id=user_id, words=deletion.traces)
+    if found.left_in:
+        log.error("account_left_traces", tables=found.left_in)
+    log.info("account_deleted", rows=sum(deletion.rows.values()), connections=len(deletion.access))
+    return Receipt(user.email, deletion.requested_at, timezone.now(), deletion.rows, deletion.access, found)
+
+
+def _leave(deletion: AccountDeletion, connection: Connection) -> None:
+    """End the access at the broker and erase the connection's books, as when somebody disconnects it."""
+    line = {"broker": connection.get_broker_display(), "label": connection.label}
+    left = "" if connection.state == "disconnected" else connection_manager.left_to_do(connection)
+    AccountDeletion.objects.filter(pk=deletion.pk).update(held_until=timezone.now() + LEASE)
+    receipt = connection_manager.disconnect(connection=connection, actor=deletion.user, keep_history=False)
+    own_app = receipt.revocation is Revocation.RETRYING and connection.app is not None and connection.app.owner_id
+    outcome = Revocation.FAILED if own_app else receipt.revocation
+    deletion.access.append(line | {"outcome": outcome.words, "left": left})
+    AccountDeletion.objects.filter(pk=deletion.pk).update(access=deletion.access)
+
+
+@transaction.atomic
+def _remove(deletion: AccountDeletion) -> None:
+    """All that is left, and the person."""
+    remains.end_sessions(deletion.user)
+    remains.let_go_of_access(deletion.user)
+    health_retention.remove_old()  # what was measured of connections that are no more
+    User.objects.get(pk=deletion.user_id).delete()

@@ -1,0 +1,240 @@
+"""Deleting an account: shown first, done by a worker, and afterwards the person is nowhere."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from django.core import mail
+from django.db import connection as database
+from django.test import Client
+from django.urls import reverse
+
+from aggregation import edits, ledger
+from aggregation.models import Instrument, InstrumentChoice, PossibleDuplicate, Source, Transaction, TransferLink
+from brokerhub.erasure import deleting
+from brokerhub.erasure.belongings import held
+from brokerhub.erasure.models import AccountDeletion
+from brokerhub.kernel.errors import NotAllowed
+from brokerhub.kernel.models import ApiToken, User
+from brokerhub.tasks import delete_accounts
+from comparison.models import BrokerRating, ComparisonBroker, CostSimulation
+from connections.models import AppCredentials, Connection, ConnectionEvent, UnfinishedRevocation
+from health.models import ConnectionMeasure
+from sync import drafts
+from sync.models import Mode, RunState, SyncRun, Trigger, WordRule
+from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, an_account, some_holdings
+from tests.sync.samples import fixture
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("unpaced")]
+PAGE, PASSWORD, EMAIL = "/settings/delete/", "correct horse battery", "ada@example.com"
+
+
+def fill(user: User) -> Connection:
+    """A row of nearly everything a person may have, and rows of others that name them."""
+    login = a_connection(user, broker_user_key="maria", label=f"Of {user.email}")
+    account = an_account(login)
+    run = SyncRun.objects.create(
+        connection=login, trigger=Trigger.IMPORT, mode=Mode.IMPORT, state=RunState.SUCCEEDED, requested_by=user
+    )
+    ledger.book(account=account, records=[a_record(str(n)) for n in range(1, 6)], source=Source.API, run_id=run.pk)
+    ledger.book(account=account, records=[a_record("2", net_amount=Decimal(-99))], source=Source.API, run_id=run.pk)
+    ledger.record_holdings(account=account, holdings=some_holdings(a_position(AAPL)), run_id=run.pk)
+    first, second, third = Transaction.objects.filter(account=account).order_by("pk")[:3]
+    edits.annotate(first, user=user, note=f"Write to {user.email}", tags=["mine"])
+    PossibleDuplicate.objects.create(account=account, first=first, second=second, reasons=["date"], decided_by=user)
+    TransferLink.objects.create(outgoing=second, incoming=third, decided_by=user)
+    WordRule.objects.create(user=user, broker="schwab", field="type", word="ODD", kind="fee")
+    InstrumentChoice.objects.create(
+        user=user, instrument=Instrument.objects.get(symbol="AAPL"), account=account, is_same=False
+    )
+    broker, _ = ComparisonBroker.objects.get_or_create(key="schwab", name="Charles Schwab", role="integrated")
+    BrokerRating.objects.create(user=user, broker=broker, overall=4, text=f"Ask {user.email}.", state="approved")
+    CostSimulation.objects.create(user=user, inputs={}, key="k", catalogue_version=0, engine_version=1, state="done")
+    drafts.begin(user=user, name="a.csv", content=fixture("schwab-brokerage.csv"))
+    app = AppCredentials(method="schwab_oauth", environment="sandbox", owner=user)
+    app.seal_keys({"app_key": "own"})
+    app.save()
+    Connection.objects.filter(pk=login.pk).update(app=app)
+    ConnectionMeasure.objects.create(connection_id=login.pk, broker="schwab")
+    ConnectionEvent.objects.create(connection=login, actor=user, action="connected", to_state="connected")
+    ApiToken.objects.create(user=user, name="Script")
+    return login
+
+
+def sign_in(email: str = EMAIL) -> Client:
+    """With the password, as the page asks for it to have been given lately."""
+    client = Client()
+    client.force_login(User.objects.get(email=email), backend="allauth.account.auth_backends.AuthenticationBackend")
+    asked = client.get(PAGE)
+    answer = client.post(asked["Location"], {"password": PASSWORD})
+    assert (answer.status_code, answer["Location"]) == (302, PAGE)
+    return client
+
+
+def everything(*, but: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Every row of every table as text."""
+    found = {}
+    with database.cursor() as cursor:
+        for table in sorted(set(database.introspection.table_names(cursor)) - set(but)):
+            cursor.execute(f'SELECT t::text FROM "{table}" t ORDER BY 1')
+            found[table] = [text for (text,) in cursor.fetchall()]
+    return found
+
+
+def rows_pointing_at(user_id: int) -> dict[str, int]:
+    """By every foreign key to people."""
+    found = {}
+    with database.cursor() as cursor:
+        for table in database.introspection.table_names(cursor):
+            for column, (_, other) in database.introspection.get_relations(cursor, table).items():
+                if other == "kernel_user":
+                    cursor.execute(f'SELECT count(*) FROM "{table}" WHERE "{column}"::text = %s', [str(user_id)])
+                    found[f"{table}.{column}"] = cursor.fetchone()[0]
+    return found
+
+
+def test_the_page_asks_for_the_password_and_counts_what_would_go(person: User, web: Client) -> None:
+    assert web.get(PAGE).status_code == 302, "to where the password is asked for once more"
+    login = fill(person)
+    shown = sign_in().get(PAGE).content.decode()
+    assert login.label in shown
+    assert "Transactions" in shown
+    assert f"<strong>{sum(held(person).values())} rows</strong>" in shown
+    assert Transaction.objects.count() > 0
+
+
+@pytest.mark.parametrize("typed", ["", "charlie@example.com"])
+def test_without_the_right_address_nothing_happens(person: User, stranger: User, typed: str) -> None:
+    answer = sign_in().post(PAGE, {"email": typed})
+    assert answer.status_code == 422
+    assert not AccountDeletion.objects.exists()
+
+
+def test_an_operator_is_sent_to_another_operator(person: User) -> None:
+    User.objects.filter(pk=person.pk).update(is_staff=True)
+    client = Client()
+    client.force_login(person, backend="allauth.account.auth_backends.AuthenticationBackend")
+    with pytest.raises(NotAllowed, match="operator"):
+        deleting.ask(User.objects.get(pk=person.pk))
+    assert not AccountDeletion.objects.exists()
+
+
+def test_everything_of_the_person_is_erased_nothing_of_anybody_else_and_a_receipt_goes_out(
+    person: User, stranger: User, sign_up: Any
+) -> None:
+    login, other = fill(person), fill(stranger)
+    before = {
+        table: [row for row in rows if EMAIL not in row and str(login.pk) not in row]
+        for table, rows in everything().items()
+        if table in {"connections_connection", "connections_account", "aggregation_transaction", "kernel_user"}
+    }
+    operator = User.objects.create_superuser("root@example.com", PASSWORD)
+    for changed in (person, login, other):
+        LogEntry.objects.create(
+            user=operator,
+            content_type=ContentType.objects.get_for_model(changed),
+            object_id=str(changed.pk),
+            object_repr=str(changed),
+            action_flag=CHANGE,
+            change_message=f"about {changed}",
+        )
+    here, elsewhere, third = sign_in(), sign_up(person), sign_in("charlie@example.com")
+
+    asked = here.post(PAGE, {"email": "Ada@Example.com"})
+    assert asked.status_code == 200
+    assert "Your account is being deleted" in asked.content.decode()
+    assert "_auth_user_id" not in here.session
+    assert elsewhere.get("/portfolio/").status_code == 302, "signed out in every browser"
+    again = Client().post(reverse("account_login"), {"login": EMAIL, "password": PASSWORD})
+    assert "_auth_user_id" not in again.client.session, "and nobody gets in any more"
+
+    delete_accounts()
+    assert not User.objects.filter(email=EMAIL).exists()
+    left = [table for table, rows in everything().items() for row in rows if EMAIL in row or str(login.pk) in row]
+    assert left == []
+    pointing = rows_pointing_at(person.pk)
+    assert len(pointing) > 20
+    assert {name: count for name, count in pointing.items() if count} == {}
+    assert all(entry.get_decoded().get("_auth_user_id") != str(person.pk) for entry in Session.objects.all())
+
+    after = everything()
+    for table, rows in before.items():
+        assert [row for row in rows if row not in after[table]] == [], table
+    assert third.get("/portfolio/").status_code == 200
+    kept = LogEntry.objects.filter(user=operator)
+    assert [entry.object_repr for entry in kept.order_by("pk")] == ["(deleted account)"] * 2 + [str(other)]
+
+    [receipt] = mail.outbox
+    assert receipt.to == [EMAIL]
+    assert f"Of {EMAIL} (Charles Schwab)" in receipt.body
+    assert "- transactions: 6" in receipt.body
+    assert "It found nothing." in receipt.body
+
+
+def test_what_is_found_afterwards_is_said(person: User, stranger: User, caplog: Any) -> None:
+    User.objects.filter(pk=stranger.pk).update(name=f"Friend of {EMAIL}")
+    deleting.ask(person)
+    [receipt] = deleting.work_off()
+    assert receipt.found.left_in == ["kernel_user"]
+    assert "account_left_traces" in caplog.text
+
+
+def test_what_a_former_operator_did_stays_in_the_log_under_nobodys_name(person: User, stranger: User) -> None:
+    about = ContentType.objects.get_for_model(User)
+    LogEntry.objects.create(
+        user=person, content_type=about, object_id=str(stranger.pk), object_repr="Charlie", action_flag=CHANGE
+    )
+    deleting.ask(person)
+    deleting.work_off()
+    entry = LogEntry.objects.get()
+    assert (entry.object_repr, entry.user.name, entry.user.is_active) == ("Charlie", "Deleted operator", False)
+    assert not entry.user.has_usable_password()
+
+
+def test_access_at_the_broker_is_ended(connect_robinhood: Any, person: User, sandbox: Any) -> None:
+    connect_robinhood(person)
+    deleting.ask(person)
+    [receipt] = deleting.work_off()
+    assert [line["outcome"] for line in receipt.access] == ["Ended"]
+    assert sandbox.end_tokens("james", revoke=True, broker="robinhood")["revoked"] == 0
+    assert not UnfinishedRevocation.objects.exists()
+
+
+def test_access_that_cannot_be_ended_at_once_is_tried_on_without_a_name(
+    connect_robinhood: Any, person: User, sandbox: Any
+) -> None:
+    connect_robinhood(person)
+    sandbox.fault("503", "revoke", broker="robinhood")
+    deleting.ask(person)
+    [receipt] = deleting.work_off()
+    assert "tries again for a day" in receipt.access[0]["outcome"]
+    assert receipt.found.left_in == []
+    owed = UnfinishedRevocation.objects.get()
+    assert (owed.user, owed.label) == (None, "")
+
+
+def test_a_worker_that_dies_in_the_middle_is_followed_by_another(person: User, monkeypatch: Any) -> None:
+    fill(person)
+    fill_again = a_connection(person, label="Second")
+    deleting.ask(person)
+    leave = deleting._leave
+    left: list[Connection] = []
+
+    def die_at_the_second(deletion: AccountDeletion, connection: Connection) -> None:
+        if left:
+            raise KeyboardInterrupt
+        left.append(connection)
+        leave(deletion, connection)
+
+    monkeypatch.setattr(deleting, "_leave", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        deleting.work_off()
+    monkeypatch.undo()
+    assert deleting.work_off() == [], "it is still held by the one that died"
+    AccountDeletion.objects.update(held_until="1970-01-01T00:00Z")
+    [receipt] = deleting.work_off()
+    assert [line["label"] for line in receipt.access] == [f"Of {EMAIL}", fill_again.label]
+    assert not User.objects.filter(email=EMAIL).exists()

@@ -125,12 +125,9 @@ def test_an_operator_is_sent_to_another_operator(person: User) -> None:
 def test_everything_of_the_person_is_erased_nothing_of_anybody_else_and_a_receipt_goes_out(
     person: User, stranger: User, sign_up: Any
 ) -> None:
-    login, other = fill(person), fill(stranger)
-    before = {
-        table: [row for row in rows if EMAIL not in row and str(login.pk) not in row]
-        for table, rows in everything().items()
-        if table in {"connections_connection", "connections_account", "aggregation_transaction", "kernel_user"}
-    }
+    other = fill(stranger)
+    before = {table: [row for row in rows if EMAIL not in row] for table, rows in everything().items()}
+    login = fill(person)
     operator = User.objects.create_superuser("root@example.com", PASSWORD)
     for changed in (person, login, other):
         LogEntry.objects.create(
@@ -161,8 +158,9 @@ def test_everything_of_the_person_is_erased_nothing_of_anybody_else_and_a_receip
     assert all(entry.get_decoded().get("_auth_user_id") != str(person.pk) for entry in Session.objects.all())
 
     after = everything()
-    for table, rows in before.items():
-        assert [row for row in rows if row not in after[table]] == [], table
+    for table in ("connections_connection", "aggregation_transaction", "aggregation_position", "sync_importdraft"):
+        assert len(before[table]) > 0
+        assert set(before[table]) <= set(after[table])
     assert third.get("/portfolio/").status_code == 200
     kept = LogEntry.objects.filter(user=operator)
     assert [entry.object_repr for entry in kept.order_by("pk")] == ["(deleted account)"] * 2 + [str(other)]

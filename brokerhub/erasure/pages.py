@@ -8,11 +8,11 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from brokerhub.archive.pages import confirmed
 from brokerhub.erasure import deleting
 from brokerhub.erasure.belongings import held
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.htmx import HtmxRequest
+from brokerhub.kernel.reauthentication import asks_again
 from connections import connection_manager
 
 
@@ -33,7 +33,7 @@ class DeleteForm(forms.Form):
 
 
 @login_required
-@confirmed
+@asks_again
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete_account(request: HtmxRequest) -> HttpResponse:

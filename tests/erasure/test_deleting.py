@@ -14,14 +14,13 @@ from django.urls import reverse
 
 from aggregation import edits, ledger
 from aggregation.models import Instrument, InstrumentChoice, PossibleDuplicate, Source, Transaction, TransferLink
-from brokerhub.celery import app
 from brokerhub.erasure import deleting
 from brokerhub.erasure.belongings import held
 from brokerhub.erasure.models import AccountDeletion
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import ApiToken, User
 from brokerhub.kernel.reauthentication import SIGNED_IN_AT
-from brokerhub.tasks import delete_accounts
+from brokerhub.tasks import delete_accounts, send_receipt
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation
 from connections.models import AppCredentials, Connection, ConnectionEvent, UnfinishedRevocation
 from health.models import ConnectionMeasure
@@ -127,7 +126,7 @@ def test_an_operator_is_sent_to_another_operator(person: User) -> None:
 def test_everything_of_the_person_is_erased_nothing_of_anybody_else_and_a_receipt_goes_out(
     person: User, stranger: User, sign_up: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(app.conf, "task_always_eager", True)
+    monkeypatch.setattr(send_receipt, "delay", send_receipt)
     other = fill(stranger)
     before = {table: [row for row in rows if EMAIL not in row] for table, rows in everything().items()}
     login = fill(person)

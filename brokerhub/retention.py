@@ -85,6 +85,9 @@ def rules() -> Iterator[Rule]:
     yield Rule("Unfinished imports", "A day after they were last touched")
     yield Rule("Calls to brokers, by the minute, hour and day", _measurements(), "HEALTH_KEEP_..._DAYS")
     yield Rule("Answers kept for an Idempotency-Key", "A day, in Redis")
+    yield Rule("What webhooks were told, and the log of it", _told(), "WEBHOOK_KEEP_DAYS")
+    yield Rule("Codes and tokens of apps of others", "Until their end: a minute, an hour, 90 days without use")
+    yield Rule("Sign-ins, good and bad", "As long as the log of the processes, where they stand")
     yield Rule(
         "What happened to connections",
         "{days} days",
@@ -133,6 +136,10 @@ def rules() -> Iterator[Rule]:
 def _measurements() -> str:
     kept = health_retention.kept()
     return ", ".join(f"{length.days:,} days by the {resolution.value}" for resolution, length in kept.items())
+
+
+def _told() -> str:
+    return f"{settings.WEBHOOK_KEEP.days} days"
 
 
 def remove_old() -> dict[str, int]:

@@ -2,17 +2,22 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
+from psycopg.sql import SQL, Composed, Identifier
 
 PEOPLE = "'^(user|owner|author|actor|person|[a-z_]*by)(_id)?$'"
 NUMBERS = f"""SELECT table_name, column_name FROM information_schema.columns
     WHERE table_schema = 'public' AND column_name ~ {PEOPLE} AND data_type IN ('integer', 'bigint')"""
 NOTES = """SELECT table_name, column_name FROM information_schema.columns
     WHERE table_schema = 'public' AND data_type = 'jsonb'"""
-IN_A_NOTE = """jsonb_path_exists("{}",
+A_ROW = SQL("SELECT EXISTS (SELECT FROM {table} AS row WHERE {wanted})")
+WITH_WORDS = SQL("row::text ILIKE ANY(%(patterns)s)")
+IN_A_COLUMN = SQL("{column} = %(id)s")
+IN_A_NOTE = SQL("""jsonb_path_exists({column},
     '$.** ? (@.user == $id || @.user_id == $id || @.actor == $id || @.owner == $id)',
-    jsonb_build_object('id', %(id)s::bigint))"""
+    jsonb_build_object('id', %(id)s::bigint))""")
 LITERALLY = str.maketrans({sign: "\\" + sign for sign in "%_\\"})
 
 
@@ -37,19 +42,23 @@ def search(*, user_id: int, words: Collection[str]) -> Search:
 
 def _with_words(tables: Collection[str], words: Collection[str]) -> Iterator[str]:
     patterns = ["%" + word.translate(LITERALLY) + "%" for word in words]
-    with connection.cursor() as cursor:
-        for table in tables:
-            cursor.execute(f'SELECT EXISTS (SELECT FROM "{table}" t WHERE t::text ILIKE ANY(%s))', [patterns])
-            if cursor.fetchone()[0]:
-                yield table
+    for table in tables:
+        if _is_there(A_ROW.format(table=Identifier(table), wanted=WITH_WORDS), {"patterns": patterns}):
+            yield table
 
 
 def _with_number(user_id: int) -> Iterator[str]:
-    with connection.cursor() as cursor:
-        for columns, condition in ((NUMBERS, '"{}" = %(id)s'), (NOTES, IN_A_NOTE)):
+    for columns, condition in ((NUMBERS, IN_A_COLUMN), (NOTES, IN_A_NOTE)):
+        with connection.cursor() as cursor:
             cursor.execute(columns)
-            for table, column in cursor.fetchall():
-                wanted = condition.format(column)
-                cursor.execute(f'SELECT EXISTS (SELECT FROM "{table}" WHERE {wanted})', {"id": user_id})
-                if cursor.fetchone()[0]:
-                    yield table
+            found = cursor.fetchall()
+        for table, column in found:
+            wanted = condition.format(column=Identifier(column))
+            if _is_there(A_ROW.format(table=Identifier(table), wanted=wanted), {"id": user_id}):
+                yield table
+
+
+def _is_there(statement: Composed, values: dict[str, Any]) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return bool(cursor.fetchone()[0])

@@ -23,6 +23,7 @@ PAGES = {
     "connections/<uuid:connection_id>/keys/": "connect with keys",
     "connections/<uuid:connection_id>/history-keys/": "connect with keys",
     "connections/<uuid:connection_id>/disconnect/": "disconnect",
+    "settings/delete/": "delete the account",
     "settings/export/": "export everything",
     "settings/export/download/": "export everything",
     "settings/tokens/new/": "make a token",

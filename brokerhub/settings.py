@@ -250,6 +250,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "overview"
+PASSWORD_RESET_TIMEOUT = 3600  # seconds that the link of a forgotten password is good for
 ACCOUNT_ADAPTER = "brokerhub.accounts.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}

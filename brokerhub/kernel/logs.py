@@ -34,6 +34,8 @@ _SECRET_TEXT = [
         rf"(\b(?:(?:access|refresh|id|api|csrf|oauth)[_-]?token|csrfmiddlewaretoken|sessionid|client_secret|app_secret"
         rf"|secret|secret_key|code_verifier|oauth_verifier|oauth_signature|password|passwd|passphrase|api_?key|app_?key|token|signature)"
         rf"\\*[\"']?\s*(?:=|:|%(?:25)*3D)\s*)(?:b?(?:{_QUOTED})|\\*[\"']?{_BARE})",
+        # Links of mails: whoever opens one is let in, or sets a new password.
+        r"(/accounts/(?:password/reset/key/[^/\s-]+-(?!set-password)|confirm-email/))[^/\s\"'?]+",
         rf"({_PARAMETER}(?:code|state|session|nonce|key){_EQUALS}){_BARE}",
         # The same in JSON or a dict's repr, where short lower-case words are error codes and states of ours.
         r"([\"'](?:code|state|session|nonce)\\*[\"']\s*:\s*\\*[\"'])(?![a-z_]{1,40}\\*[\"'])[^\"'\\]{16,}",
@@ -44,6 +46,7 @@ _SECRET_TEXT += [
     for pattern in (
         rf"(\b(?i:bearer|basic|token)\s+)(?!{_WORD})[\w\-.~+/=@%]{{8,}}",
         r"()\bhub_[0-9a-f]{16,}",  # our API tokens
+        r"()\bwhsec_[\w+/=-]{8,}",  # what webhooks are signed with
         r"()\b[CI]\d\.[\w\-.~+/=%]{8,}@?",  # Schwab's codes and access tokens
         r"()\beyJ[\w-]{6,}\.[\w-]+(?:\.[\w-]*)?",  # JSON web tokens
     )

@@ -55,11 +55,17 @@ LEAKS = [
     (f"Set-Cookie: sessionid={STATE}; HttpOnly", STATE),
     (f"{{'Cookie': 'sessionid={STATE}; theme=dark'}}", STATE),
     ("id eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJtYXJpYSJ9.c2lnbmF0dXJl here", "eyJzdWIiOiJtYXJpYSJ9"),
+    ("GET /accounts/password/reset/key/1-d2k3f4-5a6b7c8d9e0f5a6b7c8d9e0f/", "5a6b7c8d9e0f5a6b7c8d9e0f"),
+    (f"GET /accounts/confirm-email/MQ:1vNabc:{STATE}/", STATE),
+    (f"signed with whsec_{BASIC}", BASIC),
     ("-----BEGIN PRIVATE KEY-----\nMIIEvQ\nIBADAN\n-----END PRIVATE KEY-----", "IBADAN"),
     ("-----BEGIN RSA PRIVATE KEY-----\nMIIEvQ cut off", "MIIEvQ"),
 ]
 
 HARMLESS = [
+    "GET /accounts/password/reset/key/1-set-password/ 200",
+    "GET /accounts/password/reset/key/done/ 200",
+    "GET /accounts/confirm-email/ 200",
     "refresh token rejected by Schwab",
     "the token endpoint answered 400",
     "Basic authentication is required",

@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.contrib.auth.password_validation import get_default_password_validators, validate_password
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core import mail
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
@@ -111,6 +113,25 @@ def test_mails_cannot_be_sent_without_end(address, name, most, db):
     answers = [Client().post(address, fields | {name: f"p{n}@example.com"}).status_code for n in range(most + 1)]
     assert answers[-1] == 429
     assert 429 not in answers[:-1]
+
+
+def test_the_link_of_a_forgotten_password_is_good_for_an_hour_and_once(caller, client, monkeypatch):
+    client.post("/accounts/password/reset/", {"email": caller.email})
+    [link] = re.findall(r"http://testserver(/accounts/password/reset/key/\S+)", str(mail.outbox[0].body))
+
+    def at(minutes):
+        later = datetime.now() + timedelta(minutes=minutes)  # noqa: DTZ005  # as Django counts
+        monkeypatch.setattr(PasswordResetTokenGenerator, "_now", lambda generator: later)
+        return client.get(link, follow=True)
+
+    assert 'name="password1"' not in at(61).content.decode()
+    form = at(59)
+    assert 'name="password1"' in form.content.decode()
+    new = "a horse of another colour"
+    client.post(form.redirect_chain[-1][0], {"password1": new, "password2": new})
+    caller.refresh_from_db()
+    assert caller.check_password(new)
+    assert 'name="password1"' not in at(59).content.decode()
 
 
 def test_attempts_are_counted_where_all_processes_see_them(caller):

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from brokerhub.kernel.acts import Act
 from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.errors import NotAllowed
-from brokerhub.kernel.models import OperatorAct, User
+from brokerhub.kernel.models import KeyedRequest, OperatorAct, User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
 from brokerhub.models import AccountDeletion
 
@@ -76,6 +76,16 @@ class LogEntryAdmin(ReadOnlyAdmin):
     @admin.display(description="request id")
     def request_id(self, entry: LogEntry) -> str:
         return entry.act.request_id if hasattr(entry, "act") else ""
+
+
+@admin.register(KeyedRequest)
+class KeyedRequestAdmin(ReadOnlyAdmin):
+    """What programs sent with an `Idempotency-Key` in the last day, without their answers."""
+
+    list_display = ("name", "user", "begun_at", "status", "location")
+    list_filter = ("status",)
+    search_fields = ("=name", "user__email")
+    list_select_related = ("user",)
 
 
 @admin.register(OperatorAct)

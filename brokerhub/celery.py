@@ -50,5 +50,6 @@ app.conf.beat_schedule = {
     "read-maintenance-feeds": {"task": "health.read_feeds", "schedule": 3600.0, "options": {"expires": 3600}},
     "dispatch-webhooks": {"task": "webhooks.dispatch", "schedule": 10.0, "options": {"expires": 10}},
     "remove-old-webhooks": {"task": "webhooks.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
+    "remove-old-keys": {"task": "brokerhub.kernel.remove_old_keys", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-old-measurements": {"task": "health.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
 }

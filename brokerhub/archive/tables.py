@@ -215,6 +215,7 @@ NOT_EXPORTED = {
     "health.MaintenanceNotice": "It says which mail went out from this hub.",
     "identity.AppAccess": SECRET,
     "kernel.ApiToken": SECRET,
+    "kernel.KeyedRequest": "It answers programs of this hub for a day.",
     "kernel.OperatorAct": "It is the operators' own log.",
     "kernel.User_groups": "Rights on this hub are given by its operators.",
     "kernel.User_user_permissions": "Rights on this hub are given by its operators.",

@@ -157,6 +157,12 @@ CONFLICT = [
         "Send the same request with the same key again in a few seconds.",
         "This is being done already. Wait a moment.",
     ),
+    ErrorCode(
+        "idempotency_outcome_unknown",
+        "The first request with this Idempotency-Key was cut off, and nobody knows how far it came.",
+        "Look whether it was done. If not, send it with a new key.",
+        "It is not known whether this was done. Have a look before you try again.",
+    ),
 ]
 
 METHOD_NOT_ALLOWED = [

@@ -9,8 +9,9 @@ from knox.models import AbstractAuthToken
 from knox.settings import CONSTANTS
 
 from brokerhub.kernel.desk_models import OperatorAct
+from brokerhub.kernel.idempotency_models import KeyedRequest
 
-__all__ = ["ApiToken", "OperatorAct", "Scope", "User", "UserManager"]
+__all__ = ["ApiToken", "KeyedRequest", "OperatorAct", "Scope", "User", "UserManager"]
 
 
 class UserManager(BaseUserManager["User"]):

@@ -8,12 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from django.urls import URLPattern, URLResolver, get_resolver
-from redis.exceptions import ConnectionError
 from rest_framework.parsers import JSONParser
 from rest_framework.response import Response
 
-from brokerhub.kernel.models import User
+from brokerhub.kernel.models import KeyedRequest, User
 
 IDS = {"int": "7", "uuid": "00000000-0000-4000-8000-000000000007"}
 
@@ -62,7 +62,7 @@ class Desk:
 
 
 @each_post
-def test_a_post_is_done_once_for_each_person_and_body(address, view, api, token_client, monkeypatch, redis_client):
+def test_a_post_is_done_once_for_each_person_and_body(address, view, api, token_client, monkeypatch):
     desk = Desk()
     monkeypatch.setattr(view, "post", lambda *args, **kwargs: desk.post(*args, **kwargs))
     is_json = JSONParser in view.parser_classes
@@ -83,7 +83,7 @@ def test_a_post_is_done_once_for_each_person_and_body(address, view, api, token_
     stranger = send(token_client(User.objects.create_user("james@example.com")), {"a": "1"})
     assert "Idempotency-Replayed" not in stranger
     assert (stranger.status_code, desk.done) == (201, 2)
-    assert b"shown once" not in b"".join(redis_client.get(name) for name in redis_client.keys("*idempotency*"))
+    assert not any(b"shown once" in bytes(row.sealed_answer) for row in KeyedRequest.objects.all())
 
 
 @pytest.mark.parametrize(("status", "times"), [(200, 1), (202, 1), (500, 1), (400, 2), (409, 2), (502, 2), (503, 2)])
@@ -118,9 +118,9 @@ def test_an_answer_that_cannot_be_kept_is_sent_all_the_same(api, monkeypatch, ca
     monkeypatch.setattr(view, "post", lambda *args, **kwargs: desk.post(*args, **kwargs))
 
     def refuse(*_args: Any, **_words: Any) -> None:
-        raise ConnectionError("Error 111 connecting to Redis.")
+        raise OperationalError("the connection is closed")
 
-    desk.meanwhile = lambda: monkeypatch.setattr("brokerhub.kernel.idempotency.cache.set", refuse)
+    desk.meanwhile = lambda: monkeypatch.setattr("brokerhub.kernel.idempotency._keep", refuse)
     assert api.post(address, {}, headers={"Idempotency-Key": "one"}).status_code == 201
     assert desk.done == 1
     assert "idempotency_answer_not_kept" in "".join(capfd.readouterr())

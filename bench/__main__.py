@@ -95,7 +95,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
     files.lift_limits(settings)
     sizes = (10_000, 100_000) if large else (10_000,)
     measured: dict[str, Callable[[], Iterator[Any]]] = {
-        "reading": lambda: reading.measure(owner, user),
+        "reading": lambda: reading.measure(owner, user, 1_000_000 if large else 100_000),
         "booking": lambda: chain.from_iterable(booking.measure(owner, rows) for rows in sizes),
         "files": lambda: importing.all_sizes(owner, sizes, large),
         "preview": lambda: importing.preview(owner, sizes[-1]),

@@ -285,12 +285,15 @@ class PointBasis(models.TextChoices):
 
     @property
     def rank(self) -> int:
-        return list(PointBasis).index(self)
+        return _RANKS[self]
 
     @property
     def words(self) -> str:
         """Short, for a table of many days."""
         return self.label.partition(" from ")[0].partition(",")[0]
+
+
+_RANKS = {basis: rank for rank, basis in enumerate(PointBasis)}
 
 
 class BalancePoint(models.Model):

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from statistics import median
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from django.contrib.auth.decorators import login_required
@@ -33,7 +32,8 @@ from connections.models import Account, Connection
 ACCOUNTS, POSITIONS, CALLS = 12, 40, 15
 HISTORY_FROM = date(2016, 1, 4)
 DAYS = """
-INSERT INTO aggregation_balancepoint (account_id, "on", currency, cash, net_asset_value, flow, at_older_prices, basis, as_of)
+INSERT INTO aggregation_balancepoint
+(account_id, "on", currency, cash, net_asset_value, flow, at_older_prices, basis, as_of)
 SELECT %(account)s, day, 'USD', 1000, 10000 + extract(doy FROM day), 0, 0, 'observed', %(now)s
 FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS days (day)
 ON CONFLICT DO NOTHING

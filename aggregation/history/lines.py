@@ -9,6 +9,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import NamedTuple
+
+from django.db.models import Max, Min, Q
 
 from aggregation.models import BalancePoint, PointBasis, ReportedValue
 from connections.models import Account
@@ -75,12 +78,31 @@ class AccountLine:
         return AccountDay(None, ZERO, PointBasis.UNKNOWN)
 
 
-def account_lines(accounts: Collection[Account], convert: Convert) -> list[AccountLine]:
-    """The accounts that have a history. Two queries, however many accounts and days."""
-    points: defaultdict[int, defaultdict[date, list[BalancePoint]]] = defaultdict(lambda: defaultdict(list))
+class _Part(NamedTuple):
+    """A BalancePoint's figures. One chart reads tens of thousands, and a model's objects would take twice as long."""
+
+    on: date
+    currency: str
+    cash: Decimal | None
+    net_asset_value: Decimal | None
+    flow: Decimal | None
+    by_class: dict[str, str] | None
+    at_older_prices: Decimal
+    basis: str
+
+
+def account_lines(accounts: Collection[Account], convert: Convert, since: date | None = None) -> list[AccountLine]:
+    """The accounts that have a history. Three queries, however many accounts and days.
+
+    Of the days before `since` only those are read on which something was paid in or out, and each account's first and
+    last: enough for what was contributed until then, and not for a value.
+    """
     wanted = [account.pk for account in accounts]
-    for point in BalancePoint.objects.filter(account__in=wanted).order_by("on").iterator(chunk_size=5000):
-        points[point.account_id][point.on].append(point)
+    points: defaultdict[int, defaultdict[date, list[_Part]]] = defaultdict(lambda: defaultdict(list))
+    found = BalancePoint.objects.filter(_needed(wanted, since), account__in=wanted).order_by("on")
+    for account, *figures in found.values_list("account_id", *_Part._fields).iterator(chunk_size=5000):
+        part = _Part(*figures)
+        points[account][part.on].append(part)
     told: defaultdict[int, dict[date, tuple[Decimal, str]]] = defaultdict(dict)
     reported = ReportedValue.objects.filter(account__in=wanted)
     for account, on, value, currency in reported.values_list("account_id", "on", "net_asset_value", "currency"):
@@ -92,8 +114,18 @@ def account_lines(accounts: Collection[Account], convert: Convert) -> list[Accou
     ]
 
 
+def _needed(accounts: Collection[int], since: date | None) -> Q:
+    if since is None:
+        return Q()
+    needed = Q(on__gte=since - CARRY) | ~Q(flow=0) | Q(flow=None)
+    spans = BalancePoint.objects.filter(account__in=accounts).values_list("account").order_by()
+    for account, first, last in spans.annotate(Min("on"), Max("on")):
+        needed |= Q(account=account, on__in=(first, last))
+    return needed
+
+
 def _days(
-    points: Mapping[date, Sequence[BalancePoint]], told: Mapping[date, tuple[Decimal, str]], convert: Convert
+    points: Mapping[date, Sequence[_Part]], told: Mapping[date, tuple[Decimal, str]], convert: Convert
 ) -> Iterator[tuple[date, AccountDay]]:
     for on in sorted({*points, *told}):
         day = _sum(points[on], convert) if on in points else AccountDay(None, ZERO, PointBasis.UNKNOWN)
@@ -104,7 +136,7 @@ def _days(
         yield on, day
 
 
-def _sum(parts: Sequence[BalancePoint], convert: Convert) -> AccountDay:
+def _sum(parts: Sequence[_Part], convert: Convert) -> AccountDay:
     """An account's currencies together. A currency in which there is nothing needs no rate."""
     value: Decimal | None = ZERO
     flow: Decimal | None = ZERO
@@ -119,11 +151,15 @@ def _sum(parts: Sequence[BalancePoint], convert: Convert) -> AccountDay:
                 classes[name] += Decimal(amount) * rate
             if part.cash is not None:
                 classes[CASH] += part.cash * rate
-        basis = max(basis, PointBasis(part.basis), key=lambda each: each.rank)
+        basis = _worse(basis, PointBasis(part.basis))
     return AccountDay(value, flow, PointBasis.UNKNOWN if value is None else basis, older, classes)
 
 
-def _rate(part: BalancePoint, convert: Convert) -> Decimal | None:
+def _worse(one: PointBasis, other: PointBasis) -> PointBasis:
+    return other if other is not one and other.rank > one.rank else one
+
+
+def _rate(part: _Part, convert: Convert) -> Decimal | None:
     if not (part.net_asset_value or part.flow or part.cash or part.by_class) and part.net_asset_value is not None:
         return ZERO
     return convert(Decimal(1), part.currency, part.on)
@@ -143,15 +179,23 @@ def line(lines: Sequence[AccountLine], first: date | None = None, last: date | N
     if not lines:
         return []
     begin, end = min(each.first for each in lines), max(each.last for each in lines)
-    contributed: Decimal | None = ZERO
+    on = max(begin, first or begin)
+    contributed = _contributed_before(lines, on)
     points = []
-    on = begin
     while on <= min(last or end, end):
         point, contributed = _point(lines, on, contributed)
-        if first is None or on >= first:
-            points.append(point)
+        points.append(point)
         on += ONE_DAY
     return points
+
+
+def _contributed_before(lines: Iterable[AccountLine], day: date) -> Decimal | None:
+    contributed: Decimal | None = ZERO
+    for each in lines:
+        for on, known in each.days.items():
+            if on < day:
+                contributed = _add(contributed, known.value if on == each.first else known.flow, Decimal(1))
+    return contributed
 
 
 def _point(lines: Iterable[AccountLine], on: date, contributed: Decimal | None) -> tuple[LinePoint, Decimal | None]:
@@ -170,7 +214,7 @@ def _point(lines: Iterable[AccountLine], on: date, contributed: Decimal | None) 
         older += day.at_older_prices
         for name, amount in day.by_class.items():
             classes[name] += amount
-        basis = max(basis, day.basis, key=lambda known: known.rank)
+        basis = _worse(basis, day.basis)
     unknown = tuple(account for account, value in by_account.items() if value is None)
     if total is not None and (rest := total - sum(classes.values(), ZERO)):
         classes[OTHER] += rest

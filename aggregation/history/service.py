@@ -120,9 +120,9 @@ class History:
 
 
 def history(accounts: Iterable[Account], asked: Asked) -> History:
-    """Four queries, however many accounts and days."""
+    """Six queries at most, however many accounts and days."""
     wanted = list(accounts)
-    return History(asked, wanted, account_lines(wanted, converter(wanted, asked.currency)))
+    return History(asked, wanted, account_lines(wanted, converter(wanted, asked.currency), asked.first))
 
 
 def converter(accounts: Collection[Account], currency: str) -> Convert:

@@ -6,7 +6,7 @@ trades (a split nobody told, another share of the same name) are left out: no pr
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 
 CALLS_AT_ONCE = 20  # of one connection in one go; the rest of its budget is for syncs
 AGAIN = timedelta(hours=20)  # after days that could not be had
+ELSEWHERE = timedelta(hours=4)  # then of another broker of the same person
 BEFORE = timedelta(days=5)  # so that the first day has a close before it
 AGREES = Decimal(2)  # a trade may be so many times its day's close, or the other way round
 CLAIM = timedelta(minutes=10)
@@ -68,18 +69,26 @@ def _read(connection: Connection, at: datetime) -> int:
     if not isinstance(connector, TellsPrices):
         return 0
     with closing(connector):
-        wishes = list(wishes_of(connection, connector.priced, at))[:CALLS_AT_ONCE]
+        wishes = list(wishes_of(connection, connector, at))[:CALLS_AT_ONCE]
         return sum(_fetch(connection, connector, wish, at) for wish in wishes)
 
 
-def wishes_of(connection: Connection, classes: Collection[AssetClass], at: datetime) -> Iterator[Wish]:
-    """What was ever held in any account of the connection's person, in dollars, and is not covered yet."""
+def wishes_of(connection: Connection, connector: TellsPrices, at: datetime) -> Iterator[Wish]:
+    """What was ever held in any account of the connection's person, in dollars, and is not covered yet.
+
+    Days before the broker's reach are left to one that tells more.
+    """
     last_over = _last_weekday(last_day_over(connection.user.timezone, at))
-    for instrument, (first, last) in _held(connection.user_id, classes, last_over).items():
-        covered = getattr(instrument, "price_coverage", None)
+    learnt = _splits_learnt(connection.user_id)
+    for instrument, (begin, last) in _held(connection.user_id, connector.priced, last_over).items():
+        covered, first = getattr(instrument, "price_coverage", None), max(begin, last_over - connector.prices_reach)
+        if first > last:
+            continue
         if covered is None:
             yield Wish(instrument, first - BEFORE, last)
-        elif covered.trouble and covered.asked_at > at - AGAIN:
+        elif covered.covered_from and covered.covered_to and _is_outdated(covered, learnt):
+            yield Wish(instrument, covered.covered_from, covered.covered_to)
+        elif covered.trouble and at < covered.asked_at + (AGAIN if covered.source == connection.broker else ELSEWHERE):
             continue
         elif covered.covered_from is None or covered.covered_to is None:
             yield Wish(instrument, first - BEFORE, last)
@@ -87,6 +96,18 @@ def wishes_of(connection: Connection, classes: Collection[AssetClass], at: datet
             yield Wish(instrument, first - BEFORE, covered.covered_from - ONE_DAY)
         elif covered.covered_to < last:
             yield Wish(instrument, covered.covered_to + ONE_DAY, last)
+
+
+def _is_outdated(covered: PriceCoverage, learnt: Mapping[int, datetime]) -> bool:
+    """Whether its closes are kept in other shares than those of their day, because a split was not known yet."""
+    return learnt.get(covered.pk, covered.asked_at) > covered.asked_at
+
+
+def _splits_learnt(user_id: int) -> dict[int, datetime]:
+    """When each instrument's newest split was booked for the person: a broker may not tell one, and a person later."""
+    splits = Transaction.objects.in_books().filter(account__connection__user_id=user_id, kind=TransactionKind.SPLIT)
+    booked = splits.exclude(instrument=None).order_by().values_list("instrument_id")
+    return dict(booked.annotate(Max("booked_at")))
 
 
 def _last_weekday(day: date) -> date:

@@ -265,6 +265,7 @@ class TellsPrices(Protocol):
     """A connector whose broker tells what things cost on days gone by."""
 
     priced: ClassVar[frozenset[AssetClass]]  # of these, and in dollars
+    prices_reach: ClassVar[timedelta]  # how far back it tells them
 
     def prices(self, symbol: str, *, since: date, until: date) -> list[PriceRecord]:
         """Closes of the days `since`..`until`, both included, oldest first; none for what the broker has no prices of.

@@ -15,16 +15,18 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from connections.brokers import robinhood_orders, robinhood_rows
+from connections.brokers import robinhood_orders, robinhood_prices, robinhood_rows
 from connections.brokers.base import BrokerUnavailable, Grants, NeedsReauth, RateLimited, Refused, UnexpectedReply
 from connections.brokers.calls import Attribution, Operation, Outcome
 from connections.brokers.mcp import McpSession, Verdict
 from connections.brokers.records import (
     AccountRecord,
+    AssetClass,
     Broker,
     Holdings,
     Identity,
     PositionRecord,
+    PriceRecord,
     TransactionPage,
 )
 from connections.brokers.robinhood_oauth import resource, wire
@@ -33,6 +35,7 @@ from connections.brokers.robinhood_rows import Row, identifier, understood
 TOOL_LIMIT_WAIT = timedelta(seconds=5)  # after which the measured refusals had always ended
 GOOD_TILL_CANCELLED = timedelta(days=90)  # Robinhood lets no order wait for longer
 MAX_PAGES = 2000
+BARS_AT_ONCE = timedelta(days=3650)  # 2,520 days of trading; a call tells 5,000 bars
 QUOTES_AT_ONCE = 50
 TOOLS = frozenset(
     {
@@ -41,6 +44,7 @@ TOOLS = frozenset(
         "get_equity_positions",
         "get_equity_orders",
         "get_equity_quotes",
+        "get_equity_historicals",
         "get_option_positions",
         "get_option_orders",
         "get_option_instruments",
@@ -78,6 +82,8 @@ class Robinhood:
     look_back: ClassVar = timedelta(days=7)
     history: ClassVar = timedelta(days=12 * 365)  # Robinhood's first customers came in 2014
     drops_rows: ClassVar = False
+    priced: ClassVar = frozenset({AssetClass.EQUITY, AssetClass.ETF})
+    prices_reach: ClassVar = timedelta(days=20 * 365)
     _listed: list[Row] = field(default_factory=list)  # the accounts: asked for once, a connector lives for one run
 
     def identity(self) -> Identity:
@@ -175,6 +181,30 @@ class Robinhood:
             covers_to=until,
             notes=robinhood_orders.notes(option_orders),
         )
+
+    def prices(self, symbol: str, *, since: date, until: date) -> list[PriceRecord]:
+        """By a tool that no document lists, and public clients use: where a server has it not, there are none."""
+        if "get_equity_historicals" not in self.mcp.offered(operation=Operation.PRICES):
+            raise Refused("Robinhood's server tells no prices of days gone by.")
+        found: list[PriceRecord] = []
+        while since <= until:
+            last = min(until, since + BARS_AT_ONCE)
+            data = self._data(
+                "get_equity_historicals",
+                Operation.PRICES,
+                symbols=[symbol],
+                start_time=f"{since}T00:00:00Z",
+                end_time=f"{last}T23:59:59Z",
+                interval="day",
+                bounds="regular",
+                adjustment_type="split",
+            )
+            with understood("prices"):
+                for row in robinhood_rows.rows(data, "results"):
+                    if row["symbol"] == symbol:
+                        found += robinhood_prices.closes(row["bars"], since=since, until=last)
+            since = last + timedelta(days=1)
+        return found
 
     def _orders(self, tool: str, *keys: str, **arguments: str) -> list[Row]:
         """Oldest first. The newest page may shift while the others are read: an order told twice counts once."""

@@ -60,6 +60,7 @@ READABLE = {  # nothing else is ever asked for; a slash at the end is part of th
         "/instruments/",
         rf"/instruments/{ID}/",
         rf"/marketdata/forex/quotes/{ID}/",
+        "/marketdata/historicals/",
         "/marketdata/options/",
         "/options/corp_actions/",
         "/options/events/",

@@ -13,17 +13,19 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from connections.brokers import robinhood_app, robinhood_rows
+from connections.brokers import robinhood_app, robinhood_prices, robinhood_rows
 from connections.brokers.base import Grants, Refused, UnexpectedReply
 from connections.brokers.calls import Operation
 from connections.brokers.records import (
     AccountRecord,
+    AssetClass,
     BalanceRecord,
     Broker,
     Holdings,
     Identity,
     InstrumentRecord,
     PositionRecord,
+    PriceRecord,
     TransactionPage,
 )
 from connections.brokers.robinhood_app import API, BONFIRE, NUMMUS, AppSession
@@ -55,6 +57,8 @@ class RobinhoodPrivate:
     look_back: ClassVar = timedelta(days=7)
     history: ClassVar = timedelta(days=12 * 365)  # Robinhood's first customers came in 2014
     drops_rows: ClassVar = False
+    priced: ClassVar = frozenset({AssetClass.EQUITY, AssetClass.ETF})
+    prices_reach: ClassVar = robinhood_prices.LONGEST
     listing: Listing = field(init=False)
     _listed: list[Row] = field(default_factory=list, init=False, repr=False)
     _coins_at: list[Row] | None = field(default=None, init=False, repr=False)
@@ -197,6 +201,16 @@ class RobinhoodPrivate:
             since=since,
         )
         return history.pages(until)
+
+    def prices(self, symbol: str, *, since: date, until: date) -> list[PriceRecord]:
+        """One call, which tells a year or five. Closes know of later splits, as the app's own charts show them."""
+        span = robinhood_prices.span(since, timezone.now().date())
+        asked = {"symbols": symbol, "interval": "day", "span": span, "bounds": "regular"}
+        answer = self.app.get(API, "/marketdata/historicals/", operation=Operation.PRICES, params=asked)
+        with understood("prices"):
+            told = [row for row in robinhood_rows.rows(answer, "results") if row["symbol"] == symbol]
+            bars = [bar for row in told for bar in row["historicals"]]
+            return robinhood_prices.closes(bars, since=since, until=until)
 
 
 def _refuse_missing(told: Row, **kinds: list[PositionRecord]) -> None:

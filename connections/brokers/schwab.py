@@ -208,6 +208,7 @@ class Schwab:
     history: ClassVar = timedelta(days=6 * 365)
     drops_rows: ClassVar = True
     priced: ClassVar = frozenset({AssetClass.EQUITY, AssetClass.ETF, AssetClass.FUND})
+    prices_reach: ClassVar = timedelta(days=20 * 365)
     _names: schwab_rows.Names = field(default_factory=dict, repr=False)  # instruments met so far, by their names
 
     def identity(self) -> Identity:

@@ -188,6 +188,12 @@ def test_options_and_coins_are_read(logged_in: ToSandbox, truth: dict[str, Any])
     assert {row["symbol"] for row in rh.get_crypto_currency_pairs()} == {"BTC-USD", "ETH-USD", "SOL-USD"}
 
 
+def test_prices_gone_by_are_read(logged_in: ToSandbox) -> None:
+    bars = rh.get_stock_historicals(["KO", "NVDA"], interval="day", span="year")
+    assert {bar["symbol"] for bar in bars} == {"KO", "NVDA"}
+    assert all(Decimal(bar["close_price"]) > 0 for bar in bars)
+
+
 def test_a_symbol_that_is_not_listed_is_noticed(logged_in: ToSandbox, said: io.StringIO) -> None:
     assert [quote["symbol"] for quote in rh.get_quotes(["KO", "NOPE"])] == ["KO"]
     assert '"NOPE" is not a valid stock ticker' in said.getvalue()

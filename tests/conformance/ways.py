@@ -181,6 +181,7 @@ ROBINHOOD_OAUTH = Way(
             "mcp_get_option_positions",
             "mcp_get_crypto_positions",
             "mcp_get_equity_quotes",
+            "mcp_get_equity_historicals",
             "mcp_get_option_instruments",
             "mcp_get_option_quotes",
             "mcp_get_crypto_quotes",

@@ -137,7 +137,7 @@ def tools_called(sandbox):
 def test_a_whole_sync_calls_reading_tools_only_and_ends_its_session(connect_robinhood, person, sandbox):
     connection = connect_robinhood(person, "maria")
     sync(connection)
-    assert tools_called(sandbox) == robinhood.TOOLS
+    assert tools_called(sandbox) == robinhood.TOOLS - {"get_equity_historicals"}  # prices are read behind the syncs
     methods = [call["method"] for call in sandbox.calls("mcp")]
     opened = sum(1 for call in sandbox.calls("mcp") if call["method"] == "POST" and call["status"] == 202)
     assert methods.count("DELETE") == opened == 2, "one session of the sign-in, one of the run"

@@ -7,6 +7,7 @@ from typing import Any
 
 from connections.sandbox.book import ZERO, Account
 from connections.sandbox.market import AssetClass
+from connections.sandbox.robinhood.bars import get_equity_historicals
 from connections.sandbox.robinhood.coins import GROUPS, crypto_account_id, held_coins
 from connections.sandbox.robinhood.coins import STATES as COIN_STATES
 from connections.sandbox.robinhood.holdings import OPTION, positions_of
@@ -287,6 +288,10 @@ READING = (
     Tool("get_equity_positions", "Shares held.", get_equity_positions, ACCOUNT, ("cursor",)),
     Tool("get_equity_orders", "Orders of shares.", get_equity_orders, ACCOUNT, FILTERS),
     Tool("get_equity_quotes", "Last prices.", get_equity_quotes, ("symbols",)),
+    Tool(
+        "get_equity_historicals", "Bars of prices.", get_equity_historicals, ("symbols", "start_time"),
+        ("end_time", "interval", "bounds", "adjustment_type"),
+    ),
     Tool("get_option_positions", "Options held.", get_option_positions, ACCOUNT, ("nonzero", "cursor")),
     Tool("get_option_orders", "Orders of options.", get_option_orders, ACCOUNT, FILTERS),
     Tool(

@@ -3,6 +3,7 @@
 from django.urls import include, re_path
 
 from connections.sandbox.robinhood import (
+    bars,
     cash,
     coins,
     holdings,
@@ -56,6 +57,7 @@ api = [
     re_path(r"^instruments/?$", listing.instruments),
     re_path(rf"^instruments/(?P<instrument_id>{ID})/?$", listing.instrument),
     re_path(r"^fundamentals/?$", listing.fundamentals),
+    re_path(r"^(?:quotes|marketdata)/historicals/?$", bars.historicals),
     re_path(r"^quotes/?$", listing.quotes),
     re_path(r"^quotes/(?P<symbol>[A-Za-z.]+)/?$", listing.single_quote),
     re_path(r"^marketdata/options/?$", listing.option_quotes),

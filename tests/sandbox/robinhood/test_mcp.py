@@ -172,6 +172,11 @@ def test_a_tool_takes_only_what_it_describes(mcp: Mcp) -> None:
     assert "symbols must be of type array" in refusal("get_crypto_quotes", symbols="BTC-USD")
     assert "symbols is required" in refusal("get_equity_quotes")
     assert "one of chain_symbol" in refusal("get_option_instruments")
+    assert "start_time is required" in refusal("get_equity_historicals", symbols=["KO"])
+    asked: dict[str, Any] = {"symbols": ["KO"], "start_time": "2026-01-02T00:00:00Z"}
+    assert "start_time needs a zone" in refusal("get_equity_historicals", **asked | {"start_time": "2026-01-02"})
+    assert "interval must be one of" in refusal("get_equity_historicals", **asked, interval="daily")
+    assert "at most 10 symbols" in refusal("get_equity_historicals", **asked | {"symbols": ["KO"] * 11})
     assert "nonzero must be of type boolean" in refusal("get_option_positions", account_number=MARIA, nonzero="yes")
 
 

@@ -114,6 +114,16 @@ def test_an_options_strike_stands_at_its_instrument(app: App) -> None:
     assert Decimal(option["strike_price"]) > 0
 
 
+def test_prices_gone_by_are_told_by_a_year_or_more(app: App) -> None:
+    asked = {"interval": "day", "span": "year", "bounds": "regular"}
+    (told,) = app.get("/marketdata/historicals/", symbols="KO,NOPE", **asked).json()["results"]
+    assert told["symbol"] == "KO"
+    assert 245 < len(told["historicals"]) < 255
+    assert {bar["begins_at"][10:] for bar in told["historicals"]} == {"T00:00:00Z"}
+    assert app.get("/marketdata/historicals/", **asked).status_code == 400
+    assert app.get("/marketdata/historicals/", symbols="KO", **asked | {"span": "week"}).status_code == 400
+
+
 def test_what_is_gone_is_gone(app: App) -> None:
     gone = app.get(f"/portfolios/historicals/{MARIA}/", interval="day")
     assert (gone.status_code, gone.json()) == (404, {"detail": "Not found."})

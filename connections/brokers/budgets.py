@@ -175,7 +175,8 @@ def seen(
     """What the answer says goes before what was learned from a refusal, and that before what is documented.
 
     A smaller limit that the broker tells is kept to from the next call on. One refusal may have had other reasons, and
-    names its own time to wait: the limit it met is shown, and kept to when it is met again within the hour.
+    names its own time to wait: the limit it met is shown, and kept to when it is met again within the hour. When the
+    broker lets more through than that, it was no limit, and is forgotten.
     """
     for limit, left_of_it in LIMIT_HEADERS:
         said = ((headers or {}).get(limit, ""), (headers or {}).get(left_of_it, ""))
@@ -187,9 +188,14 @@ def seen(
     used = budget.limit - remaining
     if was_refused and 0 < used < budget.limit:
         _learn(broker, budget, used)
-    met: tuple[int, datetime] | None = cache.get(_met(broker, budget))
-    if met is not None and met[0] < budget.limit:
-        return Seen(met[0], 0 if was_refused else max(0, met[0] - used), LimitSource.LEARNED)
+    known = cache.get_many([_met(broker, budget), _believed(broker, budget)])
+    met: int = known.get(_met(broker, budget), (budget.limit,))[0]
+    if not was_refused and used > met + max(1, met // 10):  # our count may be a little off
+        cache.delete(_met(broker, budget))
+        met = budget.limit
+    kept: int = known.get(_believed(broker, budget), met)
+    if kept < budget.limit:
+        return Seen(kept, 0 if was_refused else max(0, kept - used), LimitSource.LEARNED)
     return Seen(budget.limit, remaining, LimitSource.DOCUMENTED)
 
 

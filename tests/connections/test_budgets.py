@@ -25,6 +25,24 @@ def test_a_limit_is_what_the_answer_says_else_what_was_learned_else_what_is_docu
     assert seen(50) == (40, 30, "learned")
 
 
+def test_a_limit_that_was_met_is_forgotten_when_the_broker_lets_more_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as the very first call of a minute: something else was in the way of it."""
+    budget = Budget(60, 60, "met-once")
+
+    def seen(used: int, *, was_refused: bool = False) -> tuple[int, int, str]:
+        found = budgets.seen(Broker.SCHWAB, budget, budget.limit - used, None, was_refused=was_refused)
+        return found.limit, found.remaining, found.source.value
+
+    assert seen(1, was_refused=True) == (1, 0, "learned")
+    assert seen(2) == (1, 0, "learned"), "the hub's own count may be one off"
+    assert seen(3) == (60, 57, "documented")
+    assert seen(1) == (60, 59, "documented")
+    monkeypatch.setattr(budgets, "ANOTHER", timedelta(0))
+    seen(20, was_refused=True)
+    seen(20, was_refused=True)
+    assert [seen(30), seen(5)] == [(20, 0, "learned"), (20, 15, "learned")], "what is kept to is shown"
+
+
 def test_a_limit_that_is_met_a_second_time_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
     budget = Budget(60, 60, "met-twice", reserve=10)
 

@@ -15,7 +15,8 @@ function tick() {
     const since = Date.now() - Date.parse(element.dateTime);
     const distance = Math.abs(since);
     if (distance >= 31 * DAY) continue; // a date, which stays true
-    const said = distance < 45_000 ? "just now" : since > 0 ? `${words(distance)} ago` : `in ${words(distance)}`;
+    const near = since > -5_000 ? "just now" : "in a moment";
+    const said = distance < 45_000 ? near : since > 0 ? `${words(distance)} ago` : `in ${words(distance)}`;
     if (element.textContent !== said) element.textContent = said;
   }
 }

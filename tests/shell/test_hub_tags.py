@@ -106,6 +106,8 @@ def test_amounts_stay_hidden_inside_an_include_that_passes_nothing_on() -> None:
     ("distance", "words"),
     [
         (timedelta(seconds=20), "just now"),
+        (timedelta(seconds=-3), "just now"),
+        (timedelta(seconds=-20), "in a moment"),
         (timedelta(seconds=50), "1 min ago"),
         (timedelta(minutes=59), "59 min ago"),
         (timedelta(minutes=59, seconds=50), "1 h ago"),

@@ -160,11 +160,14 @@ def table(content: str, caption: str, **options: Any) -> SafeString:
     return render_to_string("components/table.html", {"content": content, "caption": caption, **options})
 
 
+LITTLE = timedelta(seconds=5)  # by which clocks may differ: such a time is not one to come
+
+
 def relative_time(at: datetime, now: datetime) -> str:
-    """`at` seen from `now`: "just now", "5 min ago", "in 2 h", "3 days ago"; beyond a month the date. As clock.js."""
+    """`at` seen from `now`: "just now", "5 min ago", "in a moment", "in 2 h"; beyond a month the date. As clock.js."""
     distance = abs(now - at)
     if distance < timedelta(seconds=45):
-        return "just now"
+        return "just now" if at <= now + LITTLE else "in a moment"
     if distance >= timedelta(days=31):
         return formats.date_format(timezone.localtime(at), "j M Y")
     minutes = max(round(distance.total_seconds() / 60), 1)

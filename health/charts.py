@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 import plotly.graph_objects as go
+from django.utils import timezone
 
 from connections.brokers.calls import Attribution
 from health.metrics import Tally, quantiles
@@ -23,7 +24,7 @@ def latency(series: Series, since: datetime, until: datetime) -> dict[str, Any]:
         lines.append(
             go.Scatter(
                 name=name,
-                x=[at.isoformat() for at, _ in buckets],
+                x=[_clock(at) for at, _ in buckets],
                 y=[None if value is None else round(value * 1000, 1) for value in values],
                 mode="lines+markers",
                 marker={"size": 4},
@@ -43,7 +44,7 @@ def errors(series: Series, since: datetime, until: datetime) -> dict[str, Any]:
     bars = [
         go.Bar(
             name=name,
-            x=[at.isoformat() for at in times],
+            x=[_clock(at) for at in times],
             y=[total[at].failed(side) / total[at].calls if total[at].calls else None for at in times],
             hovertemplate="%{y:.1%}",
         )
@@ -52,9 +53,14 @@ def errors(series: Series, since: datetime, until: datetime) -> dict[str, Any]:
     return _figure(bars, (since, until), {"tickformat": ".0%", "rangemode": "tozero"}, barmode="stack")
 
 
+def _clock(at: datetime) -> str:
+    """On the person's own clock, as all times of the page: plotly shows a time as it is written."""
+    return timezone.localtime(at).replace(tzinfo=None).isoformat()
+
+
 def _figure(data: list[Any], window: tuple[datetime, datetime], yaxis: dict[str, Any], **layout: Any) -> dict[str, Any]:
     """Over the whole window, so that a time without calls shows as such."""
-    xaxis = {"type": "date", "range": [moment.isoformat() for moment in window]}
+    xaxis = {"type": "date", "range": [_clock(moment) for moment in window]}
     figure = go.Figure(data, {"template": PLAIN, "xaxis": xaxis, "yaxis": yaxis, **layout})
     plain: dict[str, Any] = figure.to_dict()
     return plain

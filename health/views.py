@@ -45,6 +45,7 @@ def board(request: HtmxRequest) -> HttpResponse:
     window = _window(request)
     name = "_board.html" if wants_partial(request) else "board.html"
     context = {"window": window, "windows": Window, "brokers": health_monitor.board(window)}
+    _keep_in_step(request)
     return TemplateResponse(request, f"health/{name}", context)
 
 
@@ -53,6 +54,7 @@ def board(request: HtmxRequest) -> HttpResponse:
 def broker_page(request: HtmxRequest, broker: str) -> HttpResponse:
     chosen, window = _broker(broker), _window(request)
     health = health_monitor.broker_health(chosen, window)
+    _keep_in_step(request)
     period = PeriodForm(request.GET if {"from", "to"} & request.GET.keys() else None)
     mine = _mine(request, chosen)
     series = {operation_words(operation): points for operation, points in details.series(chosen, window).items()}
@@ -71,6 +73,12 @@ def broker_page(request: HtmxRequest, broker: str) -> HttpResponse:
         "own_budgets": rates.of_connections(mine, health.as_of),
     }
     return TemplateResponse(request, "health/broker.html", context)
+
+
+def _keep_in_step(request: HtmxRequest) -> None:
+    """The widget beside the page says what the page says, not what it said some seconds ago."""
+    if request.user.is_authenticated and not wants_partial(request):
+        render_widget()
 
 
 def _uptime(broker: Broker, period: PeriodForm) -> Uptime | None:

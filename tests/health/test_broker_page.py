@@ -3,6 +3,7 @@
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from defusedxml import ElementTree
@@ -15,7 +16,8 @@ from brokerhub.kernel.models import User
 from connections.brokers.calls import Attribution
 from connections.models import Connection
 from connections.states import ConnectionState
-from health import feeds
+from health import charts, feeds
+from health.metrics import Tally
 from health.models import AlertChoice, Incident, MaintenanceFeed, MaintenanceWindow, StatusSpan
 from health.own import is_it_me
 from health.tasks import watch
@@ -98,6 +100,17 @@ def test_the_page_tells_the_uptime_of_any_time_and_what_is_wrong_with_one(web: C
 def test_the_page_shows_any_window(web: Client, window: str) -> None:
     trouble()
     assert web.get(f"/health/schwab/?window={window}").status_code == 200
+
+
+def test_charts_are_on_the_person_s_own_clock_as_all_times_of_the_page() -> None:
+    tally = Tally()
+    tally.count(calls.good())
+    series = {"Test call": [(calls.NOW, tally)]}
+    with timezone.override(ZoneInfo("America/New_York")):
+        for chart in (charts.latency, charts.errors):
+            figure = chart(series, calls.NOW - HOUR, calls.NOW)
+            assert figure["data"][0]["x"] == ["2026-11-20T10:30:20"]
+            assert figure["layout"]["xaxis"]["range"] == ["2026-11-20T09:30:20", "2026-11-20T10:30:20"]
 
 
 def test_a_broker_that_was_never_called_has_a_page_too(web: Client) -> None:

@@ -89,5 +89,6 @@ def test_page_and_api_say_when_a_person_s_own_budget_is_used_up(
     [own] = token_client(caller).get("/api/v1/broker/health/schwab").json()["connections"]
     assert own["budget_used_up_in_seconds"] == pytest.approx(10)
     client.force_login(caller)
-    page = client.get("/health/schwab/").content.decode()
+    widget, _, page = client.get("/health/schwab/").content.decode().partition("</aside>")
     assert page.count("used up in 10") == 3, "beside the connection, the broker and the operation"
+    assert widget.count("used up in 10") == 1

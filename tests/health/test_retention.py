@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import numpy
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from connections.brokers.records import Broker
@@ -34,6 +34,8 @@ def test_a_call_is_counted_once_in_a_window_of_any_length() -> None:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(seed=1, spread=1.0, window=Window.FIVE_MINUTES)
+@example(seed=2, spread=2.0, window=Window.YEAR)
 @given(seed=st.integers(0, 10_000), spread=st.floats(0.1, 2.0), window=st.sampled_from(list(Window)))
 def test_percentiles_and_error_rates_of_any_window_are_within_one_percent(
     seed: int, spread: float, window: Window

@@ -36,6 +36,16 @@ def much_to_say(person: User) -> None:
     watch()
 
 
+def test_beside_a_page_of_health_the_widget_says_what_the_page_says(client: Client, person: User) -> None:
+    much_to_say(person)
+    client.force_login(person)
+    calls.record(*[calls.server_error(started_at=timezone.now())] * 2_000)
+    cache.delete("health:board:1h")  # its three seconds are over
+    page = client.get("/health/schwab/").content.decode()
+    assert page.count("Major outage") > 2, "the page's own badges"
+    assert "Partial outage" not in page.partition("</aside>")[0], "the widget stands before the page"
+
+
 def _of(broker: Broker, operation: Operation, now: datetime) -> list[BrokerCall]:
     facts: dict[str, Any] = {"broker": broker, "operation": operation, "started_at": now}
     facts |= {"limit": 60, "remaining": 3, "period": 60}
@@ -61,3 +71,13 @@ def test_the_widget_is_small_whatever_there_is_to_say(client: Client, person: Us
     ):
         assert words in part, words
     assert "Not connected" not in part
+
+
+def test_a_budget_of_which_nothing_is_left_is_said_to_be_used_up(client: Client, person: User) -> None:
+    told = {"started_at": timezone.now(), "limit": 60, "remaining": 0, "period": 60}
+    calls.record(*[calls.good(**told)] * 300)
+    client.force_login(person)
+    for path in ("/health/widget", "/health/", "/health/schwab/"):
+        page = client.get(path).content.decode()
+        assert "It is used up; calls wait until some of it is back." in page, path
+        assert "used up in" not in page, path

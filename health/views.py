@@ -77,7 +77,7 @@ def broker_page(request: HtmxRequest, broker: str) -> HttpResponse:
 
 def _keep_in_step(request: HtmxRequest) -> None:
     """The widget beside the page says what the page says, not what it said some seconds ago."""
-    if request.user.is_authenticated and not wants_partial(request):
+    if not wants_partial(request) and request.user.is_authenticated:
         render_widget()
 
 

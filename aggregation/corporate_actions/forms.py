@@ -81,7 +81,7 @@ class CorporateActionForm(forms.Form):
                 if not given.get(name) and name not in self.errors:
                     self.add_error(name, "Say what was received, or the cash.")
         instrument, symbol = given.get("instrument"), given.get("received_symbol")
-        if instrument is not None and symbol == instrument.symbol:
+        if kind != ActionKind.SPLIT and instrument is not None and symbol == instrument.symbol:
             self.add_error("received_symbol", "This is the holding itself.")
         if kind == ActionKind.SPLIT and given.get("new") and given["new"] == (given.get("old") or 1):
             self.add_error("new", "This changes nothing.")

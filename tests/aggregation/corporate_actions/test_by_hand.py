@@ -96,7 +96,9 @@ def test_a_new_symbol_carries_everything_on(client, account):
 
 
 def test_taking_it_back_leaves_everything_as_it_was(client, account):
-    action = enter(client, new="2", old="1")
+    unused = {"received_symbol": "KO", "cost_share": "7", "cash_per_unit": "3"}  # typed for another kind, hidden by now
+    action = enter(client, new="2", old="1", **unused)
+    assert (action.received, action.cost_share, action.cash_per_unit) == (None, None, None)
     assert held(account) == {"KO": 210}
     for _ in range(2):
         client.post(f"/portfolio/actions/{action.pk}/take-back")

@@ -78,14 +78,23 @@ class Parcels:
         return f"T{self.dice.randrange(60)}-{len(self.legs)}"
 
 
-def test_no_false_pair_in_two_hundred_cases_and_none_missed_that_is_certain():
+def all_are_found_and_no_other(seeds: range) -> None:
     expected = found = 0
-    for seed in range(CASES):
+    for seed in seeds:
         parcels = Parcels(seed)
         linked = {(left.id, came.id) for left, came in pairs(parcels.legs)}
         assert linked <= parcels.truth, f"a false pair with seed {seed}"
         expected, found = expected + len(parcels.truth), found + len(linked)
-    assert found == expected > CASES
+    assert found == expected > len(seeds)
+
+
+def test_no_false_pair_in_two_hundred_cases_and_none_missed_that_is_certain():
+    all_are_found_and_no_other(range(CASES))
+
+
+@pytest.mark.endurance
+def test_no_false_pair_in_twenty_thousand_cases():
+    all_are_found_and_no_other(range(CASES, CASES + 20_000))
 
 
 def test_of_two_that_fit_the_one_is_taken_that_other_things_came_with():

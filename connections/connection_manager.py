@@ -46,7 +46,7 @@ from connections.signing_in import (
     same_environment,
 )
 from connections.states import ConnectionState
-from connections.tokens import RENEW_AHEAD, StoredGrants, read_grant
+from connections.tokens import RENEW_AHEAD, StoredGrants, follow_clock, read_grant
 
 __all__ = [
     "Asked",
@@ -189,6 +189,7 @@ def renew_now(connection: Connection) -> None:
 
 def renew_due() -> int:
     """Renew what ends soon and note what has run out; how many were renewed. One failure does not stop the others."""
+    follow_clock()
     renewed, bugs = 0, []
     for connection in Connection.objects.renewable(within=RENEW_AHEAD).iterator():
         try:

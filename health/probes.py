@@ -103,12 +103,22 @@ def probe_all() -> None:
     """Probe each broker whose turn it is and where anybody is connected. What came of it is in the measurements."""
     connections = Connection.objects.by_api().open().filter(environment=settings.ENVIRONMENT)
     used = set(connections.order_by().values_list("broker", flat=True).distinct())
-    due = [broker for broker in PROBES if broker in used and cache.add(_turn(broker), 1, timeout=INTERVAL)]
+    due = [broker for broker in PROBES if broker in used and _is_due(broker)]
     if due:
         with ThreadPoolExecutor(max_workers=len(due)) as threads:  # a broker that hangs keeps no other one waiting
             for problem in threads.map(_probe, due):
                 if problem:
                     raise problem
+
+
+def _is_due(broker: Broker) -> bool:
+    """True for one process in each INTERVAL, also after the clock was set back and Redis keeps the mark for longer."""
+    now = time.time()
+    if cache.add(_turn(broker), now, timeout=INTERVAL):
+        return True
+    if cache.get(_turn(broker), now) > now + INTERVAL:
+        cache.delete(_turn(broker))
+    return False
 
 
 def _turn(broker: Broker) -> str:

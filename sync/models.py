@@ -7,7 +7,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Case, F, Min, Q, Value, When
+from django.db.models import Case, F, Min, OuterRef, Q, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.utils import timezone
 
@@ -90,6 +90,7 @@ STUCK = timedelta(minutes=10)
 LONG = timedelta(days=1)
 VAIN = 3  # starts since it last got further
 OPEN_STATES = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.WAITING})
+AHEAD = timedelta(minutes=1)  # no two clocks of one hub differ by so much; what is later was written before a step back
 SENT_HOLD = timedelta(minutes=5)  # a task message not taken up for so long counts as lost and is sent again
 
 
@@ -134,6 +135,19 @@ class SyncRunQuerySet(models.QuerySet["SyncRun"]):
     def unsent(self) -> Self:
         """Due runs without a task message on its way."""
         return self.due().filter(sent_at__lt=timezone.now() - SENT_HOLD)
+
+    def follow_clock(self, lease: timedelta) -> None:
+        """After the clock was set back: nothing waits for an hour that it shows once more.
+
+        A lease is cut to its usual length, which a living worker renews long before its end. What was sent counts as
+        lost, as a message that comes twice does no harm, and what waits for its broker looks again at once.
+        """
+        now = timezone.now()
+        self.open().filter(held_until__gt=now + 2 * lease).update(held_until=now + lease)
+        self.open().filter(sent_at__gt=now + AHEAD).update(sent_at=EPOCH)
+        since = RunEntry.objects.filter(run=OuterRef("pk")).order_by("-pk").values("at")[:1]
+        waits = self.filter(state=RunState.WAITING, wait_until__gt=now).annotate(since=Subquery(since))
+        waits.filter(since__gt=now + AHEAD).update(wait_until=now)
 
     def claim(self, run_id: int, *, holder: UUID, lease: timedelta) -> bool:
         """Take the run for `lease`; True for exactly one of all who try. One guarded UPDATE."""

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db.models import Case, DateTimeField, Exists, ExpressionWrapper, F, IntegerField, OuterRef, Value, When
 from django.utils import timezone
 
 from brokerhub.kernel import trace
@@ -70,6 +70,7 @@ def plan_due() -> int:
     now = timezone.now()
     _give_schedules(now)
     _follow_clocks(now)
+    _follow_step_back(now)
     runs = SyncRun.objects.fetching().filter(connection=OuterRef("connection"))
     with transaction.atomic():
         due: list[Any] = list(  # with what is annotated
@@ -121,6 +122,16 @@ def _usual(connection: Connection, now: datetime) -> Schedule:
     if not recent.exists():
         schedule.next_at = now
     return schedule
+
+
+def _follow_step_back(now: datetime) -> None:
+    """A turn that is further off than the schedule ever makes one was reckoned before the clock was set back."""
+    usual = (When(rhythm=Rhythm.HOURLY, then=1), When(rhythm=Rhythm.DAILY, then=26))
+    hours = Case(*usual, default=F("every_hours"), output_field=IntegerField())
+    latest = ExpressionWrapper(Value(now) + hours * Value(HOUR), output_field=DateTimeField())
+    for schedule in Schedule.objects.filter(next_at__gt=latest).select_related("connection__user")[:PLAN_BATCH]:
+        schedule.arm(now, zone=schedule.connection.user.timezone)
+        schedule.save(update_fields=["zone", "next_at"])
 
 
 def _follow_clocks(now: datetime) -> None:

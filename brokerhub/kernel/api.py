@@ -28,6 +28,7 @@ from rest_framework.throttling import BaseThrottle
 from brokerhub.kernel.models import ApiToken, Scope, User
 from brokerhub.kernel.paging import CursorPages
 from brokerhub.kernel.tokens import count_use
+from brokerhub.kernel.windows import drop_outdated
 
 if TYPE_CHECKING:  # rest_framework.views itself imports the classes that the settings name, so these
     from rest_framework.views import APIView
@@ -135,6 +136,8 @@ class Budget(BaseThrottle):
         budget = limits.parse(str(api_settings.DEFAULT_THROTTLE_RATES[self.scope]))
         try:
             allowed = limiter.hit(budget, "api", self.scope, who)
+            if not allowed and drop_outdated(limiter, budget, "api", self.scope, who):
+                return self.allow_request(request, view)
             state = limiter.get_window_stats(budget, "api", self.scope, who)
         except (RedisError, StorageError) as error:
             log.warning("request_not_counted", scope=self.scope, error=type(error).__name__)

@@ -16,6 +16,7 @@ from limits import RateLimitItem, RateLimitItemPerSecond
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
+from brokerhub.kernel.windows import drop_outdated
 from connections.brokers import turns
 from connections.brokers.base import RateLimited
 from connections.brokers.calls import LimitSource, Operation
@@ -123,6 +124,8 @@ def _ask(broker: Broker, budget: Budget, operation: Operation, *, take: bool) ->
     kept_free = budget.withheld + (budget.reserve if syncing or operation in CAN_WAIT else 0)
     if limiter.hit(budget.item, owner) if take else limiter.test(budget.item, owner, cost=1 + kept_free):
         return
+    if drop_outdated(limiter, budget.item, owner):
+        return _ask(broker, budget, operation, take=take)
     wait = max(1.0, left(broker, budget)[0] - time.time())
     raise _used_up(broker, wait, budget.line(broker) if syncing and wait > SHORT_WAIT else None)
 

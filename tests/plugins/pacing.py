@@ -51,6 +51,14 @@ def attempts_follow_each_other() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_step_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test did to the clock is not remembered in the next."""
+    from sync import sending
+
+    monkeypatch.setattr(sending, "_clock", sending._Clock())
+
+
 @pytest.fixture
 def unpaced(sandbox: "Sandbox", monkeypatch: pytest.MonkeyPatch) -> None:
     lift_pacing(sandbox, monkeypatch)

@@ -189,6 +189,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "brokerhub.middleware.request_id_header",
+    "brokerhub.middleware.probed_by_any_name",
     "django_structlog.middlewares.RequestMiddleware",
     "brokerhub.middleware.refuse_nul",
     "brokerhub.middleware.rate_limit_headers",
@@ -289,6 +290,7 @@ IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 90 * 24 * 3600  # of disuse: each refresh gives a new one
 IDP_OIDC_RATE_LIMITS = {"token": "60/m/ip"}  # nosec B105  # a limit
 EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
+EMAIL_TIMEOUT = 10  # seconds; a silent mail server must not keep pages waiting
 EMAIL_HOST, EMAIL_PORT = EMAIL["EMAIL_HOST"], EMAIL["EMAIL_PORT"]
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL["EMAIL_HOST_USER"], EMAIL["EMAIL_HOST_PASSWORD"]
 EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL["EMAIL_USE_TLS"], EMAIL["EMAIL_USE_SSL"]
@@ -310,7 +312,7 @@ SECURE_SSL_REDIRECT = PRODUCTION
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PRODUCTION else None
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if PRODUCTION else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = PRODUCTION
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^api/v1/"]  # the API refuses instead: brokerhub.api.tls_only
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|livez|readyz)$", r"^api/v1/"]  # the API refuses instead: brokerhub.api.tls_only
 SECURE_REFERRER_POLICY = "same-origin"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -20,6 +20,7 @@ urlpatterns = [
     path("connections/", include("connections.urls")),
     path("health/", include("health.urls")),
     path("healthz", views.healthz, name="healthz"),
+    path("livez", views.healthz, name="livez"),
     path("metrics", prometheus.metrics, name="metrics"),
     path("portfolio/", include("aggregation.urls")),
     path("preferences/theme", preference_views.theme, name="preference-theme"),

@@ -24,6 +24,14 @@ def test_the_process_is_alive_without_asking_the_database():
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
+@pytest.mark.parametrize("path", ["/livez", "/healthz", "/readyz"])
+def test_a_load_balancer_may_ask_by_an_address_of_its_network_and_nobody_else(db, settings, path):
+    settings.ALLOWED_HOSTS = ["hub.example.com"]
+    settings.BASE_URL = "https://hub.example.com"
+    assert Client().get(path, headers={"host": "10.0.0.7:8000"}).status_code in {200, 503}
+    assert Client().get("/accounts/login/", headers={"host": "10.0.0.7:8000"}).status_code == 400
+
+
 def test_everything_works_once_a_worker_has_beaten(db):
     heartbeat()
     assert readiness() == (200, {"status": "ok", "database": "ok", "redis": "ok", "worker": "ok"})

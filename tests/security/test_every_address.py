@@ -38,6 +38,7 @@ PUBLIC = {
     "/api/errors",
     "/api/schema",
     "/healthz",
+    "/livez",
     "/readyz",
 }
 CACHED = {"/health/badge/{broker}.svg", "/health/api/v2/{document}.json", "/.well-known/jwks.json"}

@@ -140,3 +140,16 @@ def test_a_secret_is_never_shown_again_once_two_factors_are_on(client: Client, c
         user=confirmed, type=Authenticator.Type.TOTP, data={"secret": get_adapter().encrypt(secret)}
     )
     assert secret not in client.get("/accounts/2fa/", follow=True).content.decode()
+
+
+@pytest.mark.django_db
+def test_a_mail_server_that_is_away_stops_nobody(client: Client, settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1  # where nothing listens
+    fields = {"email": "grace@example.com", "password1": PASSWORD, "password2": PASSWORD}
+    page = client.post("/accounts/signup/", fields, follow=True)
+    assert page.status_code == 200
+    assert "We could not send mail just now" in page.content.decode()
+    assert User.objects.filter(email="grace@example.com").exists()
+    asked = client.post("/accounts/password/reset/", {"email": "grace@example.com"}, follow=True)
+    assert asked.status_code == 200

@@ -34,6 +34,7 @@ app.conf.beat_schedule = {
     "plan-syncs": {"task": "sync.plan_due", "schedule": 60.0, "options": {"expires": 60}},
     "reconcile": {"task": "aggregation.reconcile", "schedule": 15.0, "options": {"expires": 15}},
     "look-after-drafts": {"task": "sync.look_after_drafts", "schedule": 60.0, "options": {"expires": 60}},
+    "watch-queues": {"task": "brokerhub.watch_queues", "schedule": 60.0, "options": {"expires": 60}},
     "remove-old-rows": {"task": "brokerhub.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-old-logs": {"task": "sync.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "delete-accounts": {"task": "brokerhub.delete_accounts", "schedule": 30.0, "options": {"expires": 30}},

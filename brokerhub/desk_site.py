@@ -10,6 +10,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path
 from django.utils import timezone
 
+from brokerhub import queues
 from brokerhub.kernel import trace, writes
 from brokerhub.kernel.desk import desk
 from brokerhub.kernel.hints import hints
@@ -27,6 +28,7 @@ class Pulse:
 
     heard_at: datetime | None
     waits_since: datetime | None
+    late: list[queues.Line] | None  # queues whose oldest task waits too long; None: Redis is away, nobody can say
 
     @property
     def is_silent(self) -> bool:
@@ -39,7 +41,11 @@ class Pulse:
 
 def pulse() -> Pulse:
     beat: str | None = hints.get(HEARTBEAT_KEY)
-    return Pulse(datetime.fromisoformat(beat) if beat else None, SyncRun.objects.waits_since())
+    try:
+        late = [line for line in queues.lines() if line.is_late]
+    except queues.AWAY:
+        late = None
+    return Pulse(datetime.fromisoformat(beat) if beat else None, SyncRun.objects.waits_since(), late)
 
 
 class HubAdminSite(admin.AdminSite):

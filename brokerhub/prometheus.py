@@ -6,25 +6,22 @@ Read at each scrape from the database, so that it is the same whichever process 
 import hmac
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Min
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.views.decorators.http import require_GET
-from kombu.exceptions import OperationalError
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
-from redis.exceptions import RedisError
 
-from brokerhub.celery import app
+from brokerhub import queues
 from brokerhub.kernel.hints import hints
 from brokerhub.kernel.tasks import HEARTBEAT_KEY
-from brokerhub.webhooks.models import Delivery
+from brokerhub.webhooks.models import Delivery, Endpoint
 from connections.models import Connection, ConnectionEvent
 from health import health_monitor
 from health.health_monitor import BrokerHealth
@@ -42,6 +39,7 @@ class HubCollector(Collector):
         yield from self._syncs()
         yield from self._renewals()
         yield from self._work()
+        yield from self._webhooks()
 
     def _calls(self) -> Metric:
         names = ["broker", "operation", "outcome", "attribution"]
@@ -83,6 +81,12 @@ class HubCollector(Collector):
         for broker, name, count in Connection.objects.order_by().values_list("broker", "state").annotate(Count("pk")):
             connections.add_metric([broker, name], count)
         yield connections
+        waits = SyncRun.objects.waits_since()
+        yield GaugeMetricFamily(
+            "hub_sync_oldest_waiting_seconds",
+            "Since the oldest run was asked for that no worker has taken up.",
+            value=0.0 if waits is None else (now - waits).total_seconds(),
+        )
         overdue = Schedule.objects.filter(next_at__lt=now, connection__in=Connection.objects.syncable()).count()
         yield GaugeMetricFamily("hub_syncs_overdue", "Schedules whose turn has come and gone.", value=overdue)
         age = GaugeMetricFamily(
@@ -103,27 +107,32 @@ class HubCollector(Collector):
     def _work(self) -> Iterator[Metric]:
         waiting = GaugeMetricFamily("hub_queue_tasks", "Tasks that wait for a worker, by queue.", labels=["queue"])
         reached = GaugeMetricFamily("hub_queues_reachable", "1 when the queues can be asked, 0 when Redis is away.")
+        oldest = GaugeMetricFamily(
+            "hub_queue_oldest_seconds", "Since the oldest task that waits was due, by queue.", labels=["queue"]
+        )
         try:
-            for name, tasks in _queues():
-                waiting.add_metric([name], tasks)
+            for line in queues.lines():
+                waiting.add_metric([line.queue], line.tasks)
+                oldest.add_metric([line.queue], line.seconds)
             reached.add_metric([], 1)
-        except (RedisError, OperationalError):  # told as such; the rest of the page is still worth reading
+        except queues.AWAY:  # told as such; the rest of the page is still worth reading
             reached.add_metric([], 0)
-        yield from (waiting, reached)
-        deliveries = Delivery.objects.pending().count()
-        yield GaugeMetricFamily("hub_webhook_deliveries_pending", "Messages to people's programs.", value=deliveries)
+        yield from (waiting, oldest, reached)
         beat: str | None = hints.get(HEARTBEAT_KEY)
         if beat is not None:
             since = (timezone.now() - datetime.fromisoformat(beat)).total_seconds()
             yield GaugeMetricFamily("hub_worker_heartbeat_age_seconds", "Since a worker did a task.", value=since)
 
-
-def _queues() -> Iterator[tuple[str, int]]:
-    """Each queue and how many tasks wait in it. Raises RedisError or kombu's OperationalError."""
-    with app.connection_for_read() as line, line.channel() as channel:
-        for queue in settings.CELERY_TASK_QUEUES:
-            found: Any = queue(channel).queue_declare()  # kombu says a name; it is all of the answer
-            yield queue.name, found.message_count
+    def _webhooks(self) -> Iterator[Metric]:
+        deliveries = Delivery.objects.pending().count()
+        yield GaugeMetricFamily("hub_webhook_deliveries_pending", "Messages to people's programs.", value=deliveries)
+        first = Delivery.objects.due(timezone.now()).aggregate(at=Min("next_attempt_at"))["at"]
+        late = 0.0 if first is None else (timezone.now() - first).total_seconds()
+        yield GaugeMetricFamily("hub_webhook_deliveries_late_seconds", "Since the first that is due was.", value=late)
+        endpoints = GaugeMetricFamily("hub_webhook_endpoints", "Addresses of programs, by state.", labels=["state"])
+        for state, count in Endpoint.objects.order_by().values_list("state").annotate(Count("pk")):
+            endpoints.add_metric([state], count)
+        yield endpoints
 
 
 def _quantiles(health: BrokerHealth) -> Iterator[tuple[str, float]]:

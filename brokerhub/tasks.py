@@ -4,7 +4,7 @@ from celery import shared_task
 from django.core.mail import send_mail
 from django.template.loader import render_to_string
 
-from brokerhub import retention
+from brokerhub import queues, retention
 from brokerhub.erasure import deleting
 
 
@@ -24,3 +24,8 @@ def send_receipt(email: str, text: str) -> None:
 @shared_task(name="brokerhub.remove_old")
 def remove_old() -> None:
     retention.remove_old()
+
+
+@shared_task(name="brokerhub.watch_queues")
+def watch_queues() -> None:
+    queues.watch()

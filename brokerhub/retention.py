@@ -84,7 +84,7 @@ def rules() -> Iterator[Rule]:
     yield Rule("Logs of syncs, and runs nothing came of", "As each person chooses under Sync; for ever unless they do")
     yield Rule("Unfinished imports", "A day after they were last touched")
     yield Rule("Calls to brokers, by the minute, hour and day", _measurements(), "HEALTH_KEEP_..._DAYS")
-    yield Rule("Answers kept for an Idempotency-Key", "A day, in Redis")
+    yield Rule("Answers kept for an Idempotency-Key", "A day")
     yield Rule("What webhooks were told, and the log of it", _told(), "WEBHOOK_KEEP_DAYS")
     yield Rule("Codes and tokens of apps of others", "Until their end: a minute, an hour, 90 days without use")
     yield Rule("Sign-ins, good and bad", "As long as the log of the processes, where they stand")

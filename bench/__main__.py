@@ -19,8 +19,11 @@ from typing import Any
 from bench.syncing import APP_KEY, APP_SECRET, sandbox
 from brokerhub import embedded
 
-PARTS = ("reading", "booking", "files", "preview", "overheads", "memory", "sync", "pricing", "recording", "following")
-BY_TIME = ("sync",)  # its floor waits for another program
+PARTS = (
+    *("reading", "booking", "files", "preview", "overheads", "memory"),
+    *("sync", "dispatching", "renewing", "pricing", "recording", "following"),
+)
+BY_TIME = ("sync", "renewing")  # the floor waits for another program
 
 
 def main() -> None:
@@ -70,7 +73,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
     django.setup()
     call_command("migrate", verbosity=0)
 
-    from bench import booking, files, following, importing, overheads, pricing, reading, recording, syncing
+    from bench import background, booking, files, following, importing, overheads, pricing, reading, recording, syncing
     from bench.measure import HEAD, ROUNDS, count_processor_time, stolen
     from brokerhub.kernel.models import User
     from connections.brokers.records import AuthMethod, Broker
@@ -102,6 +105,8 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
         "overheads": lambda: overheads.measure(owner, sizes[0]),
         "memory": lambda: importing.memory(owner, (10_000, 1_000_000) if large else sizes),
         "sync": lambda: syncing.measure(settings.BROKERS_SANDBOX_URL, sizes[-1]),
+        "dispatching": lambda: background.dispatching(owner),
+        "renewing": lambda: background.renewing(settings.BROKERS_SANDBOX_URL),
         "pricing": pricing.measure,
         "recording": lambda: recording.measure(settings.BROKERS_SANDBOX_URL),
         "following": lambda: following.measure(owner, (10_000, 100_000, 1_000_000) if large else (10_000, 100_000)),

@@ -5,6 +5,7 @@ is noted from one look at it, so a floor cannot fall behind the page. The widget
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -29,7 +30,8 @@ from brokerhub.kernel.models import User
 from connections.brokers.records import Holdings, PositionRecord
 from connections.models import Account, Connection
 
-ACCOUNTS, POSITIONS, CALLS = 12, 40, 15
+ACCOUNTS, POSITIONS, CALLS = 12, 40, 7
+READ_IN_PIECES = re.compile(r'^DECLARE "\w+" .*?CURSOR .*?FOR (?=SELECT)')
 HISTORY_FROM = date(2016, 1, 4)
 DAYS = """
 INSERT INTO aggregation_balancepoint
@@ -142,7 +144,7 @@ def _against_its_questions(client: Client, look: Look) -> Iterator[Ratio]:
         _get(client, floor)
     with CaptureQueriesContext(connection) as of_page:
         look.size = len(_get(client, look.url))
-    asked = [query["sql"] for query in of_page.captured_queries]
+    asked = [READ_IN_PIECES.sub("", query["sql"]) for query in of_page.captured_queries]
     look.asked = [sql for sql in asked[len(of_login) :] if sql.startswith(("SELECT", "WITH", "("))]
     name = f"its {len(look.asked)} questions, same login"
     yield from in_turns(look.what, lambda: _p50(client, look.url), {name: (lambda: _p50(client, floor), look.budget)})

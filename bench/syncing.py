@@ -52,14 +52,14 @@ def measure(base: str, rows: int, rounds: int = ROUNDS) -> Iterator[Ratio]:
             return _sync(http, rows, asked)
 
         def floor() -> float:
-            return seconds(lambda: _replay(asked))
+            return seconds(lambda: replay(asked))
 
         yield from in_turns(
             f"sync of {rows:,} transactions", ours, {"the same answers thrown away": (floor, 1.5)}, rounds
         )
 
 
-def _replay(asked: list[requests.PreparedRequest]) -> None:
+def replay(asked: list[requests.PreparedRequest]) -> None:
     with requests.Session() as http:
         for request in asked:
             http.send(request, timeout=LIMIT).raise_for_status()
@@ -91,7 +91,7 @@ def _sync(http: requests.Session, rows: int, asked: list[requests.PreparedReques
 
     owner = sign_in(http, PERSON)
     run = sync_service.request_sync(user=owner.user, connection=owner, trigger=Trigger.MANUAL, mode=Mode.INITIAL)
-    with _noted(asked):
+    with noted(asked):
         taken = seconds(lambda: sync_service.run_one(run.pk))
     run.refresh_from_db()
     assert (run.state, run.inserted) == (RunState.SUCCEEDED, rows), (run.state, run.inserted, run.error)
@@ -99,7 +99,7 @@ def _sync(http: requests.Session, rows: int, asked: list[requests.PreparedReques
 
 
 @contextmanager
-def _noted(asked: list[requests.PreparedRequest]) -> Iterator[None]:
+def noted(asked: list[requests.PreparedRequest]) -> Iterator[None]:
     """What is sent to a broker while the block runs, to be sent again by the floor."""
     asked.clear()
     send = requests.Session.send

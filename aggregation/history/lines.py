@@ -14,6 +14,7 @@ from typing import NamedTuple
 from django.db.models import Max, Min, Q
 
 from aggregation.models import BalancePoint, PointBasis, ReportedValue
+from brokerhub.kernel.garbage import search_paused
 from connections.models import Account
 
 ZERO = Decimal(0)
@@ -91,6 +92,7 @@ class _Part(NamedTuple):
     basis: str
 
 
+@search_paused()
 def account_lines(accounts: Collection[Account], convert: Convert, since: date | None = None) -> list[AccountLine]:
     """The accounts that have a history. Three queries, however many accounts and days.
 
@@ -171,6 +173,7 @@ def _add(total: Decimal | None, amount: Decimal | None, rate: Decimal | None) ->
     return None if total is None or amount is None or rate is None else total + amount * rate
 
 
+@search_paused()
 def line(lines: Sequence[AccountLine], first: date | None = None, last: date | None = None) -> list[LinePoint]:
     """Every day from `first` to `last`, both included, or from the first to the last day of any account.
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 import pyxirr
 
 from aggregation.history.lines import AccountLine
+from brokerhub.kernel.garbage import search_paused
 
 ZERO, ONE = Decimal(0), Decimal(1)
 ONE_DAY = timedelta(days=1)
@@ -123,6 +124,7 @@ class _Move:
         return after / base if base > 0 and after >= 0 else None
 
 
+@search_paused()
 def performance(lines: Sequence[AccountLine], first: date | None = None, last: date | None = None) -> Performance:
     """Of the time from the evening of `first` to the evening of `last`, cut to the days the accounts have."""
     if not lines:

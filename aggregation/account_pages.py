@@ -100,7 +100,7 @@ def account(request: HtmxRequest, account_id: int) -> HttpResponse:
         "may_keep": keeping.may_keep(shown),
         "is_by_hand": keeping.is_by_hand(shown),
         "figure": figures.value(past.points, shown.currency, {}).to_dict() if past.is_drawable else None,
-        "points": past.points[-10:][::-1],
+        "points": [point for point in past.points if point.value is not None][-10:][::-1],
         "latest": newest_first(request.user, asked)[:10],
         "handover": handover(shown),
         "questions": PossibleDuplicate.objects.waiting().filter(account=shown).count(),

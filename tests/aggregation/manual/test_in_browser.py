@@ -44,6 +44,7 @@ def test_an_account_is_kept_by_hand(
     page.get_by_role("textbox", name="Name").fill("Pension")
     page.get_by_role("button", name="Add the account").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Pension")
+    expect(page.get_by_role("link", name="Write one down")).to_be_visible()
     look("empty-account")
 
     page.get_by_role("link", name="Position", exact=True).click()

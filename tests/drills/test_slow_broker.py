@@ -20,6 +20,8 @@ from tests.plugins.sandbox_server import Sandbox
 from tests.sync.runs import Connect, after_each_call, ask, work
 from tests.sync.test_killed_worker import a_worker
 
+MANY = 200
+
 
 def person(number: int) -> User:
     return User.objects.create_user(f"person{number}@example.com")
@@ -30,7 +32,7 @@ def test_every_broker_has_a_queue_of_its_own() -> None:
     assert {queue.name for queue in settings.CELERY_TASK_QUEUES} >= set(settings.SYNC_QUEUES.values())
 
 
-@pytest.mark.parametrize("waiting", [4, pytest.param(200, marks=(pytest.mark.endurance, pytest.mark.timeout(1800)))])
+@pytest.mark.parametrize("waiting", [4, pytest.param(MANY, marks=(pytest.mark.endurance, pytest.mark.timeout(1800)))])
 @pytest.mark.django_db(transaction=True)
 def test_many_who_wait_for_a_slow_broker_keep_nobody_else_waiting(
     hub_environment: dict[str, str],
@@ -51,7 +53,9 @@ def test_many_who_wait_for_a_slow_broker_keep_nobody_else_waiting(
     runs = [ask(connection) for connection in (*slow, quick)]
     sandbox.fault("latency", "accounts", seconds=0.2)
     beat = ("--beat", f"--schedule={tmp_path / 'beat'}")
-    with a_worker(hub_environment | {"LOG_LEVEL": "INFO"}, *beat, patience_seconds=60 * waiting) as read_until:
+    program = "celery" if waiting < MANY else "tests.drills.unpaced_worker"
+    environment = hub_environment | {"LOG_LEVEL": "INFO"}
+    with a_worker(environment, *beat, program=program, patience_seconds=60 * waiting) as read_until:
         read_until("ready")
         sync_service.dispatch_due()
         while SyncRun.objects.open().exists():

@@ -54,10 +54,12 @@ class OwnServers:
         embedded.redis_url(self.folder)
 
     def stop_postgres(self) -> None:
-        """As a restart for an update does: who is connected is cut off."""
+        """As a restart for an update does: who is connected is cut off. The test itself has left before."""
+        _leave()
         Postgres(self.folder).stop()
 
     def kill_postgres(self) -> None:
+        _leave()
         pid = int((self.folder / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
         os.kill(pid, signal.SIGKILL)
 
@@ -77,6 +79,12 @@ class OwnServers:
             connection.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
         with redis.Redis.from_url(self.redis_url) as client:
             client.flushall()
+
+
+def _leave() -> None:
+    from django.db import connection
+
+    connection.close()
 
 
 def _ended(pid: int) -> None:

@@ -32,13 +32,17 @@ PATIENCE = 60  # seconds
 
 @contextmanager
 def a_worker(
-    environment: dict[str, str], *options: str, children: int = 1, patience_seconds: int = PATIENCE
+    environment: dict[str, str],
+    *options: str,
+    program: str = "celery",
+    children: int = 1,
+    patience_seconds: int = PATIENCE,
 ) -> Iterator["Callable[[str], None]"]:
     """A Celery worker; gives a function that reads its log until a line says `words`."""
     command = [
         sys.executable,
         "-m",
-        "celery",
+        program,
         "-A",
         "brokerhub",
         "worker",

@@ -1,7 +1,7 @@
 """A place in Redis for what can be worked out again: with Redis away, nothing is remembered and nobody is stopped.
 
 `hints` is used like `django.core.cache.cache` and has the same keys. What must not be forgotten unnoticed, such as
-counted guesses and keys of requests, stays in that one: it raises when Redis is away.
+counted guesses and forms that are good once, stays in that one: it raises when Redis is away.
 """
 
 from collections.abc import Iterable

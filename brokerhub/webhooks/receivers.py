@@ -1,6 +1,7 @@
 """What happens elsewhere in the hub, heard in the transaction in which it happens and written into the outbox."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.db.models.signals import post_save, pre_save
@@ -135,19 +136,22 @@ def break_saved(*, instance: Break, raw: bool = False, **_: Any) -> None:
 
 # --- Brokers ----------------------------------------------------------------------------------------------------------
 def maintenance(*, occurrence: Occurrence, moment: Moment, **_: Any) -> None:
-    """What comes all the time is no news, as for mails."""
+    """What comes all the time is no news, as for mails; nor is its end to who came after it."""
     if not occurrence.is_routine:
-        _tell_all(occurrence.broker, MOMENTS[moment], {"maintenance": facts.of_maintenance(occurrence)})
+        said = {"maintenance": facts.of_maintenance(occurrence)}
+        _tell_all(occurrence.broker, MOMENTS[moment], said, there_before=occurrence.ends_at)
 
 
 def health_changed(*, health: BrokerHealth, before: Status, incident: Incident | None, **_: Any) -> None:
     _tell_all(health.broker, E.HEALTH_CHANGED, {"health": facts.of_health(health, before, incident)})
 
 
-def _tell_all(broker: Broker, event_type: E, data: dict[str, Any]) -> None:
-    """Everybody who has this broker connected and wants to know."""
-    connected = Connection.objects.by_api().open().filter(broker=broker).values("user")
-    people = Endpoint.objects.wanting(event_type).filter(user__in=connected, user__is_active=True)
+def _tell_all(broker: Broker, event_type: E, data: dict[str, Any], *, there_before: datetime | None = None) -> None:
+    """Everybody who has this broker connected (since before that time) and wants to know."""
+    connected = Connection.objects.by_api().open().filter(broker=broker)
+    if there_before is not None:
+        connected = connected.filter(created_at__lt=there_before)
+    people = Endpoint.objects.wanting(event_type).filter(user__in=connected.values("user"), user__is_active=True)
     for user_id in sorted(set(people.values_list("user_id", flat=True))):
         outbox.record(user_id, event_type, data)
 

@@ -254,6 +254,18 @@ def test_planned_maintenance_is_told_before_at_its_beginning_and_at_its_end_once
     )  # fmt: skip
 
 
+def test_the_end_of_maintenance_is_not_told_to_who_connected_after_it(listening, person):
+    now = timezone.now()
+    connection = a_connection(person)
+    once(Broker.SCHWAB, "Upgrade", now - timedelta(hours=3), now - timedelta(hours=1)).save()
+    alerts.send_due(now)  # the hub was away until now
+    assert told(person) == []
+    Connection.objects.filter(pk=connection.pk).update(created_at=now - timedelta(hours=2))
+    once(Broker.SCHWAB, "Another upgrade", now - timedelta(hours=3), now - timedelta(hours=1)).save()
+    alerts.send_due(now)
+    assert told(person) == ["maintenance.ended"]
+
+
 def test_only_the_moments_that_were_chosen_are_told(listening, person):
     endpoints.change(listening.endpoint, events=[EventType.MAINTENANCE_ENDED])
     now = timezone.now()

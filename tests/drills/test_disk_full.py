@@ -1,11 +1,14 @@
 """A disk fills up: what was begun is undone, everybody is told what to do, and with room again all of it is done."""
 
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection as database
@@ -24,6 +27,7 @@ from sync.import_models import DraftRow, DraftState, ImportDraft
 from sync.models import ImportFile, RunState, SyncRun
 from tests.aggregation.factories import a_connection, an_account
 from tests.journey.books import differences, of_broker, of_hub
+from tests.plugins.own_servers import OwnServers
 from tests.plugins.sandbox_server import Sandbox
 from tests.sync.runs import after_each_call, ask, work
 from tests.sync.test_killed_worker import a_file, booked
@@ -176,3 +180,42 @@ def test_an_upload_that_fills_the_disk_for_temporary_files_is_refused_in_words(
     assert not ImportDraft.objects.exists()
     assert not SyncRun.objects.exists()
     assert browser.post(reverse("sync:import"), {"file": an_upload(large)}).status_code == 302
+
+
+def resize(disk: Path, megabytes: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={megabytes}m", disk], check=True)
+
+
+@contextmanager
+def on_a_small_disk(servers: OwnServers, table: type[Model], megabytes: int) -> Iterator[Callable[[int], None]]:
+    """The table lies on a disk of its own; gives a function that makes the disk larger. Needs root, to mount it."""
+    disk, owner = servers.folder / "small", (servers.folder / "postgres").stat().st_uid
+    disk.mkdir()
+    options = f"size={megabytes}m,mode=0700,uid={owner}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
+    try:
+        with psycopg.connect(servers.database_url, autocommit=True) as own:
+            own.execute(f"CREATE TABLESPACE small LOCATION '{disk}'")
+            own.execute(f"ALTER TABLE {table._meta.db_table} SET TABLESPACE small")
+        yield lambda larger: resize(disk, larger)
+        with psycopg.connect(servers.database_url, autocommit=True) as own:
+            own.execute(f"ALTER TABLE {table._meta.db_table} SET TABLESPACE pg_default")
+            own.execute("DROP TABLESPACE small")
+    finally:
+        subprocess.run(["umount", "--lazy", disk], check=True)
+        disk.rmdir()
+
+
+@pytest.mark.endurance
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_an_import_onto_a_disk_that_really_fills_up_is_whole_when_it_is_larger(own_servers: OwnServers) -> None:
+    account = an_account(a_connection(User.objects.create_user("ada@example.com")))
+    user, rows = account.connection.user, 20_000
+    run = sync_service.request_import(user=user, account=account, name="rows.csv", content=a_file(rows))
+    with on_a_small_disk(own_servers, Transaction, megabytes=2) as enlarge:
+        assert work(run).state == RunState.WAITING
+        assert TELLS_WHAT_TO_DO in run.wait_reason
+        assert booked(account) == []
+        enlarge(200)
+        assert go_on(run).state == RunState.SUCCEEDED
+    assert run.fetched == run.inserted == len(booked(account)) == rows

@@ -90,6 +90,12 @@ def test_the_units_start_with_the_target_and_run_as_nobody_special() -> None:
         assert "EnvironmentFile=/etc/brokerhub/hub.env" in unit
 
 
+def test_the_proxy_goes_on_asking_a_web_server_that_was_restarted_a_moment_ago() -> None:
+    servers = re.findall(r"^\s+server (127.*);$", (DEPLOY / "nginx.conf").read_text(), re.M)
+    assert len(servers) == 2
+    assert all("max_fails=0" in server for server in servers)
+
+
 def test_commands_in_the_guide_exist() -> None:
     from django.core.management import get_commands
 

@@ -28,8 +28,9 @@ def allocation(sections: Sequence[Section]) -> go.Figure | None:
 
 def treemap(sections: Sequence[Section]) -> go.Figure:
     """All that is held in boxes of its size, within those of its group. By weight and not by amount, so that nothing is
-    given away while amounts are hidden. What is sold short, or of unknown value, has no size and no box."""
-    ids, labels, parents, values = [], [], [], []
+    given away while amounts are hidden. What is sold short, or of unknown value, has no size and no box; its
+    shares are those of everything, as in the table."""
+    ids, labels, parents, values, shares = [], [], [], [], []
     for section in sections:
         boxes = [row for row in section.rows if row.weight is not None and row.weight > 0]
         if boxes:
@@ -37,11 +38,13 @@ def treemap(sections: Sequence[Section]) -> go.Figure:
             labels.append(section.label or "All")
             parents.append("")
             values.append(0.0)  # its boxes give it its size
+            shares.append("" if section.weight is None else f"{section.weight:.1%}")
         for number, row in enumerate(boxes):
             ids.append(f"{section.key}/{number}")
             labels.append(row.title)
             parents.append(section.key)
             values.append(float(row.weight or 0))
+            shares.append(f"{row.weight:.1%}")
     return go.Figure(
         go.Treemap(
             ids=ids,
@@ -49,8 +52,9 @@ def treemap(sections: Sequence[Section]) -> go.Figure:
             parents=parents,
             values=values,
             branchvalues="remainder",
-            textinfo="label+percent root",
-            hovertemplate="%{label}: %{percentRoot:.1%}<extra></extra>",
+            text=shares,
+            textinfo="label+text",
+            hovertemplate="%{label}: %{text}<extra></extra>",
             tiling={"pad": 2},
             pathbar={"visible": False},
         ),

@@ -97,6 +97,19 @@ def test_a_weight_is_a_share_of_the_net_asset_value_with_cash():
     assert dict(zip(figure.data[0].y, figure.data[0].x, strict=True)) == {"Stock": 0.8, "Cash": 0.2}
 
 
+def test_the_boxes_tell_the_shares_of_the_table_also_beside_what_is_sold_short():
+    user = a_user()
+    short = a_position(CALL, "-2", average_cost=None, market_value=Decimal(-800))
+    worth = a_balance(cash=Decimal(800), net_asset_value=Decimal(2000))
+    hold(an_account(a_connection(user)), a_position(), short, balances=(worth,))
+    sections = positions.held(portfolio(user), "USD").table(Asked(group="class")).sections
+    boxes = charts.treemap(sections).data[0]
+    shares = dict(zip(boxes.labels, boxes.text, strict=True))
+    assert shares["AAPL"] == "100.0%"
+    assert shares["Cash in USD"] == "40.0%"
+    assert CALL.symbol not in shares
+
+
 def test_an_account_that_does_not_tell_its_value_leaves_the_total_unknown():
     user = a_user()
     connection = a_connection(user)

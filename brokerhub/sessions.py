@@ -5,6 +5,7 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import structlog
+from allauth.account.signals import authentication_step_completed
 from allauth.mfa.signals import authenticator_added
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
@@ -65,10 +66,18 @@ def connect() -> None:
     """Called at the start, as a sign-in may come before the first request."""
     user_logged_in.connect(begin)
     authenticator_added.connect(leave_only_this_session)
+    authentication_step_completed.connect(renew)
 
 
 def begin(sender: Any, request: HttpRequest, **kwargs: Any) -> None:
     request.session[STARTED] = request.session[SEEN] = int(time.time())
+
+
+def renew(sender: Any, request: HttpRequest, reauthenticated: bool = False, **kwargs: Any) -> None:
+    """Who has just proved once more who they are goes on under a new key: one that was stolen before opens nothing."""
+    if reauthenticated:
+        request.session.cycle_key()
+        UserSession.objects.create_from_request(request)
 
 
 def leave_only_this_session(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:

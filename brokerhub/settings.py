@@ -288,6 +288,7 @@ IDP_OIDC_ADAPTER = "brokerhub.identity.adapter.HubOIDCAdapter"
 IDP_OIDC_AUTHORIZATION_CODE_EXPIRES_IN = 60
 IDP_OIDC_ACCESS_TOKEN_EXPIRES_IN = 3600
 IDP_OIDC_REFRESH_TOKEN_EXPIRES_IN = 90 * 24 * 3600  # of disuse: each refresh gives a new one
+APP_ACCESS_LASTS = timedelta(days=365)  # from a consent on, however busy the app is; then it asks the person again
 IDP_OIDC_RATE_LIMITS = {"token": "60/m/ip"}  # nosec B105  # a limit
 EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
 EMAIL_TIMEOUT = 10  # seconds; a silent mail server must not keep pages waiting

@@ -30,9 +30,9 @@ def grant(*, user: User, client: Client, scopes: Iterable[str]) -> AppAccess:
     more = set(scopes) - set(access.scopes)
     if is_new:
         _tokens(access).delete()  # of a consent that was ended while a code was on its way
+    access.scopes, access.granted_at = sorted(more | set(access.scopes)), timezone.now()
+    access.save(update_fields=["scopes", "granted_at"])
     if more or is_new:
-        access.scopes = sorted(more | set(access.scopes))
-        access.save(update_fields=["scopes"])
         audit.note(by=user, about=access, flag=audit.ADDITION, did=f"Let in, with {', '.join(access.scopes)}.")
         transaction.on_commit(lambda: _tell(access))
     return access
@@ -50,6 +50,15 @@ def cut(access: AppAccess) -> None:
     """The same without a row in the log, for the admin, which writes one itself."""
     _tokens(access).delete()
     access.delete()
+
+
+def end_if_over(refresh_token: str) -> None:
+    """Whose consent is older than a year is not refreshed any more: the app has to ask the person again."""
+    token = Token.objects.by_value(refresh_token).filter(type=Token.Type.REFRESH_TOKEN).first()
+    mine = AppAccess.objects.select_related("user", "client")
+    access = mine.filter(user=token.user_id, client=token.client_id).first() if token else None
+    if access is not None and access.ends_at <= timezone.now():
+        end(access, by=access.user, why="Ended by itself, a year after the consent.")
 
 
 def note_use(access: AppAccess) -> None:

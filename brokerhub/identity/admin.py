@@ -26,7 +26,7 @@ admin.site.unregister([Client, Token])  # allauth's forms show digests, and put 
 @admin.register(Client)
 class AppAdmin(DeskAdmin):
     form = ClientForm
-    list_display = ("name", "id", "type", "people", "created_at")
+    list_display = ("name", "type", "people", "created_at", "id")
     list_filter = ("type", "created_at")
     search_fields = ("name", "id")
     ordering = ("name",)
@@ -53,6 +53,10 @@ class AppAdmin(DeskAdmin):
         """It ends with a secret."""
         answer: HttpResponse = super().add_view(request, *args, **kwargs)
         return answer
+
+    def log_addition(self, request: HttpRequest, obj: Client, message: Any) -> Any:
+        """By its name: an app of allauth's calls itself by its id."""
+        return super().log_addition(request, obj, f"Registered {obj.name}.")
 
     def response_add(self, request: HttpRequest, obj: Client, post_url_continue: str | None = None) -> HttpResponse:
         return self._with_new_secret(request, obj)

@@ -1,8 +1,10 @@
 """Which app a person has let in, and what for."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from allauth.idp.oidc.models import Client
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
@@ -10,12 +12,13 @@ from brokerhub.kernel.models import User
 
 
 class AppAccess(models.Model):
-    """Stands from the first consent until the person ends it. Without it the app's tokens open nothing."""
+    """Stands from the first consent until the person ends it, or a year has passed since the last one. Without it the
+    app's tokens open nothing."""
 
     user = models.ForeignKey(User, models.CASCADE, related_name="apps")
     client = models.ForeignKey(Client, models.CASCADE, related_name="accesses")
     scopes = ArrayField(models.CharField(max_length=40), default=list)  # of all consents so far
-    granted_at = models.DateTimeField(auto_now_add=True)
+    granted_at = models.DateTimeField(auto_now_add=True)  # of the last consent
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -25,3 +28,7 @@ class AppAccess(models.Model):
 
     def __str__(self) -> str:
         return f"{self.client.name} for {self.user}"
+
+    @property
+    def ends_at(self) -> datetime:
+        return self.granted_at + settings.APP_ACCESS_LASTS

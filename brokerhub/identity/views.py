@@ -106,6 +106,8 @@ class Exchange(TokenView):  # type: ignore[misc]
             return _error(HTTPStatus.TOO_MANY_REQUESTS, "temporarily_unavailable", "Too many requests.")
         name, leeway = EXCHANGED.get(request.POST.get("grant_type", ""), ("", 0))
         value = request.POST.get(name, "")
+        if name == "refresh_token":
+            access.end_if_over(value)
         answer = self._exchange(request, value)
         if value and answer.status_code == HTTPStatus.BAD_REQUEST:
             single_use.end_what_came_of(value, leeway=leeway)

@@ -1,11 +1,13 @@
 """What goes wrong on an app's way in, by accident or on purpose: nothing leaks and nobody is led astray."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from time import time
 
 import pytest
 from allauth.idp.oidc.models import Token
 from django.test import Client
+from django.utils import timezone
 
 from brokerhub.identity import single_use
 from brokerhub.identity.models import AppAccess
@@ -161,6 +163,25 @@ def test_a_refresh_token_that_comes_again_much_later_ends_the_access(
     assert app.refresh(second["refresh_token"]).json()["error"] == "invalid_grant"
 
 
+def test_a_year_after_the_consent_the_app_has_to_ask_again(app: App, web: Client) -> None:
+    tokens = app.refresh(app.let_in(web)["refresh_token"]).json()
+    AppAccess.objects.update(granted_at=timezone.now() - timedelta(days=364))
+    tokens = app.refresh(tokens["refresh_token"]).json()
+    AppAccess.objects.update(granted_at=timezone.now() - timedelta(days=365))
+    assert app.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+    assert bearer(tokens["access_token"]).get(CONNECTIONS).status_code == 401
+    again = app.let_in(web)
+    assert bearer(again["access_token"]).get(CONNECTIONS).status_code == 200
+    assert app.refresh(again["refresh_token"]).status_code == 200
+
+
+def test_a_new_consent_begins_the_year_anew(app: App, web: Client) -> None:
+    app.let_in(web)
+    AppAccess.objects.update(granted_at=timezone.now() - timedelta(days=364))
+    app.let_in(web)
+    assert timezone.now() - AppAccess.objects.get().granted_at < timedelta(minutes=5)
+
+
 def test_a_refresh_token_asks_for_no_more_than_was_allowed(app: App, web: Client) -> None:
     tokens = app.let_in(web, scopes=["connections:read"])
     more = app.refresh(tokens["refresh_token"], scope="connections:read sync:write")
@@ -216,6 +237,7 @@ def test_an_administrator_registers_an_app_and_sees_its_secret_once(desk: Client
     secret = answer.context["secret"]
     assert secret in answer.content.decode()
     assert "no-store" in answer["Cache-Control"]
+    assert "Registered Ledger Lens." in desk.get("/admin/").content.decode()
     assert client.check_secret(secret)
     assert client.secret != secret
     assert secret not in str(desk.cookies) + str(dict(desk.session))

@@ -47,6 +47,19 @@ def test_a_sign_in_starts_a_new_session(caller):
     assert not Session.objects.filter(session_key=planted).exists()
 
 
+def test_who_proves_again_who_they_are_goes_on_under_a_new_key(caller):
+    client, thief = Client(), Client()
+    thief.cookies["sessionid"] = before = sign_in(client, caller)
+    client.post("/accounts/reauthenticate/", {"password": "wrong"})
+    assert client.cookies["sessionid"].value == before
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    assert client.cookies["sessionid"].value != before
+    assert client.get(INSIDE).status_code == 200
+    assert thief.get(INSIDE).status_code == 302
+    listed = client.get("/accounts/sessions/").context["sessions"]
+    assert [row.session_key for row in listed] == [client.cookies["sessionid"].value], "still one device"
+
+
 def test_two_sign_ins_are_two_sessions(caller):
     client = Client()
     first = sign_in(client, caller)

@@ -182,7 +182,7 @@ def error_page(request: HttpRequest, status: int, sentence: str) -> HttpResponse
     """An error as a page in the hub's frame; for htmx as a message above the page it came from."""
     context = {
         "status": status,
-        "title": HTTPStatus(status).phrase,
+        "title": HTTPStatus(status).phrase.capitalize(),
         "sentence": sentence,
         "request_id": request_id_of(request),
     }

@@ -3,6 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
@@ -92,10 +93,15 @@ class Endpoint(models.Model):
         indexes: ClassVar = [models.Index(fields=["user", "state"], name="webhooks_of_a_person")]
 
     def __str__(self) -> str:
-        return self.description or self.url
+        return self.description or urlsplit(self.url).netloc
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.id} {self.state}>"
+
+    @property
+    def is_failing(self) -> bool:
+        """On, and the last attempt came to nothing."""
+        return self.is_on and self.failing_since is not None
 
     @property
     def status(self) -> State:

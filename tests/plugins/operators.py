@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from brokerhub.kernel.models import User
 
 
-def give_second_factor(user: "User", secret: str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP") -> None:
+TOTP_SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+
+
+def give_second_factor(user: "User", secret: str = TOTP_SECRET) -> None:
     from allauth.mfa.totp.internal.auth import TOTP
     from allauth.mfa.utils import is_mfa_enabled
 

@@ -31,6 +31,9 @@ WORDS = {
 }
 
 
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
 @dataclass(frozen=True)
 class Address:
     """`route` is a format string; `names` are what it needs; `model` is what an address of the admin is about."""
@@ -38,6 +41,7 @@ class Address:
     route: str
     names: frozenset[str]
     texts: frozenset[str]  # those of the names that take any word, not only a number
+    unsafe: frozenset[str] = UNSAFE  # the methods that its view may know
     model: type[Model] | None = None
 
     @property
@@ -80,10 +84,19 @@ def _below(resolver: URLResolver, prefix: str, converters: dict[str, Any]) -> It
         else:
             names = frozenset(re.findall(r"{(\w+)}", route))
             texts = frozenset(name for name in names if getattr(known.get(name), "regex", ".") not in {"[0-9]+", UUID})
-            yield Address(route, names, texts, _model_of(route))
+            yield Address(route, names, texts, _unsafe(entry), _model_of(route))
 
 
 UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+
+
+def _unsafe(entry: URLPattern) -> frozenset[str]:
+    """Classes say which methods they have; a function may know any."""
+    actions: dict[str, str] = getattr(entry.callback, "actions", None) or {}
+    view = getattr(entry.callback, "cls", None) or getattr(entry.callback, "view_class", None)
+    if view is None:
+        return UNSAFE
+    return frozenset(method for method in UNSAFE if method.lower() in actions or hasattr(view, method.lower()))
 
 
 def _spelled(entry: URLPattern | URLResolver) -> str:

@@ -23,6 +23,7 @@ from brokerhub.kernel.config import (
     credentials_keys,
     database,
     is_loopback,
+    read_secret_files,
     redis_urls,
     signing_key,
 )
@@ -40,6 +41,11 @@ def stop(sentence: str) -> None:
 
 if sys.flags.optimize:
     stop("Python runs with -O, which leaves out checks the hub relies on. Start it without, and unset PYTHONOPTIMIZE.")
+
+try:
+    read_secret_files(os.environ)
+except ConfigurationError as error:
+    stop(str(error))
 
 env = Env(eager=False)
 MODE: str = env.str("MODE", "development", validate=OneOf(["development", "production"]))

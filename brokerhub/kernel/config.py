@@ -3,7 +3,7 @@
 import base64
 import binascii
 import os
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -16,10 +16,33 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 KEY_BYTES = 32
+# Values that are secret or hold a password. (OIDC_SIGNING_KEY and IBKR's keys may be paths as they are.)
+FROM_FILES = (
+    *("SECRET_KEY", "CREDENTIALS_KEYS", "DATABASE_URL", "REDIS_URL", "EMAIL_URL", "METRICS_TOKEN"),
+    *("SCHWAB_APP_SECRET", "ALPACA_CLIENT_SECRET"),
+)
 
 
 class ConfigurationError(Exception):
     """A setting cannot be used; the text is a sentence for whoever starts the hub, and holds no secret."""
+
+
+def read_secret_files(environment: MutableMapping[str, str]) -> None:
+    """`NAME_FILE` names the file with the value of NAME, as systemd, Docker and vaults' agents hand secrets over.
+
+    The file wins over a value. Raises ConfigurationError.
+    """
+    for name in FROM_FILES:
+        path = environment.get(f"{name}_FILE", "")
+        if not path:
+            continue
+        try:
+            value = Path(path).read_text().strip()
+        except (OSError, ValueError):
+            value = ""
+        if not value:
+            raise ConfigurationError(f"{name}_FILE has to name a file that the hub may read and that is not empty.")
+        environment[name] = value
 
 
 def credentials_keys(entries: Sequence[str]) -> dict[str, bytes]:

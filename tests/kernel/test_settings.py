@@ -49,11 +49,22 @@ def load(**environment: str) -> subprocess.CompletedProcess[str]:
     return start("-c", "import brokerhub.settings", **environment)
 
 
+def test_secrets_may_be_in_files_which_win(tmp_path):
+    (tmp_path / "key").write_text(f"{PRODUCTION['SECRET_KEY']}\n")
+    (tmp_path / "keys").write_text(KEY)
+    show = "import brokerhub.settings as s; print(s.SECRET_KEY, list(s.CREDENTIALS_KEYS))"
+    files = {"SECRET_KEY_FILE": str(tmp_path / "key"), "CREDENTIALS_KEYS_FILE": str(tmp_path / "keys")}
+    done = start("-c", show, **PRODUCTION | {"SECRET_KEY": "a"} | files)
+    assert done.stdout.split() == [PRODUCTION["SECRET_KEY"], f"['{KEY.partition(':')[0]}']"], done.stderr
+
+
 @pytest.mark.parametrize(
     ("wrong", "named"),
     [
         ({"MODE": "staging"}, "MODE"),
         ({"PORT": "eighty"}, "PORT"),
+        ({"SECRET_KEY_FILE": "/nowhere/at/all"}, "SECRET_KEY_FILE"),
+        ({"CREDENTIALS_KEYS_FILE": os.devnull}, "CREDENTIALS_KEYS_FILE"),
         ({"DEBUG": "perhaps"}, "DEBUG"),
         ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL"),
         ({"DATABASE_URL": f"mysql://hub:{SECRET}@db.example/hub"}, "DATABASE_URL"),

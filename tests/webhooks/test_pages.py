@@ -119,7 +119,7 @@ def test_the_log_costs_the_same_for_one_row_as_for_many(web, hooked, happens, dj
     for _ in range(20):
         happens()
     tasks.dispatch()
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         web.get(detail)
 
 

@@ -21,19 +21,19 @@ class PositionPointAdmin(ReadOnlyAdmin):
 
 @admin.register(DailyPrice)
 class DailyPriceAdmin(ReadOnlyAdmin):
-    list_display = ("on", "instrument", "close", "currency", "source")
+    list_display = ("on", "user", "instrument", "close", "currency", "source")
     list_filter = ("source", "on")
-    search_fields = ("=instrument__symbol",)
-    list_select_related: ClassVar[tuple[str, ...]] = ("instrument",)
+    search_fields = ("=user__email", "=instrument__symbol")
+    list_select_related: ClassVar[tuple[str, ...]] = ("user", "instrument")
     ordering = ("-pk",)
 
 
 @admin.register(PriceCoverage)
 class PriceCoverageAdmin(ReadOnlyAdmin):
-    list_display = ("instrument", "source", "covered_from", "covered_to", "asked_at", "trouble")
+    list_display = ("instrument", "user", "source", "covered_from", "covered_to", "asked_at", "trouble")
     list_filter = ("source", ("trouble", admin.EmptyFieldListFilter))
-    search_fields = ("=instrument__symbol",)
-    list_select_related: ClassVar[tuple[str, ...]] = ("instrument",)
+    search_fields = ("=user__email", "=instrument__symbol")
+    list_select_related: ClassVar[tuple[str, ...]] = ("user", "instrument")
 
 
 @admin.register(ReportedValue)

@@ -35,35 +35,42 @@ class PositionPoint(models.Model):
 
 
 class DailyPrice(models.Model):
-    """The close of a day in the shares of that day, told by a broker's price history. Shared by everybody."""
+    """The close of a day in the shares of that day, told by the price history of one of the person's own brokers.
 
-    instrument = models.ForeignKey(
-        "aggregation.Instrument", on_delete=models.CASCADE, related_name="daily_prices", db_index=False
-    )
+    Nobody shares it: brokers license prices to their customer, and which share a close was of follows from the splits
+    in the person's own books.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="daily_prices", db_index=False)
+    instrument = models.ForeignKey("aggregation.Instrument", on_delete=models.CASCADE, related_name="daily_prices")
     on = models.DateField()
     close = MoneyField()
     currency = models.CharField(max_length=3)
     source = models.CharField(max_length=12, choices=Broker.choices)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["instrument", "on"], name="one_price_per_day")]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "instrument", "on"], name="one_close_per_day")]
 
     def __str__(self) -> str:
         return f"{self.on} {self.close} {self.currency}"
 
 
 class PriceCoverage(models.Model):
-    """Which days of an instrument a broker was asked for, so that nobody is asked twice for nothing."""
+    """Which days of an instrument a person's brokers were asked for, so that nobody is asked twice for nothing."""
 
-    instrument = models.OneToOneField(
-        "aggregation.Instrument", on_delete=models.CASCADE, related_name="price_coverage", primary_key=True
-    )
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="price_coverages", db_index=False)
+    instrument = models.ForeignKey("aggregation.Instrument", on_delete=models.CASCADE, related_name="price_coverages")
     source = models.CharField(max_length=12, choices=Broker.choices)
     covered_from = models.DateField(null=True, blank=True)
     covered_to = models.DateField(null=True, blank=True)
     asked_at = models.DateTimeField()
     claimed_until = models.DateTimeField(null=True, blank=True, help_text="A worker is asking until then.")
     trouble = models.CharField(max_length=300, blank=True, help_text="Why there are no prices; in words for people.")
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["user", "instrument"], name="one_price_coverage_per_person")
+        ]
 
     def __str__(self) -> str:
         return f"{self.instrument_id} {self.covered_from} to {self.covered_to}"

@@ -80,8 +80,9 @@ def wishes_of(connection: Connection, connector: TellsPrices, at: datetime) -> I
     """
     last_over = _last_weekday(last_day_over(connection.user.timezone, at))
     learnt = _splits_learnt(connection.user_id)
+    coverages = {each.instrument_id: each for each in PriceCoverage.objects.filter(user=connection.user_id)}
     for instrument, (begin, last) in _held(connection.user_id, connector.priced, last_over).items():
-        covered, first = getattr(instrument, "price_coverage", None), max(begin, last_over - connector.prices_reach)
+        covered, first = coverages.get(instrument.pk), max(begin, last_over - connector.prices_reach)
         if first > last:
             continue
         if covered is None:
@@ -100,7 +101,7 @@ def wishes_of(connection: Connection, connector: TellsPrices, at: datetime) -> I
 
 def _is_outdated(covered: PriceCoverage, learnt: Mapping[int, datetime]) -> bool:
     """Whether its closes are kept in other shares than those of their day, because a split was not known yet."""
-    return learnt.get(covered.pk, covered.asked_at) > covered.asked_at
+    return learnt.get(covered.instrument_id, covered.asked_at) > covered.asked_at
 
 
 def _splits_learnt(user_id: int) -> dict[int, datetime]:
@@ -127,8 +128,7 @@ def _held(user_id: int, classes: Collection[AssetClass], last_over: date) -> dic
         first, _ = days.get(instrument, (last_over, last_over))
         days[instrument] = first, last_over
     wanted = Instrument.objects.filter(pk__in=days, asset_class__in=classes, currency=DOLLAR)
-    found = wanted.select_related("price_coverage").order_by("pk")
-    return {one: days[one.pk] for one in found if days[one.pk][0] <= days[one.pk][1]}
+    return {one: days[one.pk] for one in wanted.order_by("pk") if days[one.pk][0] <= days[one.pk][1]}
 
 
 def _fetch(connection: Connection, connector: TellsPrices, wish: Wish, at: datetime) -> bool:
@@ -149,10 +149,10 @@ def _fetch(connection: Connection, connector: TellsPrices, wish: Wish, at: datet
 
 
 def _claim(instrument: Instrument, connection: Connection, at: datetime) -> bool:
-    """One worker at a time asks for an instrument."""
-    made = PriceCoverage(instrument=instrument, source=connection.broker, asked_at=at)
+    """One worker at a time asks for an instrument of a person."""
+    made = PriceCoverage(user_id=connection.user_id, instrument=instrument, source=connection.broker, asked_at=at)
     PriceCoverage.objects.bulk_create([made], ignore_conflicts=True)
-    free = PriceCoverage.objects.filter(pk=instrument.pk).exclude(claimed_until__gt=at)
+    free = PriceCoverage.objects.filter(user=connection.user_id, instrument=instrument).exclude(claimed_until__gt=at)
     return free.update(claimed_until=at + CLAIM) == 1
 
 
@@ -162,15 +162,22 @@ def _keep(connection: Connection, wish: Wish, told: Sequence[PriceRecord], troub
     good, contradicted = _agreeing(wish.instrument, connection.user_id, closes)
     DailyPrice.objects.bulk_create(
         (
-            DailyPrice(instrument=wish.instrument, on=on, close=close, currency=DOLLAR, source=connection.broker)
+            DailyPrice(
+                user_id=connection.user_id,
+                instrument=wish.instrument,
+                on=on,
+                close=close,
+                currency=DOLLAR,
+                source=connection.broker,
+            )
             for on, close in good
         ),
         update_conflicts=True,
-        unique_fields=["instrument", "on"],
+        unique_fields=["user", "instrument", "on"],
         update_fields=["close", "currency", "source"],
         batch_size=2000,
     )
-    covered = PriceCoverage.objects.select_for_update().get(pk=wish.instrument.pk)
+    covered = PriceCoverage.objects.select_for_update().get(user=connection.user_id, instrument=wish.instrument)
     covered.asked_at, covered.source, covered.claimed_until = at, connection.broker, None
     covered.trouble = trouble or (CONTRADICTED if contradicted else "")
     if not trouble:

@@ -20,6 +20,7 @@ from aggregation.models import (
     TransactionQuerySet,
 )
 from connections.brokers.records import AssetClass, TransactionKind
+from connections.models import Account
 
 PAID = (TransactionKind.DEPOSIT, TransactionKind.WITHDRAWAL, TransactionKind.TRANSFER_IN, TransactionKind.TRANSFER_OUT)
 TRANSFERS = (TransactionKind.TRANSFER_IN, TransactionKind.TRANSFER_OUT)
@@ -57,7 +58,7 @@ def pasts(accounts: Collection[int], *, since: date | None = None) -> dict[int, 
     _later_than_reported(read, accounts, since or date.min)
     _trade_prices(read, accounts, since or date.min)
     instruments = Instrument.objects.in_bulk({instrument for _, instrument in [*read.units, *read.said_units]})
-    closes = _closes(instruments, since or date.min)
+    closes = _closes(accounts, instruments, since or date.min)
     found = {account: Past({}, {}, read.paid[account]) for account in accounts}
     for account, instrument_id in {*read.units, *read.said_units}:
         instrument = instruments[instrument_id]
@@ -170,9 +171,11 @@ def trades_of(accounts: Collection[int]) -> TransactionQuerySet:
     )
 
 
-def _closes(instruments: Collection[int], since: date) -> dict[int, dict[date, Price]]:
+def _closes(accounts: Collection[int], instruments: Collection[int], since: date) -> dict[int, dict[date, Price]]:
+    """Of the one person whose accounts these are."""
     found: defaultdict[int, dict[date, Price]] = defaultdict(dict)
-    wanted = DailyPrice.objects.filter(instrument__in=instruments, on__gte=since)
+    owners = Account.objects.filter(pk__in=accounts).order_by().values("connection__user").distinct()
+    wanted = DailyPrice.objects.filter(user__in=owners, instrument__in=instruments, on__gte=since)
     rows = wanted.values_list("instrument_id", "on", "close")
     for instrument, day, close in rows.iterator(chunk_size=10_000):
         found[instrument][day] = Price(day, close, PriceSource.CLOSE)

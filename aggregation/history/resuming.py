@@ -130,7 +130,9 @@ def _last_before(account: int, instruments: Collection[int], day: date) -> dict[
     reports = PositionPoint.objects.filter(
         account=account, instrument__in=instruments, on__lt=day, price__isnull=False
     ).order_by("instrument_id", "-on")
-    closes = DailyPrice.objects.filter(instrument__in=instruments, on__lt=day).order_by("instrument_id", "-on")
+    closes = DailyPrice.objects.filter(
+        user__connections__accounts=account, instrument__in=instruments, on__lt=day
+    ).order_by("instrument_id", "-on")
     told = {
         PriceSource.TRADE: newest_trades.distinct("instrument_id").values_list("instrument_id", "traded_on", "price"),
         PriceSource.POSITION: reports.distinct("instrument_id").values_list("instrument_id", "on", "price"),

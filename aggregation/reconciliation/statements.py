@@ -167,7 +167,8 @@ def _prices(account: Account, units: Collection[int], days: Collection[date]) ->
     points = PositionPoint.objects.filter(account=account, price__isnull=False, **span)
     for unit, on, price in points.values_list("instrument_id", "on", "price"):
         known[unit][on] = cast("Decimal", price)
-    for unit, on, price in DailyPrice.objects.filter(**span).values_list("instrument_id", "on", "close"):
+    closes = DailyPrice.objects.filter(user=account.connection.user_id, **span)
+    for unit, on, price in closes.values_list("instrument_id", "on", "close"):
         known[unit][on] = price
     money = Instrument.objects.filter(pk__in=units, asset_class=AssetClass.MONEY_FUND).values_list("pk", flat=True)
     for unit in money:

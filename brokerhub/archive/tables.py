@@ -193,6 +193,8 @@ NOT_EXPORTED = {
     "account.EmailAddress": "Ways to sign in belong to the account on this hub.",
     "account.EmailConfirmation": SECRET,
     "admin.LogEntry": "It is this hub's own log of who did what.",
+    "aggregation.DailyPrice": "Your brokers tell closes again; each day's value goes along.",
+    "aggregation.PriceCoverage": "It says which closes this hub has asked for.",
     "aggregation.RunningTotal": DERIVED,
     "archive.ExportPiece": "It is a part of an export that is being read.",
     "archive.ExportReading": "It says how the reading of an export went on this hub.",

@@ -9,6 +9,8 @@ from django.utils import timezone
 
 from aggregation.history import prices, taking
 from aggregation.history.holdings import holdings_on
+from aggregation.history.reading import pasts
+from aggregation.history.walk import PriceSource
 from aggregation.ledger import book
 from aggregation.models import (
     AccountHistory,
@@ -179,8 +181,28 @@ def test_closes_that_contradict_ones_own_trades_are_left_out(person: User, db: N
     apple, user = Instrument.objects.get(symbol=AAPL.symbol), account.connection.user
     told = [PriceRecord(on=on + timedelta(days=number), close=Decimal(10 + number)) for number in (-1, 0, 1, 2)]
     wish = prices.Wish(apple, on, on)
-    PriceCoverage.objects.create(instrument=apple, source="schwab", asked_at=datetime.now(UTC))
+    PriceCoverage.objects.create(user=user, instrument=apple, source="schwab", asked_at=datetime.now(UTC))
     prices._keep(account.connection, wish, told, "", datetime.now(UTC))
     assert [price.on for price in DailyPrice.objects.order_by("on")] == [date(2026, 3, 4), date(2026, 3, 5)]
     assert PriceCoverage.objects.get().trouble == prices.CONTRADICTED
     assert AccountHistory.objects.get(account__connection__user=user).prices_at is not None
+
+
+def test_closes_are_each_persons_own(db: None):
+    """One person's wrong split, or another share of the same name, says nothing about another's account."""
+    on, at = date(2026, 3, 3), datetime.now(UTC)
+    mine, another = an_account(), an_account()  # each of somebody else
+    for account in (mine, another):
+        row = a_record("1", traded_on=on, price=Decimal(100))
+        book(account=account, records=[row], source=Source.API, run_id=None)
+    apple = Instrument.objects.get(symbol=AAPL.symbol)
+    wish = prices.Wish(apple, on, on)
+    for account, close in ((mine, Decimal(101)), (another, Decimal(99))):
+        assert prices._claim(apple, account.connection, at)
+        prices._keep(account.connection, wish, [PriceRecord(on=on, close=close)], "", at)
+    told = {
+        pk: [price.value for price in past.tracks[apple.pk].prices if price.source == PriceSource.CLOSE]
+        for account in (mine, another)
+        for pk, past in pasts([account.pk]).items()
+    }
+    assert told == {mine.pk: [Decimal(101)], another.pk: [Decimal(99)]}

@@ -109,7 +109,10 @@ class Days(RuleBasedStateMachine):
     def a_close(self, back: int, thing: InstrumentRecord, close: Decimal) -> None:
         on = self.today - timedelta(days=back)
         DailyPrice.objects.update_or_create(
-            instrument_id=resolve([thing])[thing], on=on, defaults={"close": close, "currency": thing.currency}
+            user=self.account.connection.user,
+            instrument_id=resolve([thing])[thing],
+            on=on,
+            defaults={"close": close, "currency": thing.currency},
         )
         history = AccountHistory.objects.get(pk=self.account.pk)
         history.prices_from = min(on, history.prices_from or on)

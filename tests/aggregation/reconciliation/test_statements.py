@@ -36,13 +36,15 @@ def account(person):
     return account
 
 
-def close(on, price):
+def close(account, on, price):
     thing = Instrument.objects.get(symbol=AAPL.symbol)
-    DailyPrice.objects.create(instrument=thing, on=on, close=Decimal(price), currency="USD", source="schwab")
+    DailyPrice.objects.create(
+        user=account.connection.user, instrument=thing, on=on, close=Decimal(price), currency="USD", source="schwab"
+    )
 
 
 def test_each_part_is_stated_and_together_they_are_the_end(web, account):
-    close(date(2026, 3, 31), "112")
+    close(account, date(2026, 3, 31), "112")
     text = " ".join(web.get(f"/portfolio/reconcile/statements/{account.pk}/?month=2026-03").content.decode().split())
     assert "Statement for March 2026" in text
     rows = web.get(f"/portfolio/reconcile/statements/{account.pk}.csv?month=2026-03").getvalue().decode("utf-8-sig")
@@ -60,7 +62,7 @@ def test_a_position_without_a_price_is_left_out_and_named(web, account):
 
 
 def test_two_currencies_are_stated_each_and_together(account):
-    close(date(2026, 3, 31), "112")
+    close(account, date(2026, 3, 31), "112")
     for on, rate in ((date(2026, 2, 27), "1.10"), (date(2026, 3, 10), "1.15"), (date(2026, 3, 31), "1.20")):
         ReferenceRate.objects.create(currency="USD", on=on, per_euro=Decimal(rate), read_at=datetime.now(UTC))
     for on in (date(2026, 3, 4), date(2026, 3, 20), date(2026, 3, 25)):
@@ -76,7 +78,7 @@ def test_two_currencies_are_stated_each_and_together(account):
 
 
 def test_a_statement_costs_the_same_for_many_rows_as_for_few(account, django_assert_num_queries):
-    close(date(2026, 3, 31), "112")
+    close(account, date(2026, 3, 31), "112")
     with django_assert_num_queries(10):
         of_month(account, MARCH)
     more = [
@@ -95,7 +97,7 @@ def test_a_month_there_is_none_of_is_not_there(web, account, month):
 
 
 def test_the_api_states_the_same(token_client, person, account):
-    close(date(2026, 3, 31), "112")
+    close(account, date(2026, 3, 31), "112")
     api = token_client(person)
     told = api.get(f"/api/v1/brokers/reconciliation/statements/{account.pk}?month=2026-03").json()
     [usd] = told["currencies"]
@@ -106,7 +108,7 @@ def test_the_api_states_the_same(token_client, person, account):
 
 def test_the_brokers_own_figure_stands_beside_that_of_the_books(token_client, web, person, account):
     """Of each currency by its report of the last day, of all together by what it says of days gone by."""
-    close(date(2026, 3, 31), "112")
+    close(account, date(2026, 3, 31), "112")
     last: Any = {"on": date(2026, 3, 31), "net_asset_value": Decimal("1425.31")}
     euros = a_record("e", kind=Kind.DEPOSIT, traded_on=date(2026, 3, 10), instrument=None, quantity=None,
                      net_amount=Decimal(100), currency="EUR")  # fmt: skip

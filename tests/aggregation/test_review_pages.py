@@ -117,7 +117,7 @@ def test_the_queue_costs_the_same_for_many(web: Client, account: Account, django
     book_api(account, *(a_record(str(number), net_amount=Decimal(-number)) for number in range(1, 10)))
     book_file(account, *(a_record(net_amount=Decimal(-number) - Decimal("0.01")) for number in range(1, 10)))
     assert PossibleDuplicate.objects.count() == 9
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         assert web.get("/portfolio/review/").content.decode().count("<article") == 9
 
 

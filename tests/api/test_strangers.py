@@ -37,7 +37,7 @@ from sync.models import ImportDraft, ImportFile, Mode, ParkedRow, RunState, Sync
 from tests.aggregation.factories import AAPL, a_connection, a_position, a_record, a_user, an_account, some_holdings
 from tests.sync.samples import fixture
 
-NOBODYS = {"broker", "method", "suffix", "currency"}  # words in an address that are no object of a person
+NOBODYS = {"broker", "method", "suffix", "currency", "document"}  # words in an address that are no object of a person
 
 
 @pytest.fixture

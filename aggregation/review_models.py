@@ -39,6 +39,9 @@ class Delivery(models.Model):
 
     objects = DeliveryQuerySet.as_manager()
 
+    class Meta:
+        verbose_name_plural = "deliveries"
+
     def __str__(self) -> str:
         return f"{self.source} {self.first_on} to {self.last_on}"
 

@@ -284,6 +284,7 @@ class RunEntry(models.Model):
 
     class Meta:
         ordering: ClassVar = ["id"]
+        verbose_name_plural = "run entries"
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.text}"

@@ -107,6 +107,9 @@ class AccountHistory(models.Model):
         default=dict, help_text="Cash that the broker reports and no transaction explains, by currency."
     )
 
+    class Meta:
+        verbose_name_plural = "account histories"
+
     def __str__(self) -> str:
         return f"{self.account_id} to {self.taken_to}"
 

@@ -186,13 +186,13 @@ def test_a_replaced_report_is_not_shown(web, reports, tmp_path):
 
 
 def test_the_page_costs_the_same_queries_for_one_publisher_as_for_all(web, reports, django_assert_max_num_queries):
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         shown(web, publisher="harbour")
     for letter in "abc":
         ExecutionReport.objects.create(
             form="606a1", publisher=letter, publisher_key=letter, first_on="2026-04-01", last_on="2026-06-30"
         )
-    with django_assert_max_num_queries(14):
+    with django_assert_max_num_queries(15):
         shown(web)
 
 

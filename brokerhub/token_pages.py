@@ -1,14 +1,11 @@
 """The settings page for API tokens: what there is, a new one shown once, an old one revoked."""
 
 from datetime import timedelta
-from typing import Any, cast
-from uuid import uuid4
 
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.cache import cache
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
@@ -20,10 +17,10 @@ from brokerhub.kernel import tokens
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.htmx import HtmxRequest
 from brokerhub.kernel.models import ApiToken, Scope
+from brokerhub.kernel.once import OnceForm
 from brokerhub.kernel.reauthentication import asks_again
 
 LASTS = [(7, "7 days"), (30, "30 days"), (90, "90 days"), (180, "Half a year"), (365, "A year")]
-SENT_AGAIN_WITHIN = 24 * 3600
 
 
 def scope_choices() -> list[tuple[str, str]]:
@@ -31,8 +28,8 @@ def scope_choices() -> list[tuple[str, str]]:
     return [(scope.value, format_html('{} <code class="muted">{}</code>', scope.label, scope.value)) for scope in Scope]
 
 
-class NewTokenForm(forms.Form):
-    """`once` makes a page that is loaded again, which sends its form again, make no second token."""
+class NewTokenForm(OnceForm):
+    done_already = "This form has made its token already. Send it again to make another one."
 
     name = forms.CharField(
         max_length=80,
@@ -47,22 +44,6 @@ class NewTokenForm(forms.Form):
         error_messages={"required": "Tick at least one, or the token could do nothing."},
     )
     lasts = forms.TypedChoiceField(label="It expires after", choices=LASTS, coerce=int, initial=90)
-    once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
-
-    def clean(self) -> dict[str, Any]:
-        if not self.errors and not cache.add(self._mark, 1, timeout=SENT_AGAIN_WITHIN):
-            self.data = cast(QueryDict, self.data).copy()
-            self.data["once"] = str(uuid4())
-            raise forms.ValidationError("This form has made its token already. Send it again to make another one.")
-        return self.cleaned_data
-
-    def refuse(self, error: HubError) -> None:
-        cache.delete(self._mark)
-        self.add_error(None, str(error))
-
-    @property
-    def _mark(self) -> str:
-        return f"token-form:{self.cleaned_data['once']}"
 
 
 @login_required

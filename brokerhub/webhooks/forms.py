@@ -1,22 +1,17 @@
 """What people fill in about a webhook."""
 
-from typing import Any, cast
-from uuid import uuid4
-
 from django import forms
-from django.core.cache import cache
 from django.http import QueryDict
 from django.utils.html import format_html
 
 from brokerhub.kernel import addresses
 from brokerhub.kernel.addresses import AddressRefused
-from brokerhub.kernel.errors import HubError
+from brokerhub.kernel.once import OnceForm
 from brokerhub.webhooks import sending
 from brokerhub.webhooks.endpoints import OVERLAP
 from brokerhub.webhooks.event_types import EventType, by_subject
 from brokerhub.webhooks.models import Endpoint
 
-SENT_AGAIN_WITHIN = 24 * 3600
 OVERLAPS = [(0, "At once: it may be in wrong hands"), (1, "1 hour"), (OVERLAP, "1 day"), (7 * 24, "7 days")]
 
 
@@ -63,27 +58,6 @@ class EndpointForm(forms.Form):
         except AddressRefused as error:
             raise forms.ValidationError(str(error)) from error
         return url
-
-
-class OnceForm(forms.Form):
-    """`once` makes a page that is loaded again, which sends its form again, make no second secret."""
-
-    once = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
-
-    def clean(self) -> dict[str, Any]:
-        if not self.errors and not cache.add(self._mark, 1, timeout=SENT_AGAIN_WITHIN):
-            self.data = cast(QueryDict, self.data).copy()
-            self.data["once"] = str(uuid4())
-            raise forms.ValidationError("This form has done its work already. Send it again to do it once more.")
-        return self.cleaned_data
-
-    def refuse(self, error: HubError) -> None:
-        cache.delete(self._mark)
-        self.add_error(None, str(error))
-
-    @property
-    def _mark(self) -> str:
-        return f"webhook-form:{self.cleaned_data['once']}"
 
 
 class NewEndpointForm(EndpointForm, OnceForm):

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from brokerhub.kernel.models import Scope
+from brokerhub.kernel.models import KeyedRequest, Scope
 from connections.models import Connection, OfferedAccount
 from sync.models import SyncRun
 
@@ -208,7 +208,7 @@ def test_a_key_pair_is_made_once_and_shown_until_it_is_used(api, sandbox, unpace
     assert api.post(keys, {"keys": {"api_key": given["api_key"]}}).data["state"] == "connected"
 
 
-def test_questions_are_answered_one_after_the_other(api, sandbox, settings, unpaced, redis_client):
+def test_questions_are_answered_one_after_the_other(api, sandbox, settings, unpaced):
     settings.ROBINHOOD_PRIVATE_LOGIN = True
     sandbox.control("robinhood/logins", login="maria", way="sms")
     made = api.post(CONNECTIONS, {"broker": "robinhood", "method": "robinhood_login"}).data
@@ -219,7 +219,7 @@ def test_questions_are_answered_one_after_the_other(api, sandbox, settings, unpa
     assert [field["name"] for field in asked.data["fields_asked"]] == ["code"]
     replayed = api.post(keys, login, headers={"Idempotency-Key": "one"})
     assert replayed.json() == asked.json(), "no second question is asked, and no second message sent"
-    kept = b"".join(redis_client.get(name) for name in redis_client.keys("*idempotency*"))
+    kept = bytes(KeyedRequest.objects.get().sealed_answer)
     assert kept
     assert b"sandbox" not in kept
     assert asked.data["dialogue"].encode() not in kept

@@ -10,10 +10,12 @@ from django.core.management import CommandError, call_command
 from django.db import connection as database
 from django.db import transaction
 
+from brokerhub.kernel.models import KeyedRequest
 from connections import connection_manager, rotation
 from connections.models import Connection
 
 OLD, NEW = b"o" * 32, b"n" * 32
+UNDER_SECRET_KEY = {(KeyedRequest, "sealed_answer")}  # gone after a day, whatever becomes of that key
 
 
 @pytest.fixture
@@ -99,4 +101,4 @@ def test_no_sealed_column_is_forgotten():
         for field in model._meta.get_fields()
         if field.name.startswith("sealed_")
     }
-    assert {(column.model, column.column) for column in rotation.SEALED} == sealed
+    assert {(column.model, column.column) for column in rotation.SEALED} == sealed - UNDER_SECRET_KEY

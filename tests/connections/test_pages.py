@@ -152,7 +152,7 @@ def test_an_own_app_key_that_is_refused_is_ones_own_to_mend(web, person, connect
 
 def test_an_unchanged_page_is_not_sent_again(web, connection, django_assert_max_num_queries):
     [seen] = re.findall(r"\?seen=(\w+)", web.get(reverse("connections:list")).content.decode())
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         unchanged = web.get(reverse("connections:cards"), {"seen": seen})
     assert (unchanged.status_code, unchanged.content) == (204, b"")
 

@@ -1,4 +1,4 @@
-"""Work that the bell starts: sending ten thousand due runs to workers, and renewing access before it ends."""
+"""Work that the bell starts: sending ten thousand due runs to workers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,6 @@ from bench.measure import Ratio, in_turns, seconds
 from connections.models import EPOCH, Connection
 
 DUE = 10_000
-RENEWED = 100
 
 
 def dispatching(owner: Connection) -> Iterator[Ratio]:
@@ -60,28 +59,3 @@ def _emptied(queue: str) -> int:
     with current_app.connection_for_write() as link:
         channel: Any = link.default_channel
         return int(channel.queue_purge(queue))
-
-
-def renewing(base: str) -> Iterator[Ratio]:
-    """`base`: the sandbox's address. The floor sends the same requests, and throws the answers away."""
-    import requests
-
-    from bench.syncing import noted, replay, sign_in
-    from connections import connection_manager
-
-    with requests.Session() as http:
-        signed_in = [sign_in(http, "james") for _ in range(RENEWED)]
-    asked: list[requests.PreparedRequest] = []
-
-    def ours() -> float:
-        Connection.objects.filter(pk__in=[each.pk for each in signed_in]).update(access_expires_at=EPOCH)
-        with noted(asked):
-            renewed: list[int] = []
-            taken = seconds(lambda: renewed.append(connection_manager.renew_due()))
-        assert renewed == [RENEWED], renewed
-        return taken
-
-    def floor() -> float:
-        return seconds(lambda: replay(asked))
-
-    yield from in_turns(f"renewal of {RENEWED} accesses", ours, {"the same requests alone": (floor, 1.3)})

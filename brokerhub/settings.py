@@ -1,6 +1,6 @@
 """The one settings file, read from the environment. A wrong value stops the start with a sentence.
 
-Every variable is listed with its meaning in README.md, "Configuration".
+Every variable is listed with its meaning in docs/operations.md, "Environment".
 """
 
 import os
@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
 from django.conf import global_settings
 from environs import Env, EnvError
 from kombu import Queue
@@ -27,7 +26,8 @@ from brokerhub.kernel.config import (
     redis_urls,
     signing_key,
 )
-from brokerhub.kernel.logs import hide_secrets
+from brokerhub.kernel.log_lines import log_lines
+from brokerhub.schema_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DEVELOPMENT_SECRET = "development-only-do-not-use-in-production-0123456789abcdef"  # nosec B105  # refused in production
@@ -394,48 +394,6 @@ REST_FRAMEWORK = {
 REST_KNOX = {"TOKEN_TTL": timedelta(days=365), "TOKEN_PREFIX": "hub_", "AUTH_HEADER_PREFIX": "Token"}  # nosec B105  # a name
 KNOX_TOKEN_MODEL = "kernel.ApiToken"  # nosec B105  # a name
 MIGRATION_MODULES = {"knox": None}  # they make a table for the model that ours replaces; no test could empty it
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Broker Integration Hub",
-    "DESCRIPTION": "Brokerage accounts in one place: connections, positions, balances, transactions and broker health.",
-    "VERSION": "2026-11-23",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "brokerhub.kernel.schema.describe_errors",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "ActionKindEnum": "aggregation.corporate_actions.models.ActionKind.choices",
-        "DecisionEnum": "aggregation.review_models.Decision.choices",
-        "IdentityDecisionEnum": "aggregation.positions.identity_api.Decision.choices",
-        "AuthMethodEnum": "connections.brokers.records.AuthMethod.choices",
-        "BrokerEnum": "connections.brokers.records.Broker.choices",
-        "AccountKindEnum": "connections.brokers.records.AccountKind.choices",
-        "LotMethodEnum": "aggregation.lots.words.Method.choices",
-        "TransactionKindEnum": "connections.brokers.records.TransactionKind.choices",
-        "ConnectableMethodEnum": "connections.serializers.METHODS",
-        "ConnectionStateEnum": "connections.states.ConnectionState.choices",
-        "PointBasisEnum": "aggregation.models.PointBasis.choices",
-        "TransactionStatusEnum": "aggregation.models.BookStatus.choices",
-        "IncidentStatusEnum": "health.statuspage_api.INCIDENT_STATES",
-        "HealthStatusEnum": "health.verdicts.Status.choices",
-        "OrderSizeEnum": "comparison.rule605.OrderSize.choices",
-        "ExecutedOrderEnum": "comparison.rule605.StatOrder.choices",
-        "RatingStateEnum": "comparison.rating_models.RatingState.choices",
-        "ScoreKindEnum": "comparison.rating_models.ScoreKind.choices",
-        "ReportFormEnum": "comparison.quality_models.ReportForm.choices",
-        "RoutedOrderEnum": "comparison.rule606.OrderKind.choices",
-        "RoutingSectionEnum": "comparison.rule606.Section.choices",
-        "WebhookStateEnum": "brokerhub.webhooks.models.State.choices",
-        "WebhookDeliveryKindEnum": "brokerhub.webhooks.models.Kind.choices",
-        "WebhookDeliveryStateEnum": "brokerhub.webhooks.models.DeliveryState.choices",
-        "WebhookEventTypeEnum": "brokerhub.webhooks.event_types.EventType.choices",
-    },
-}
 
 # --- Background work --------------------------------------------------------------------------------------------------
 # A task that a killed worker held comes back in about ten seconds: all three transport options are needed for that.
@@ -462,48 +420,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "brokerhub.bell:Bell"
+
+# --- Logs: one line an event with the request's id, or the one of the request that started the task -------------------
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_TRUST_UPSTREAM_REQUEST_ID = True  # settled by our own middleware, which stands before
-
-# --- Logs: one line an event with the request's id; values named like secrets never pass ------------------------------
-_log_chain: list[Any] = [
-    structlog.contextvars.merge_contextvars,
-    structlog.stdlib.add_log_level,
-    structlog.stdlib.add_logger_name,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-    hide_secrets,
-]
-_log_renderer = (
-    structlog.processors.JSONRenderer()
-    if LOG_FORMAT == "json"
-    else structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
-)
-structlog.configure(
-    processors=[*_log_chain, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-    logger_factory=structlog.stdlib.LoggerFactory(),
-    cache_logger_on_first_use=True,
-)
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": structlog.stdlib.ProcessorFormatter,
-            "foreign_pre_chain": _log_chain,
-            "processors": [
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                hide_secrets,
-                _log_renderer,
-            ],
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        "django.server": {"handlers": ["console"], "level": "WARNING", "propagate": False},
-        "celery.app.trace": {"level": "WARNING"},
-        # These print tokens and whole URLs when they are talkative.
-        **{name: {"level": "WARNING"} for name in ("requests_oauthlib", "oauthlib", "urllib3")},
-    },
-}
+LOGGING = log_lines(LOG_FORMAT, LOG_LEVEL)

@@ -148,9 +148,7 @@ class StoredGrants:
             with calls.renewing(connection.pk):
                 fresh = BROKERS[AuthMethod(connection.method)].sign_in(app_keys.of(connection)).refresh(grant)
         except NeedsReauth as error:
-            told = surroundings.refusal(Broker(connection.broker), connection.pk, error)
-            if isinstance(told, SignInsRefused):
-                raise told from error
+            surroundings.doubt(Broker(connection.broker), connection.pk, error)
             if lease.is_in_doubt and error.reason_code == "refresh_refused":
                 error.reason_code = "renewal_interrupted"
             if self._note_refusal(error, of=grant):

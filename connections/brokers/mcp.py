@@ -175,7 +175,8 @@ class McpSession:
         try:
             return self._patiently(renewed, method, params, operation)
         except NeedsReauth as error:
-            raise surroundings.refusal(self.wire.broker, self.wire.connection_id, error) from error
+            surroundings.doubt(self.wire.broker, self.wire.connection_id, error)
+            raise
 
     def _patiently(self, grant: Grant, method: str, params: Message, operation: Operation) -> Message:
         results: list[Message] = []

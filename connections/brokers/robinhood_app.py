@@ -226,7 +226,8 @@ class AppSession:
         try:
             return patiently(partial(ask, renewed.secrets["access_token"])).data
         except NeedsReauth as error:
-            raise surroundings.refusal(self.wire.broker, self.wire.connection_id, error) from error
+            surroundings.doubt(self.wire.broker, self.wire.connection_id, error)
+            raise
 
     def _once(
         self, url: str, operation: Operation, params: Mapping[str, str] | None, token: str, deadline: float

@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from connections.brokers.attribution import MANY_LOGINS
-from connections.brokers.base import BrokerError, NeedsReauth, SignInsRefused
+from connections.brokers.base import NeedsReauth, SignInsRefused
 from connections.brokers.records import Broker
 
 LATELY = timedelta(minutes=10)  # refusals that are longer ago are no evidence against the broker
@@ -66,22 +66,22 @@ def _lately_refused(broker: Broker) -> dict[UUID, datetime]:
     return {each: at for each, at in known.items() if at > since}
 
 
-def refusal(broker: Broker, connection_id: UUID | None, error: NeedsReauth) -> BrokerError:
-    """What a login is told that was refused, its access though it was just renewed, or the renewal itself: that it has
-    to sign in again, or, when the others are refused as well or nobody knows yet, that the broker has to be waited
-    for."""
+def doubt(broker: Broker, connection_id: UUID | None, error: NeedsReauth) -> None:
+    """Raises SignInsRefused in place of `error` while the broker may be refusing everybody: then it has to be waited
+    for. Returns where the login was refused for itself, its access though it was just renewed, or the renewal itself:
+    whose it is has to sign in again."""
     if error.reason_code not in MAY_BE_THE_BROKER or connection_id is None:
-        return error
+        return
     first: datetime | None = cache.get(_first(broker, connection_id))
     if first is None or timezone.now() - first > PATIENCE:
-        return error
+        return
     known = _lately_refused(broker)
     if len(known) < MANY_LOGINS and not _in_doubt(broker, known, first):
-        return error
-    return SignInsRefused(
+        return
+    raise SignInsRefused(
         f"{broker.label} refuses more than one sign-in at the moment, or may do so. Yours is kept, and tried again.",
         retry_at=timezone.now() + LOOK_AGAIN,
-    )
+    ) from error
 
 
 def _in_doubt(broker: Broker, known: Iterable[UUID], first: datetime) -> bool:

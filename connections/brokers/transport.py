@@ -364,7 +364,8 @@ class BrokerSession:
         try:
             return patiently(partial(attempt, renewed)).data
         except NeedsReauth as error:
-            raise surroundings.refusal(self.wire.broker, self.wire.connection_id, error) from error
+            surroundings.doubt(self.wire.broker, self.wire.connection_id, error)
+            raise
 
     def _once(
         self,

@@ -102,7 +102,11 @@ REFUSED = NeedsReauth("refused", reason_code="access_refused")
 
 def is_told_to_sign_in(connection: Connection) -> bool:
     surroundings.refused(Broker.SCHWAB, connection.pk)
-    return surroundings.refusal(Broker.SCHWAB, connection.pk, REFUSED) is REFUSED
+    try:
+        surroundings.doubt(Broker.SCHWAB, connection.pk, REFUSED)
+    except SignInsRefused:
+        return False
+    return True
 
 
 @pytest.mark.django_db

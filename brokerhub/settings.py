@@ -194,6 +194,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.middleware.gzip.GZipMiddleware",  # pads its answers at random, so that lengths tell nothing (BREACH)
     "brokerhub.middleware.request_id_header",
     "brokerhub.middleware.probed_by_any_name",
     "django_structlog.middlewares.RequestMiddleware",

@@ -1,5 +1,6 @@
 """The frame of every page: navigation, theme, hidden amounts, errors, weight and what the security policy asks."""
 
+import gzip
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -152,6 +153,14 @@ def weight(html: str) -> int:
 
 def test_the_first_page_is_light(browser_of: Client) -> None:
     assert weight(text_of(browser_of, "/")) < FIRST_PAGE_BUDGET
+
+
+def test_pages_travel_compressed_and_their_lengths_tell_nothing(browser_of: Client) -> None:
+    answers = [browser_of.get("/compare/", headers={"accept-encoding": "gzip"}) for _ in range(5)]
+    assert {answer["Content-Encoding"] for answer in answers} == {"gzip"}
+    assert all("<h1" in gzip.decompress(answer.content).decode() for answer in answers)
+    assert max(len(answer.content) for answer in answers) < FIRST_PAGE_BUDGET
+    assert len({len(answer.content) for answer in answers}) > 1
 
 
 def test_the_chart_library_comes_from_its_package(tmp_path: Path, settings: Settings) -> None:

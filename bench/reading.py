@@ -24,7 +24,7 @@ from django.utils import timezone
 
 from aggregation import ledger
 from aggregation.models import Source
-from bench import booking
+from bench import booking, clients
 from bench.measure import Ratio, in_turns, seconds
 from brokerhub.kernel.models import User
 from connections.brokers.records import Holdings, PositionRecord
@@ -134,6 +134,7 @@ def measure(owner: Connection, user: User, rows: int) -> Iterator[Ratio]:
     yield from _widget(client)
     shallow = {"its first page": (lambda: _p50(client, transactions), 1.2)}
     yield from in_turns(f"GET deep page {far}", lambda: _p50(client, deep), shallow)
+    yield from clients.measure({name: morsel.value for name, morsel in client.cookies.items()})
 
 
 def _against_its_questions(client: Client, look: Look) -> Iterator[Ratio]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import NamedTuple
 
 from django.db.models import Max, Min, Q
@@ -17,17 +18,17 @@ from aggregation.models import BalancePoint, PointBasis, ReportedValue
 from brokerhub.kernel.garbage import search_paused
 from connections.models import Account
 
-ZERO = Decimal(0)
+ZERO, ONE = Decimal(0), Decimal(1)
 ONE_DAY = timedelta(days=1)
 CARRY = timedelta(days=4)  # after the last known day: over a long weekend
 CASH, OTHER = "cash", "not_itemised"
+_BASES = {basis.value: basis for basis in PointBasis}  # looked up ten times as fast as the enumeration does
 
 Convert = Callable[[Decimal, str, date], Decimal | None]
 """(amount, its currency, the day) in the currency of the line; None without a rate of that day or shortly before."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountDay:
+class AccountDay(NamedTuple):
     """One account at the end of a day, in the currency of the line. None: not known. `flow` is what was paid in (+)
     less what was taken out (-) on this day."""
 
@@ -35,7 +36,7 @@ class AccountDay:
     flow: Decimal | None
     basis: PointBasis
     at_older_prices: Decimal = ZERO
-    by_class: Mapping[str, Decimal] = field(default_factory=dict)
+    by_class: Mapping[str, Decimal] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +61,12 @@ class AccountLine:
 
     account: Account
     days: dict[date, AccountDay]
+    pk: int = field(init=False)  # of the account; asked of a model's object it takes as long as all else of a day
     first: date = field(init=False)
     last: date = field(init=False)
 
     def __post_init__(self) -> None:
-        self.first, self.last = min(self.days), max(self.days)
+        self.pk, self.first, self.last = self.account.pk, min(self.days), max(self.days)
 
     def on(self, day: date) -> AccountDay | None:
         """None before its first day. A day nobody has taken is carried over a long weekend, and then not known."""
@@ -140,6 +142,8 @@ def _days(
 
 def _sum(parts: Sequence[_Part], convert: Convert) -> AccountDay:
     """An account's currencies together. A currency in which there is nothing needs no rate."""
+    if len(parts) == 1 and _rate(parts[0], convert) == 1:
+        return _as_it_is(parts[0])
     value: Decimal | None = ZERO
     flow: Decimal | None = ZERO
     older, classes, basis = ZERO, defaultdict[str, Decimal](Decimal), PointBasis.OBSERVED
@@ -153,8 +157,17 @@ def _sum(parts: Sequence[_Part], convert: Convert) -> AccountDay:
                 classes[name] += Decimal(amount) * rate
             if part.cash is not None:
                 classes[CASH] += part.cash * rate
-        basis = _worse(basis, PointBasis(part.basis))
+        basis = _worse(basis, _BASES[part.basis])
     return AccountDay(value, flow, PointBasis.UNKNOWN if value is None else basis, older, classes)
+
+
+def _as_it_is(part: _Part) -> AccountDay:
+    """A day with nothing to add and nothing to convert, as most are."""
+    classes = {name: Decimal(amount) for name, amount in part.by_class.items()} if part.by_class else {}
+    if part.cash is not None:
+        classes[CASH] = classes.get(CASH, ZERO) + part.cash
+    basis = PointBasis.UNKNOWN if part.net_asset_value is None else _BASES[part.basis]
+    return AccountDay(part.net_asset_value, part.flow, basis, part.at_older_prices, classes)
 
 
 def _worse(one: PointBasis, other: PointBasis) -> PointBasis:
@@ -164,7 +177,7 @@ def _worse(one: PointBasis, other: PointBasis) -> PointBasis:
 def _rate(part: _Part, convert: Convert) -> Decimal | None:
     if not (part.net_asset_value or part.flow or part.cash or part.by_class) and part.net_asset_value is not None:
         return ZERO
-    return convert(Decimal(1), part.currency, part.on)
+    return convert(ONE, part.currency, part.on)
 
 
 def _add(total: Decimal | None, amount: Decimal | None, rate: Decimal | None) -> Decimal | None:
@@ -197,7 +210,7 @@ def _contributed_before(lines: Iterable[AccountLine], day: date) -> Decimal | No
     for each in lines:
         for on, known in each.days.items():
             if on < day:
-                contributed = _add(contributed, known.value if on == each.first else known.flow, Decimal(1))
+                contributed = _add(contributed, known.value if on == each.first else known.flow, ONE)
     return contributed
 
 
@@ -210,10 +223,10 @@ def _point(lines: Iterable[AccountLine], on: date, contributed: Decimal | None) 
         day = each.on(on)
         if day is None:
             continue
-        by_account[each.account.pk] = day.value
-        total = _add(total, day.value, Decimal(1))
-        flow = _add(flow, day.flow, Decimal(1))
-        contributed = _add(contributed, day.value if on == each.first else day.flow, Decimal(1))
+        by_account[each.pk] = day.value
+        total = _add(total, day.value, ONE)
+        flow = _add(flow, day.flow, ONE)
+        contributed = _add(contributed, day.value if on == each.first else day.flow, ONE)
         older += day.at_older_prices
         for name, amount in day.by_class.items():
             classes[name] += amount

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 import pyxirr
 
@@ -102,9 +103,9 @@ class Performance:
     curve: Mapping[date, Decimal] = field(default_factory=dict)  # growth of 1 since the first day
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """From one evening to the next, over the accounts that were there at both."""
+class _Move(NamedTuple):
+    """From one evening to the next, over the accounts that were there at both. Ten years of a dozen accounts have tens
+    of thousands, and a dataclass would take twice as long to make."""
 
     on: date
     start: Decimal
@@ -112,16 +113,16 @@ class _Move:
     taken_out: Decimal
     joined: Decimal
     end: Decimal
+    growth: Decimal | None
     bridged: bool
     flow_unknown: bool
 
-    @property
-    def growth(self) -> Decimal | None:
-        """None where there is nothing above zero to compare with. Nothing that stays nothing has not changed."""
-        base, after = self.start + self.paid_in, self.end - self.joined + self.taken_out
-        if base == 0 == after:
-            return ONE
-        return after / base if base > 0 and after >= 0 else None
+
+def _growth(base: Decimal, after: Decimal) -> Decimal | None:
+    """None where there is nothing above zero to compare with. Nothing that stays nothing has not changed."""
+    if base > 0:
+        return after / base if after >= 0 else None
+    return ONE if base == 0 == after else None
 
 
 @search_paused()
@@ -146,38 +147,46 @@ def _undefined(first: date | None, last: date | None, why: Undefined) -> Perform
 
 def _at(lines: Sequence[AccountLine], on: date) -> tuple[dict[int, Decimal], bool]:
     """What each account is worth on the evening of `on`, by id, and whether all that are there are known."""
-    days = {each.account.pk: day for each in lines if (day := each.on(on)) is not None}
+    days = {each.pk: day for each in lines if (day := each.on(on)) is not None}
     known = {account: day.value for account, day in days.items() if day.value is not None}
     return known, len(known) == len(days)
 
 
 def _moves(lines: Sequence[AccountLine], worth: dict[int, Decimal], begin: date, end: date) -> Iterator[_Move]:
     """Day after day; `worth`, what each account was worth last and what was paid into it since, goes along."""
-    on = begin
+    on, start = begin, sum(worth.values(), ZERO)
     while on < end:
         on += ONE_DAY
-        yield _move(lines, worth, on)
+        move = _move(lines, worth, start, on)
+        yield move
+        start = move.end
 
 
-def _move(lines: Sequence[AccountLine], worth: dict[int, Decimal], on: date) -> _Move:
-    start = sum(worth.values(), ZERO)
+def _move(lines: Sequence[AccountLine], worth: dict[int, Decimal], start: Decimal, on: date) -> _Move:
     paid_in = taken_out = joined = ZERO
     bridged = flow_unknown = False
     for each in lines:
-        account, day = each.account.pk, each.on(on)
+        day = each.on(on)
         if day is None:
             continue
-        if account not in worth:  # its history begins here, or it was not known so far
-            if day.value is not None:
-                worth[account] = day.value
-                joined += day.value
+        value, flow = day.value, day.flow
+        if each.pk not in worth:  # its history begins here, or it was not known so far
+            if value is not None:
+                worth[each.pk] = value
+                joined += value
             continue
-        flow_unknown = flow_unknown or day.flow is None
-        flow = day.flow or ZERO
-        paid_in, taken_out = paid_in + max(flow, ZERO), taken_out - min(flow, ZERO)
-        bridged = bridged or day.value is None
-        worth[account] = worth[account] + flow if day.value is None else day.value
-    return _Move(on, start, paid_in, taken_out, joined, sum(worth.values(), ZERO), bridged, flow_unknown)
+        if flow is None:
+            flow, flow_unknown = ZERO, True
+        elif flow > 0:
+            paid_in += flow
+        elif flow < 0:
+            taken_out -= flow
+        if value is None:
+            value, bridged = worth[each.pk] + flow, True
+        worth[each.pk] = value
+    end = sum(worth.values(), ZERO)
+    growth = _growth(start + paid_in, end - joined + taken_out)
+    return _Move(on, start, paid_in, taken_out, joined, end, growth, bridged, flow_unknown)
 
 
 def _worked_out(begin: date, end: date, start: Decimal, moves: Sequence[_Move], *, is_known: bool) -> Performance:

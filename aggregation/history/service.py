@@ -98,6 +98,8 @@ class History:
         groups: dict[Broker, list[AccountLine]] = {}
         for each in self.lines:
             groups.setdefault(Broker(each.account.connection.broker), []).append(each)
+        if len(groups) == 1:
+            return [(broker, self.total) for broker in groups]
         first, last = self.asked.first, self.asked.last
         return [(broker, performance(lines, first, last)) for broker, lines in groups.items()]
 

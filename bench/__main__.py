@@ -21,9 +21,9 @@ from brokerhub import embedded
 
 PARTS = (
     *("reading", "booking", "files", "preview", "overheads", "memory"),
-    *("sync", "dispatching", "pricing", "recording", "following"),
+    *("sync", "dispatching", "renewing", "pricing", "recording", "following"),
 )
-BY_TIME = ("sync",)  # its floor waits for another program
+BY_TIME = ("sync", "renewing")  # their floors wait for another program
 
 
 def main() -> None:
@@ -106,6 +106,7 @@ def _run(parts: Sequence[str], large: bool, processor: bool) -> None:
         "memory": lambda: importing.memory(owner, (10_000, 1_000_000) if large else sizes),
         "sync": lambda: syncing.measure(settings.BROKERS_SANDBOX_URL, sizes[-1]),
         "dispatching": lambda: background.dispatching(owner),
+        "renewing": lambda: background.renewing(settings.BROKERS_SANDBOX_URL),
         "pricing": pricing.measure,
         "recording": lambda: recording.measure(settings.BROKERS_SANDBOX_URL),
         "following": lambda: following.measure(owner, (10_000, 100_000, 1_000_000) if large else (10_000, 100_000)),

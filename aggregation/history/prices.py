@@ -33,6 +33,7 @@ AGAIN = timedelta(hours=20)  # after days that could not be had
 ELSEWHERE = timedelta(hours=4)  # then of another broker of the same person
 BEFORE = timedelta(days=5)  # so that the first day has a close before it
 AGREES = Decimal(2)  # a trade may be so many times its day's close, or the other way round
+SAME_SPLIT, CUT_OFF = timedelta(days=7), Decimal("0.02")  # apart at most, by days and by ratio: one event told twice
 CLAIM = timedelta(minutes=10)
 ONE_DAY = timedelta(days=1)
 FRIDAY = 4
@@ -206,18 +207,21 @@ def _in_units_of_their_day(
 
 
 def splits_of(instrument: Instrument, user_id: int) -> dict[date, Decimal]:
-    """Units after a split for one before, by its day, as the person's own transactions tell."""
+    """Units after a split for one before, by its day, as the person's own transactions tell.
+
+    Brokers date a split differently, one the evening before, another the day it trades anew: that is the one that
+    counts. Their ratios differ by the fraction of a unit that one of them has paid out.
+    """
     rows = Transaction.objects.in_books().filter(
         instrument=instrument, account__connection__user_id=user_id, kind=TransactionKind.SPLIT
     )
     accounts = set(rows.values_list("account_id", flat=True))
+    tracks = [past.tracks[instrument.pk] for past in pasts(accounts).values()]
+    told = [(on, ratio) for track in tracks for on in track.splits if (ratio := track.split(on)) is not None]
     ratios: dict[date, Decimal] = {}
-    for past in pasts(accounts).values():
-        track = past.tracks[instrument.pk]
-        for on, added in track.splits.items():
-            held = track.units(on) - added
-            if held and held + added:
-                ratios[on] = (held + added) / held
+    for on, ratio in sorted(told, reverse=True):
+        if not any(later - on < SAME_SPLIT and abs(known / ratio - 1) < CUT_OFF for later, known in ratios.items()):
+            ratios[on] = ratio
     return ratios
 
 

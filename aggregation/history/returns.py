@@ -1,7 +1,8 @@
 """Time-weighted return and internal rate of return of a line, with what they were worked out from. Pure.
 
 What comes in counts from the beginning of its day, what goes out until the end of it, so that a first deposit has
-something to be compared with. An account joins with the day after its first: what it held by then is no gain.
+something to be compared with. What goes from one of the accounts to another on a day does neither. An account joins
+with the day after its first: what it held by then is no gain.
 """
 
 import math
@@ -163,7 +164,7 @@ def _moves(lines: Sequence[AccountLine], worth: dict[int, Decimal], begin: date,
 
 
 def _move(lines: Sequence[AccountLine], worth: dict[int, Decimal], start: Decimal, on: date) -> _Move:
-    paid_in = taken_out = joined = ZERO
+    net = joined = ZERO  # what goes from one of the accounts to another is neither paid in nor taken out
     bridged = flow_unknown = False
     for each in lines:
         day = each.on(on)
@@ -177,14 +178,13 @@ def _move(lines: Sequence[AccountLine], worth: dict[int, Decimal], start: Decima
             continue
         if flow is None:
             flow, flow_unknown = ZERO, True
-        elif flow > 0:
-            paid_in += flow
-        elif flow < 0:
-            taken_out -= flow
+        else:
+            net += flow
         if value is None:
             value, bridged = worth[each.pk] + flow, True
         worth[each.pk] = value
     end = sum(worth.values(), ZERO)
+    paid_in, taken_out = max(net, ZERO), max(-net, ZERO)
     growth = _growth(start + paid_in, end - joined + taken_out)
     return _Move(on, start, paid_in, taken_out, joined, end, growth, bridged, flow_unknown)
 

@@ -122,11 +122,17 @@ class Track:
     def _ratio(self, after: date, until: date) -> Decimal:
         """How many units one unit of `after` has become by `until`."""
         ratio = Decimal(1)
-        for day, added in self.splits.items():
-            held = self.sums.at(day) - added
-            if after < day <= until and held and held + added:
-                ratio *= (held + added) / held
+        for day in self.splits:
+            if after < day <= until:
+                ratio *= self.split(day) or 1
         return ratio
+
+    def split(self, day: date) -> Decimal | None:
+        """Units after the split of `day` for one before, None where there were none. What is traded on the day itself
+        is in new units mostly, so the evening before counts, and the day itself only where nothing was held then."""
+        added = self.splits[day]
+        held = self.sums.at(day - ONE_DAY) or self.sums.at(day) - added
+        return (held + added) / held if held and held + added else None
 
     def is_stale(self, price: Price, on: date) -> bool:
         """Whether it may be far from what `on` would have said. A money fund keeps its price by design."""

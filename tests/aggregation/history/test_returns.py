@@ -41,19 +41,29 @@ def a_random_line(chance: Random, *, name: int, first: date, length: int) -> Acc
 
 
 def chained_by_hand(lines: list[AccountLine]) -> Decimal:
-    """The definition, written down once more: every day's money compared with what it was in the morning."""
+    """The definition, written down once more: every day's money compared with what it was in the morning, where what
+    is paid into one account and taken out of another on a day is only moved."""
     begin, end = min(min(each.days) for each in lines), max(max(each.days) for each in lines)
     growth, day = Decimal(1), begin
     while day < end:
         before, day = day, day + timedelta(days=1)
-        morning = evening = Decimal(0)
-        for each in lines:
-            if before in each.days and day in each.days:
-                flow = each.days[day].flow or Decimal(0)
-                morning += (each.days[before].value or Decimal(0)) + (flow if flow > 0 else 0)
-                evening += (each.days[day].value or Decimal(0)) - (flow if flow < 0 else 0)
+        there = [each for each in lines if before in each.days and day in each.days]
+        net = sum((each.days[day].flow or Decimal(0) for each in there), Decimal(0))
+        morning = sum((each.days[before].value or Decimal(0) for each in there), Decimal(0)) + max(net, Decimal(0))
+        evening = sum((each.days[day].value or Decimal(0) for each in there), Decimal(0)) - min(net, Decimal(0))
         growth *= evening / morning if morning else 1
     return growth - 1
+
+
+def test_money_that_moves_between_one_s_own_accounts_changes_no_return() -> None:
+    stays = performance([a_line([("100000", "0"), ("110000", "0")])])
+    moved = performance([
+        a_line([("100000", "0"), ("0", "-110000")]),
+        a_line([("0", "0"), ("110000", "110000")], name=2),
+    ])  # fmt: skip
+    assert moved.time_weighted == stays.time_weighted == Decimal("0.1")
+    assert (moved.paid_in, moved.taken_out, moved.gain) == (0, 0, 10000)
+    assert moved.money_weighted == stays.money_weighted
 
 
 def rate_by_bisection(payments: list[tuple[date, Decimal]]) -> Decimal:

@@ -33,7 +33,7 @@ def rebuild(account: Account, *, until: date, at: datetime | None = None, whole:
     Account.objects.select_for_update(no_key=True).get(pk=account.pk)  # nobody books meanwhile
     history, _ = AccountHistory.objects.select_for_update().get_or_create(pk=account.pk)
     now = at or timezone.now()
-    news = _News(account, _reason(history), until, now)
+    news = _News(account, _reason(history), until, now, taken_to=history.taken_to)
     resumed = None if whole else resume(history)
     if resumed is None:
         past = pasts([account.pk])[account.pk]
@@ -68,6 +68,8 @@ class _News:
     reason: ChangeReason
     until: date
     at: datetime
+    taken_to: date | None
+    began: date | None = None  # the first day that is kept
     written: list[BalancePoint] = field(default_factory=list)
     changes: list[PointChange] = field(default_factory=list)
     gone: list[int] = field(default_factory=list)
@@ -76,6 +78,7 @@ class _News:
         """From `first` on, which None has nothing of; `kept` are all points from then on."""
         known = {(point.on, point.currency): point for point in kept}
         last = max([self.until, *(on for on, _ in known)])
+        self.began = min((on for on, _ in known), default=None)
         if first is not None:
             for day in past.days(first, last):
                 self.compare(known.pop((day.on, day.currency), None), day, is_over=day.on <= self.until)
@@ -100,8 +103,13 @@ class _News:
         if kept is None:
             kept = BalancePoint(account=self.account, on=day.on, currency=day.currency, as_of=self.at, **facts)
             self.written.append(kept)
+            if self._was_taken(day.on) and (day.value, day.flow) != (0, 0):  # a currency that is new, in a known past
+                self._log(kept, None, None, day.value, day.flow)
         elif any(getattr(kept, name) != value for name, value in facts.items()):
             self._change(kept, {**facts, "as_of": self.at})
+
+    def _was_taken(self, on: date) -> bool:
+        return self.began is not None and self.taken_to is not None and self.began <= on <= self.taken_to
 
     def _change(self, kept: BalancePoint, facts: dict[str, Any]) -> None:
         was, flow_was = kept.net_asset_value, kept.flow

@@ -172,6 +172,16 @@ def test_each_currency_has_its_part(account: Account):
     assert days(account)[date(2026, 3, 5)][0] == 10
 
 
+def test_a_currency_that_turns_up_in_days_already_taken_is_a_change_of_these_days(funded: Account):
+    take(MONDAY)
+    assert not PointChange.objects.exists()
+    told(funded, a_deposit("euro", date(2026, 3, 4), "40", currency="EUR"))
+    take(MONDAY)
+    changed = PointChange.objects.filter(currency="EUR").order_by("on")
+    assert [(each.on.day, each.was, each.became) for each in changed] == [(day, None, 40) for day in range(4, 9)]
+    assert {each.reason for each in changed} == {ChangeReason.TRANSACTIONS}
+
+
 def test_a_split_keeps_the_value_of_the_day(account: Account):
     told(
         account,

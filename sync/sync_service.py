@@ -244,7 +244,9 @@ def _wait_or_give_up(hold: Hold, error: BrokerUnavailable) -> None:
         hold.wait(error.retry_at, _why(error))
         return
     sentence = f"{error} The hub tried {attempts} times and stopped; the next sync tries again."
-    hold.finish(RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED, code=error.code, error=sentence)
+    with transaction.atomic():
+        hold.finish(RunState.PARTIAL if _has_fetched(hold) else RunState.FAILED, code=error.code, error=sentence)
+        reconciling.request(connection)
 
 
 def _why(error: BrokerUnavailable) -> str:

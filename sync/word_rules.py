@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from aggregation import ledger
 from aggregation.models import Source
+from aggregation.reconciliation import comparing
 from brokerhub.kernel.errors import HubError
 from brokerhub.kernel.models import User
 from connections.brokers.records import Broker, ParkedRecord, TransactionKind, TransactionRecord
@@ -177,6 +178,7 @@ def apply(rule: WordRule) -> Applied:
         ledger.book(account=account, records=records, source=Source.API, run_id=run_id)
         ParkedRow.objects.filter(pk__in=understood).update(resolved_at=timezone.now(), resolved_by=run_id)
         applied.booked += len(records)
+        comparing.request([account.pk])
     return applied
 
 

@@ -14,6 +14,7 @@ from aggregation.corporate_actions.models import AppliedAction, CorporateAction
 from aggregation.corporate_actions.standing import WITHIN_DAYS
 from aggregation.ledger import book, hold
 from aggregation.models import Instrument, Source, Transaction
+from aggregation.reconciliation import comparing
 from aggregation.reconciliation.derived import quantities
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers.records import AssetClass, InstrumentRecord, TransactionKind, TransactionRecord
@@ -68,6 +69,7 @@ def apply(action: CorporateAction) -> list[Effect]:
     for effect in effects:
         booked = [] if effect.told else _book(action, effect)
         AppliedAction.objects.create(action=action, account=effect.account, booked=booked)
+    comparing.request(effect.account.pk for effect in effects)
     return effects
 
 
@@ -122,3 +124,4 @@ def _uphold(action: CorporateAction) -> None:
         hold(applied.account)
         with connection.cursor() as cursor:
             standing.uphold(cursor, applied.account_id)
+    comparing.request(applied.account_id for applied in action.applied.all())

@@ -20,6 +20,7 @@ from aggregation.models import AccountHistory, BalancePoint, ChangeReason, Point
 from connections.models import Account
 
 Key = tuple[date, str]
+ZERO = Decimal(0)
 WRITTEN = ["cash", "net_asset_value", "flow", "by_class", "at_older_prices", "basis", "as_of"]
 
 
@@ -103,7 +104,10 @@ class _News:
         if kept is None:
             kept = BalancePoint(account=self.account, on=day.on, currency=day.currency, as_of=self.at, **facts)
             self.written.append(kept)
-            if self._was_taken(day.on) and (day.value, day.flow) != (0, 0):  # a currency that is new, in a known past
+            if self._was_taken(day.on) and (day.value, day.flow) != (
+                ZERO,
+                ZERO,
+            ):  # a currency that is new, in a known past
                 self._log(kept, None, None, day.value, day.flow)
         elif any(getattr(kept, name) != value for name, value in facts.items()):
             self._change(kept, {**facts, "as_of": self.at})

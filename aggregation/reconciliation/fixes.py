@@ -45,10 +45,11 @@ def apply(
     break is over or has changed since `fingerprint`, and when a row's state forbids it.
     """
     ledger.hold(found.account)
+    comparing.compare(found.account)  # what was booked since the page was made may have mended it
     row = Break.objects.live().select_for_update(of=["self"]).filter(pk=found.pk).first()
     if row is None:
         raise NotAllowed("This agrees by now. There is nothing left to put right.")
-    if fingerprint and fingerprint != row.fingerprint:
+    if (fingerprint or found.fingerprint) != row.fingerprint:
         raise NotAllowed(MOVED)
     try:
         told = row.findings[finding]
@@ -73,6 +74,7 @@ def apply(
 def apply_all(account: Account, cause: Cause, *, user: User) -> Correction:
     """Book what the account's open breaks of one cause need, as one correction. Raises NotAllowed without any."""
     ledger.hold(account)
+    comparing.compare(account)
     live = Break.objects.live().filter(account=account, cause=cause, state=BreakState.OPEN)
     plans: list[Planned] = []
     for row in live.select_for_update(of=["self"]).order_by("pk"):

@@ -5,15 +5,17 @@ from decimal import Decimal
 
 import pytest
 
+from aggregation.corporate_actions import applying
+from aggregation.corporate_actions.models import ActionKind, CorporateAction
 from aggregation.ledger import book
-from aggregation.models import BookStatus, Break, Correction, ReferenceRate, Source, Transaction
+from aggregation.models import BookStatus, Break, Correction, Instrument, ReferenceRate, Source, Transaction
 from aggregation.reconciliation import fixes
 from aggregation.reconciliation.causes import Cause
 from aggregation.reconciliation.comparing import compare
-from aggregation.reconciliation.models import BreakState
+from aggregation.reconciliation.models import BreakState, Reconciliation
 from brokerhub.kernel.errors import NotAllowed
 from connections.brokers.records import TransactionKind as Kind
-from tests.aggregation.reconciliation.kinds import FIRST, KINDS
+from tests.aggregation.reconciliation.kinds import FIRST, KINDS, day
 from tests.aggregation.reconciliation.worlds import KO, NOW, World
 
 pytestmark = pytest.mark.django_db
@@ -83,6 +85,40 @@ def test_after_its_fixes_an_account_agrees_and_taking_them_back_brings_the_break
     for correction in Correction.objects.standing().order_by("-pk"):
         fixes.undo(correction, user=user)
     assert {(row.title, row.difference) for row in world.main.breaks()} == before
+
+
+def split_by_hand(world, user):
+    ko = Instrument.objects.get(symbol="KO")
+    facts = {"instrument": ko, "on": day(10), "new": Decimal(2), "old": Decimal(1), "currency": "USD"}
+    action = CorporateAction(user=user, kind=ActionKind.SPLIT, **facts)
+    applying.apply(action)
+    return action
+
+
+def test_a_split_entered_by_hand_is_not_booked_once_more_from_a_page_that_was_made_before():
+    world, [found] = broken("split_2_for_1")
+    user = world.main.account.connection.user
+    split_by_hand(world, user)
+    with pytest.raises(NotAllowed, match="agrees by now"):
+        repair(found, user)
+    with pytest.raises(NotAllowed, match="nothing of this kind"):
+        fixes.apply_all(world.main.account, Cause.MISSED_SPLIT, user=user)
+    assert not Correction.objects.exists()
+    assert world.main.breaks() == []
+
+
+def test_a_split_booked_by_a_correction_and_entered_by_hand_is_flagged_with_the_way_back():
+    world, [found] = broken("split_2_for_1")
+    user = world.main.account.connection.user
+    repair(found, user)
+    state = Reconciliation.objects.filter(account=world.main.account)
+    state.update(due_at=None)
+    split_by_hand(world, user)
+    assert state.get().due_at is not None
+    [flagged] = world.main.breaks()
+    assert flagged.why == Cause.TOLD_BY_BROKER
+    repair(flagged, user)
+    assert world.main.breaks() == []
 
 
 def test_the_broker_telling_the_same_takes_the_place_of_what_was_booked_by_hand():

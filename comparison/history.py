@@ -15,6 +15,7 @@ from django.db.models import Avg, Count, Max, Sum
 from django.db.models.functions import Abs
 
 from aggregation.models import Balance, Transaction, TransactionQuerySet
+from aggregation.reconciliation.finding.rows import FIX_PREFIX
 from brokerhub.kernel.models import User
 from comparison.terms import CENT, ZERO, Asset, Event, Side
 from connections.brokers.records import AssetClass, TransactionKind
@@ -51,6 +52,7 @@ FIELDS = (
     "instrument__asset_class",
     "instrument__underlying",
     "instrument__multiplier",
+    "external_id",
 )
 FOREIGN = "trade in another currency"
 NO_PRICE = "trade without a quantity or an amount"
@@ -78,6 +80,13 @@ class Row:
     asset_class: str | None
     underlying: str | None
     multiplier: Decimal | None
+    external_id: str
+
+    @property
+    def is_transfer_out(self) -> bool:
+        """Of positions, to another broker. What a correction takes out of the books has gone nowhere."""
+        is_correction = self.external_id.startswith(FIX_PREFIX)
+        return self.kind == TransactionKind.TRANSFER_OUT and bool(self.symbol) and not is_correction
 
 
 @dataclass(slots=True)
@@ -169,7 +178,7 @@ def _month(rows: Iterable[Row], held: dict[tuple[int, str], Decimal]) -> Month:
             month.events.append(Event(on=row.on, asset=Asset.FX, amount=abs(row.net), account=str(row.account)))
         elif row.kind == TransactionKind.WITHDRAWAL and "wire" in f"{row.subtype} {row.description}".casefold():
             month.events.append(_happening(row, "wire_out_domestic"))
-        elif row.kind == TransactionKind.TRANSFER_OUT and row.symbol and (row.account, row.on) not in moved:
+        elif row.is_transfer_out and (row.account, row.on) not in moved:
             moved.add((row.account, row.on))  # one transfer moves many positions
             month.events.append(_happening(row, "acats_out_partial"))
         if row.asset_class == AssetClass.OPTION and row.symbol:

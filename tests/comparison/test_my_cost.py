@@ -55,6 +55,20 @@ def test_each_plan_prices_the_same_trades(account):
     assert found.plans["robinhood:gold"].items["subscription"].low == D(45), "five a month, nine months"
 
 
+def test_what_a_correction_takes_out_of_the_books_is_no_transfer_to_another_broker(account):
+    gone = {"kind": TransactionKind.TRANSFER_OUT, "quantity": D(-5), "price": None, "net_amount": D(0)}
+    by_broker = a_record("1", traded_on=date(2026, 6, 15), gross_amount=None, **gone)
+    book(account, sold("2"), by_broker)
+    before = simulated(account).plans["schwab:standard"].items["acats_out_partial"].low
+    ledger.book(
+        account=account,
+        records=[replace(by_broker, external_id="fix:1:1", traded_on=date(2026, 7, 15))],
+        source=Source.MANUAL,
+        run_id=None,
+    )
+    assert simulated(account).plans["schwab:standard"].items["acats_out_partial"].low == before > 0
+
+
 def test_the_rates_of_the_day_or_of_today(account):
     book(account, sold("1", on=date(2025, 8, 1)))
     period = {"since": date(2025, 1, 1), "until": date(2025, 12, 31)}

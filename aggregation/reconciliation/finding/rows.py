@@ -47,7 +47,8 @@ def told_by_broker(search: Search) -> Iterator[Finding]:
         yield Finding(
             cause=Cause.TOLD_BY_BROKER,
             amounts=less(together(rows)),
-            text=f"You booked this on {day(rows[0].traded_on)}; the broker has told it since.",
+            text=f"You booked this on {day(rows[0].traded_on)}, and it is one too many by now: "
+            "it was told since, or what it made up for was taken back.",
             evidence=ids(rows),
             fixes=(Fix(action=Action.TAKE_BACK, label="Take my correction back", rows=ids(rows)),),
         )

@@ -67,6 +67,11 @@ OF_AN_ENDPOINT = (
     *("failing_since", "last_success_at", "paused_until"),
 )
 UNREADABLE = "The hub cannot read the secret of this webhook any more. Make a new one."
+DROPPED = {
+    "state": DeliveryState.FAILED,
+    "next_attempt_at": None,
+    "error": "Not sent any more: the webhook was switched off.",
+}
 OUR_FAULT = "Something went wrong on our side. It has been noted."
 
 
@@ -203,6 +208,8 @@ def note(delivery: Delivery, outcome: Outcome) -> None:
     if endpoint is None:
         return  # removed while it was sent
     now = timezone.now()
+    # Whoever switches the endpoint off drops what waits, also what is on its way: it is not tried again then.
+    ended = Delivery.objects.ended().filter(pk=delivery.pk).first()
     delivery.attempts += 1
     delivery.last_attempt_at, delivery.next_attempt_at = now, None
     delivery.response_status, delivery.response_text = outcome.status, outcome.text
@@ -211,8 +218,9 @@ def note(delivery: Delivery, outcome: Outcome) -> None:
         delivery.state = DeliveryState.DELIVERED
         endpoint.failing_since, endpoint.last_success_at = None, now
     else:
-        pause = _pause(delivery, outcome)
-        delivery.state = DeliveryState.FAILED if pause is None else DeliveryState.PENDING
+        pause = None if ended else _pause(delivery, outcome)
+        over = ended.status if ended else DeliveryState.FAILED
+        delivery.state = over if pause is None else DeliveryState.PENDING
         delivery.next_attempt_at = None if pause is None else now + pause
         _note_failure(endpoint, delivery, outcome, now)
     _save(delivery, endpoint)
@@ -260,6 +268,9 @@ def drop_waiting(endpoint: Endpoint, *, but: Delivery | None = None) -> None:
     waiting = Delivery.objects.pending().filter(endpoint=endpoint).exclude(kind=Kind.TEST)
     if but is not None:
         waiting = waiting.exclude(pk=but.pk)
-    waiting.update(
-        state=DeliveryState.FAILED, next_attempt_at=None, error="Not sent any more: the webhook was switched off."
-    )
+    waiting.update(**DROPPED)
+
+
+def drop_left_over() -> None:
+    """The same for what was written while its endpoint was being switched off, so that it does not wait for ever."""
+    Delivery.objects.left_over().update(**DROPPED)

@@ -68,6 +68,7 @@ def _begin(user: User) -> None:
 def _switch_on(endpoint: Endpoint) -> None:
     """With a clean slate: what failed before counts no more, and what happened meanwhile is not sent."""
     _begin(endpoint.user)
+    delivering.drop_waiting(endpoint)
     endpoint.state, endpoint.off_reason, endpoint.off_at = State.ON, OffReason.NONE, None
     endpoint.failing_since, endpoint.notice_due = None, False
 
@@ -105,6 +106,8 @@ def test(endpoint: Endpoint) -> Delivery:
 @transaction.atomic
 def resend(delivery: Delivery) -> Delivery:
     """The same event once more, with the same `webhook-id`. Raises NotAllowed while it could not be sent."""
+    # Locked, so that it is not switched off between the question and the new row.
+    delivery.endpoint.refresh_from_db(from_queryset=Endpoint.objects.select_for_update(no_key=True))
     if not delivery.endpoint.is_on:
         raise NotAllowed("This webhook is off. Switch it on first, then send it again.")
     if delivery.kind == Kind.TEST:

@@ -209,8 +209,17 @@ class DeliveryLogQuerySet(models.QuerySet["Delivery"]):
     def pending(self) -> Self:
         return self.filter(state=DeliveryState.PENDING)
 
+    def ended(self) -> Self:
+        return self.exclude(state=DeliveryState.PENDING)
+
     def due(self, now: datetime) -> Self:
-        return self.pending().filter(next_attempt_at__lte=now)
+        """To be sent now. To an endpoint that is off only tests go, also when something was left waiting for it."""
+        may_be_sent = Q(endpoint__state=State.ON) | Q(kind=Kind.TEST)
+        return self.pending().filter(may_be_sent, next_attempt_at__lte=now)
+
+    def left_over(self) -> Self:
+        """What waits though its endpoint is off: it was written in the moment in which somebody switched it off."""
+        return self.pending().exclude(endpoint__state=State.ON).exclude(kind=Kind.TEST)
 
     def for_list(self) -> Self:
         return self.select_related("event").order_by("-pk")

@@ -9,6 +9,7 @@ from brokerhub.webhooks import books, delivering, notices, outbox, retention
 def dispatch() -> None:
     books.tell()
     outbox.address()
+    delivering.drop_left_over()
     delivering.deliver_due()
     notices.send_due()
 

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from brokerhub.kernel.errors import NotAllowed
 from brokerhub.webhooks import delivering, endpoints, outbox, tasks
 from brokerhub.webhooks.event_types import EventType
 from brokerhub.webhooks.models import Delivery, Event
@@ -196,6 +197,82 @@ def test_days_without_a_success_switch_it_off_and_it_can_be_switched_on_again(ho
     tasks.dispatch()
     assert receiver.types[-1] == "sync.finished"
     assert hooked.reloaded().failing_since is None
+
+
+# --- Switched off meanwhile -------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("is_on_again", [False, True])
+def test_switched_off_during_an_attempt_it_is_not_tried_again(hooked, receiver, happens, clock, is_on_again):
+    happens()
+    outbox.address()
+    on_its_way = Delivery.objects.select_related("event", "endpoint").get()
+    endpoints.change(hooked.endpoint, is_on=False)
+    if is_on_again:
+        endpoints.change(hooked.endpoint, is_on=True)
+    delivering.note(on_its_way, Outcome(status=500))
+    delivery = Delivery.objects.get()
+    assert (delivery.state, delivery.next_attempt_at, delivery.response_status) == ("failed", None, 500)
+    clock.advance(days=1)
+    tasks.dispatch()
+    assert receiver.got == []
+
+
+def test_what_arrived_after_it_was_switched_off_has_arrived(hooked, happens):
+    happens()
+    outbox.address()
+    on_its_way = Delivery.objects.select_related("event", "endpoint").get()
+    endpoints.change(hooked.endpoint, is_on=False)
+    delivering.note(on_its_way, Outcome(status=200))
+    delivering.note(on_its_way, Outcome(error="A worker that was thought dead says something else."))
+    assert Delivery.objects.get().state == "delivered"
+
+
+@pytest.fixture
+def left_over(hooked, happens, monkeypatch):
+    """A delivery of an endpoint that was switched off between the look at what is on and the new row."""
+    find = outbox._deliveries
+
+    def switched_off_meanwhile(events):
+        found = list(find(events))
+        endpoints.change(hooked.endpoint, is_on=False)
+        return found
+
+    happens()
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "_deliveries", switched_off_meanwhile)
+        outbox.address()
+    delivery = Delivery.objects.get()
+    assert delivery.state == "pending"
+    return delivery
+
+
+def test_to_an_endpoint_that_is_off_only_tests_are_sent(left_over, hooked, receiver):
+    endpoints.test(hooked.endpoint)
+    delivering.deliver_due()
+    assert receiver.types == ["webhook.test"]
+
+
+def test_what_is_left_over_waits_for_nothing(left_over, receiver):
+    tasks.dispatch()
+    left_over.refresh_from_db()
+    assert (left_over.state, left_over.next_attempt_at) == ("failed", None)
+    assert "switched off" in left_over.error
+    assert receiver.got == []
+
+
+def test_what_is_left_over_is_not_sent_when_it_is_switched_on_again(left_over, hooked, receiver):
+    endpoints.change(hooked.endpoint, is_on=True)
+    tasks.dispatch()
+    assert receiver.got == []
+
+
+def test_nothing_is_sent_again_to_what_was_switched_off_a_moment_ago(hooked, happens):
+    happens()
+    tasks.dispatch()
+    seen = Delivery.objects.select_related("endpoint").get()
+    assert seen.endpoint.is_on
+    endpoints.change(hooked.endpoint, is_on=False)
+    with pytest.raises(NotAllowed, match="is off"):
+        endpoints.resend(seen)
 
 
 # --- Workers that die, and two of them --------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from brokerhub.identity.forms import website_of
 from brokerhub.identity.words import CHOICES, wishes
 from brokerhub.kernel.reauthentication import confirm, is_recent
 
+REVOCABLE = (Token.Type.ACCESS_TOKEN, Token.Type.REFRESH_TOKEN)
 EXCHANGED = {"authorization_code": ("code", 0), "refresh_token": ("refresh_token", single_use.LEEWAY)}
 
 
@@ -133,12 +134,16 @@ class Revoke(RevokeView):  # type: ignore[misc]
     """With a refresh token ends what came of it, too (RFC 7009, 2.1). The app keeps the person's consent."""
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        refresh = Token.objects.by_value(request.POST.get("token", "")).filter(type=Token.Type.REFRESH_TOKEN).first()
+        given = Token.objects.by_value(request.POST.get("token", "")).filter(type__in=REVOCABLE)
+        refresh = given.filter(type=Token.Type.REFRESH_TOKEN).first()
         try:
             answer: HttpResponse = super().post(request, *args, **kwargs)
         except ValueError:
             return _error(HTTPStatus.BAD_REQUEST, "invalid_request", "The request cannot be read.")
-        if refresh is not None and answer.status_code == HTTPStatus.OK:
+        if answer.status_code != HTTPStatus.OK:
+            return answer
+        given.delete()  # allauth looks no further than `token_type_hint`, which may be wrong
+        if refresh is not None:
             Token.objects.filter(user=refresh.user_id, client=refresh.client_id, type=Token.Type.ACCESS_TOKEN).delete()
         return answer
 

@@ -72,8 +72,8 @@ class App:
         assert answer.status_code == 200, answer.content
         return dict(answer.json())
 
-    def revoke(self, token: str) -> Any:
-        return Client().post("/oauth/revoke", self._credentials() | {"token": token})
+    def revoke(self, token: str, **fields: str) -> Any:
+        return Client().post("/oauth/revoke", self._credentials() | {"token": token} | fields)
 
     def _ask(self, **fields: str) -> Any:
         return Client().post("/oauth/token", self._credentials() | fields)

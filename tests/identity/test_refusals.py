@@ -197,6 +197,17 @@ def test_an_app_can_give_its_tokens_back(app: App, web: Client) -> None:
     assert not Token.objects.exists()
 
 
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "id_token", ""])
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_a_token_is_given_back_whatever_it_is_said_to_be(app: App, web: Client, kind: str, hint: str) -> None:
+    """RFC 7009, 2.1: the hint says where to look first, not where to look."""
+    tokens = app.let_in(web)
+    assert app.revoke(tokens[kind], token_type_hint=hint).status_code == 200
+    assert bearer(tokens["access_token"]).get(CONNECTIONS).status_code == 401
+    is_renewed = app.refresh(tokens["refresh_token"]).status_code == 200
+    assert is_renewed == (kind == "access_token")
+
+
 def test_a_token_that_is_given_back_by_nobody_in_particular_stays(app: App, web: Client) -> None:
     tokens = app.let_in(web)
     answer = Client().post("/oauth/revoke", {"token": tokens["refresh_token"], "client_id": app.client.pk})

@@ -6,6 +6,7 @@ import subprocess  # nosec B404  # started from lists of our own, without a shel
 import tempfile
 import threading
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -124,41 +125,67 @@ def _pour(database: BaseDatabaseWrapper, dump: IO[bytes]) -> None:
         quiet = ("--no-psqlrc", "--quiet", "--no-password", "--output=/dev/null", "--set=ON_ERROR_STOP=1")
         writer = start(database, "psql", *quiet, errors=write_errors)
         database.close()
-        feeder = threading.Thread(target=_feed, args=(dump, reader))
+        feeder = _Feeder(dump, reader)
         feeder.start()
         try:
-            _copy(reader, writer)
+            _copy(reader, writer, feeder)
         finally:
+            reader.kill()  # where it has not ended: nobody reads any more what it writes
             feeder.join()
             for process in (reader, writer):
-                for pipe in (process.stdin, process.stdout):
-                    if pipe is not None and not pipe.closed:
-                        pipe.close()
+                _close(process)
                 process.wait()
+        if feeder.error is not None:
+            raise BackupError(
+                f"The backup cannot be read to its end, and nothing has changed: {feeder.error}"
+            ) from feeder.error
         if writer.returncode != 0:
             raise _refused(reason(write_errors))
         if reader.returncode != 0:
             raise BackupError(f"pg_restore did not finish: {reason(read_errors)}")
 
 
-def _feed(dump: IO[bytes], reader: "subprocess.Popen[bytes]") -> None:
-    assert reader.stdin is not None
-    try:
-        while piece := dump.read(PIECE):
-            reader.stdin.write(piece)
-        reader.stdin.close()
-    except BrokenPipeError:
-        return  # it ended early, and says why itself
+class _Feeder(threading.Thread):
+    """Gives the dump to pg_restore. What keeps it from reading on is in `error` when it has ended."""
+
+    def __init__(self, dump: IO[bytes], reader: "subprocess.Popen[bytes]") -> None:
+        super().__init__(name="restore-feeder")
+        self.dump, self.reader = dump, reader
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        assert self.reader.stdin is not None
+        try:
+            while piece := self.dump.read(PIECE):
+                self.reader.stdin.write(piece)
+            self.reader.stdin.close()
+        except BrokenPipeError:
+            return  # it ended early, and says why itself
+        except Exception as error:  # the disk, or the archive: whatever it is, pg_restore must not wait for more
+            self.error = error
+            self.reader.kill()  # not an end of its input, which it might take for the whole
+
+    def has_given_all(self) -> bool:
+        """To be asked when pg_restore has ended, so that there is nobody left to wait for."""
+        self.join()
+        return self.error is None
 
 
-def _copy(reader: "subprocess.Popen[bytes]", writer: "subprocess.Popen[bytes]") -> None:
+def _close(process: "subprocess.Popen[bytes]") -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):  # of what is still in the buffer, when it has ended early
+                pipe.close()
+
+
+def _copy(reader: "subprocess.Popen[bytes]", writer: "subprocess.Popen[bytes]", feeder: _Feeder) -> None:
     assert reader.stdout is not None
     assert writer.stdin is not None
     try:
         writer.stdin.write(BEFORE)
         while piece := reader.stdout.read(PIECE):
             writer.stdin.write(piece)
-        if reader.wait() == 0:
+        if reader.wait() == 0 and feeder.has_given_all():
             writer.stdin.write(AFTER)
         writer.stdin.close()
     except BrokenPipeError:

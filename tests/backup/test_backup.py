@@ -1,5 +1,6 @@
 """The drill: books, people and secrets after a restore are what they were; what cannot be trusted is refused."""
 
+import errno
 import hashlib
 import io
 import json
@@ -224,6 +225,36 @@ def test_a_restore_that_fails_halfway_changes_nothing(kept: Path, target: BaseDa
         half = archive.read(writing.DUMP)[: archive.getinfo(writing.DUMP).file_size // 2]
     with pytest.raises(BackupError):
         reading._pour(target, io.BytesIO(half))
+    assert fingerprints(target) == before
+
+
+class _Unreadable(io.BytesIO):
+    """Reads up to its end, and then cannot say that this is the end."""
+
+    def __init__(self, content: bytes, error: Exception) -> None:
+        super().__init__(content)
+        self.error = error
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        if not piece:
+            raise self.error
+        return piece
+
+
+@pytest.mark.timeout(60)  # pg_restore would wait for more, and psql for pg_restore, in an open transaction
+@pytest.mark.parametrize("error", [OSError(errno.EIO, "Input/output error"), zipfile.BadZipFile("Bad CRC-32")], ids=str)
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_a_restore_whose_file_can_no_longer_be_read_changes_nothing(
+    kept: Path, target: BaseDatabaseWrapper, error: Exception, share: float
+) -> None:
+    reading.restore(target, reading.check(kept))
+    before = fingerprints(target)
+    target.close()
+    with zipfile.ZipFile(kept) as archive:
+        dump = archive.read(writing.DUMP)
+    with pytest.raises(BackupError, match="cannot be read to its end"):
+        reading._pour(target, _Unreadable(dump[: int(len(dump) * share)], error))
     assert fingerprints(target) == before
 
 

@@ -221,8 +221,9 @@ def _day(told: Any) -> date | None:
     """A date, or the market's day of a moment; compact dates as Interactive Brokers prints them."""
     if not isinstance(told, str):
         return None
+    told = told.partition(";")[0]  # "20240607;202500": what follows is the market's own time
     try:
-        moment = datetime.fromisoformat(told.partition(";")[0])
+        moment = datetime.fromisoformat(told)
     except ValueError:
         return None
     if len(told) <= len("2026-06-10"):

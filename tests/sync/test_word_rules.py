@@ -95,6 +95,13 @@ def test_the_amount_of_a_broker_that_prints_no_sign_goes_the_way_of_the_kind() -
         word_rules.reading(Broker.ROBINHOOD, row, TransactionKind.OTHER)
 
 
+@pytest.mark.parametrize("told", ["20240607", "20240607;202500", "2024-06-07;20:25:00"])
+def test_the_day_of_a_flex_query_is_the_one_it_prints(told: str) -> None:
+    raw = {"type": "Fee", "dateTime": told, "amount": "-1.25", "currency": "USD"}
+    row = ParkedRecord(external_id="1", reason="", raw=raw)
+    assert word_rules.reading(Broker.IBKR, row, TransactionKind.FEE).traded_on == date(2024, 6, 7)
+
+
 @pytest.mark.parametrize(
     "raw",
     [{"netAmount": None}, {"tradeDate": "soon"}, {"netAmount": "NaN"}, {"currency": 1}],

@@ -237,3 +237,25 @@ def test_a_phone_has_its_places_at_the_bottom(phone: Page, sign_in: Callable[[Pa
     bar.get_by_role("link", name="Connections").tap()
     expect(phone.get_by_role("heading", level=1)).to_have_text("Connections")
     expect(bar.get_by_role("link", name="Connections")).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.parametrize(
+    ("path", "tabs", "here"),
+    [
+        ("/portfolio/transactions/", "Pages of the portfolio", "Transactions"),
+        ("/settings/webhooks/", "Settings", "Webhooks"),
+    ],
+)
+def test_a_phone_shows_the_tab_one_is_on(
+    phone: Page,
+    live_server: LiveServer,
+    sign_in: Callable[[Page], Page],
+    holdings: Connection,
+    path: str,
+    tabs: str,
+    here: str,
+) -> None:
+    sign_in(phone)
+    phone.goto(live_server.url + path)
+    row = phone.get_by_role("navigation", name=tabs)
+    expect(row.get_by_role("link", name=here, exact=True)).to_be_in_viewport(ratio=0.9)

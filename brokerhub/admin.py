@@ -15,7 +15,7 @@ from brokerhub.kernel.desk_admin import DeskAdmin
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import KeyedRequest, OperatorAct, User
 from brokerhub.kernel.readonly import ReadOnlyAdmin
-from brokerhub.models import AccountDeletion
+from brokerhub.models import AccountDeletion, DeletionReceipt
 
 admin.site.unregister([EmailAddress, Group])
 
@@ -120,3 +120,12 @@ class AccountDeletionAdmin(ReadOnlyAdmin):
     search_fields = ("user__email",)
     list_select_related = ("user",)
     ordering = ("requested_at",)
+
+
+@admin.register(DeletionReceipt)
+class DeletionReceiptAdmin(ReadOnlyAdmin):
+    """Receipts whose mail has not left yet; for whom and what they say is sealed."""
+
+    list_display = ("made_at", "attempts", "next_at")
+    list_filter = ("next_at",)
+    ordering = ("made_at",)

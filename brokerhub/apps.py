@@ -10,6 +10,9 @@ class HubConfig(AppConfig):
     def ready(self) -> None:
         # Celery's app, so that `shared_task` finds it. Not in the package: the supervisor has no use for Celery.
         from brokerhub import celery, queues, sessions, sign_in_log  # noqa: F401  # models have to be there first
+        from brokerhub.erasure.models import SEALED
+        from connections import rotation
 
+        rotation.SEALED.append(SEALED)
         sessions.connect()
         sign_in_log.connect()

@@ -38,6 +38,7 @@ app.conf.beat_schedule = {
     "remove-old-rows": {"task": "brokerhub.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "remove-old-logs": {"task": "sync.remove_old", "schedule": 3600.0, "options": {"expires": 3600}},
     "delete-accounts": {"task": "brokerhub.delete_accounts", "schedule": 30.0, "options": {"expires": 30}},
+    "send-receipts": {"task": "brokerhub.send_receipts", "schedule": 60.0, "options": {"expires": 60}},
     "renew-credentials": {"task": "connections.renew_due", "schedule": 60.0, "options": {"expires": 60}},
     "end-access": {"task": "connections.revoke_due", "schedule": 60.0, "options": {"expires": 60}},
     "remind-of-endings": {"task": "connections.remind_due", "schedule": 60.0, "options": {"expires": 60}},

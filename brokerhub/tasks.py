@@ -1,24 +1,22 @@
 """Celery's shells over what concerns the hub as a whole."""
 
 from celery import shared_task
-from django.core.mail import send_mail
-from django.template.loader import render_to_string
 
 from brokerhub import queues, retention
-from brokerhub.erasure import deleting
+from brokerhub.erasure import deleting, receipts
 
 
 @shared_task(name="brokerhub.delete_accounts")
 def delete_accounts() -> None:
-    for receipt in deleting.work_off():
-        text = render_to_string("settings/email/account_deleted.txt", {"receipt": receipt})
-        send_receipt.delay(receipt.email, text)
+    try:
+        deleting.work_off()
+    finally:  # at once, for those that were deleted, whatever became of the others
+        receipts.send_due()
 
 
-@shared_task(name="brokerhub.send_receipt", autoretry_for=(OSError,), retry_backoff=30, max_retries=12)
-def send_receipt(email: str, text: str) -> None:
-    """To somebody the hub does not know any more: address and text are in the task alone, until it is sent."""
-    send_mail("Your account is deleted", text, None, [email])
+@shared_task(name="brokerhub.send_receipts")
+def send_receipts() -> None:
+    receipts.send_due()
 
 
 @shared_task(name="brokerhub.remove_old")

@@ -1,13 +1,10 @@
 """Deletes accounts: asked for on a page, done by a worker, which may die anywhere and is followed by another."""
 
-from dataclasses import dataclass
-from datetime import datetime
-
 import structlog
 from django.db import transaction
 from django.utils import timezone
 
-from brokerhub.erasure import proof, remains
+from brokerhub.erasure import receipts, remains
 from brokerhub.erasure.belongings import held
 from brokerhub.erasure.models import LEASE, AccountDeletion
 from brokerhub.kernel.errors import NotAllowed
@@ -18,18 +15,6 @@ from connections.revocation import Revocation
 from health import retention as health_retention
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What was done for a person whom the hub does not know any more."""
-
-    email: str
-    requested_at: datetime
-    done_at: datetime
-    rows: dict[str, int]
-    access: list[dict[str, str]]
-    found: proof.Search
 
 
 @transaction.atomic
@@ -46,31 +31,28 @@ def ask(user: User) -> AccountDeletion:
     return deletion
 
 
-def work_off() -> list[Receipt]:
-    """Delete every account that is due. One failure does not stop the others."""
-    done, bugs = [], []
+def work_off() -> int:
+    """Delete every account that is due; how many were. One failure does not stop the others."""
+    done, bugs = 0, []
     for deletion in AccountDeletion.objects.due().select_related("user"):
-        if AccountDeletion.objects.claim(deletion.pk):
-            try:
-                done.append(_erase(deletion))
-            except Exception as error:  # raised below, after the others have had their turn
-                bugs.append(error)
+        try:
+            if AccountDeletion.objects.claim(deletion.pk):
+                _erase(deletion)
+                done += 1
+        except Exception as error:  # raised below, after the others have had their turn
+            bugs.append(error)
     if bugs:
         raise ExceptionGroup("accounts could not be deleted", bugs)
     return done
 
 
-def _erase(deletion: AccountDeletion) -> Receipt:
-    user, user_id = deletion.user, deletion.user_id
+def _erase(deletion: AccountDeletion) -> None:
+    user = deletion.user
     remains.forget_in_log(user)
     for connection in Connection.objects.for_user(user).order_by("created_at"):
         _leave(deletion, connection)
     _remove(deletion)
-    found = proof.search(user_id=user_id, words=deletion.traces)
-    if found.left_in:
-        log.error("account_left_traces", tables=found.left_in)
     log.info("account_deleted", rows=sum(deletion.rows.values()), connections=len(deletion.access))
-    return Receipt(user.email, deletion.requested_at, timezone.now(), deletion.rows, deletion.access, found)
 
 
 def _leave(deletion: AccountDeletion, connection: Connection) -> None:
@@ -87,8 +69,18 @@ def _leave(deletion: AccountDeletion, connection: Connection) -> None:
 
 @transaction.atomic
 def _remove(deletion: AccountDeletion) -> None:
-    """All that is left, and the person."""
+    """All that is left, and the person; what is to be told to them stays, sealed."""
     remains.end_sessions(deletion.user)
     remains.let_go_of_access(deletion.user)
     health_retention.remove_old()  # what was measured of connections that are no more
+    receipt = receipts.Receipt(
+        email=deletion.user.email,
+        user_id=deletion.user_id,
+        traces=deletion.traces,
+        requested_at=deletion.requested_at,
+        done_at=timezone.now(),
+        rows=deletion.rows,
+        access=deletion.access,
+    )
     User.objects.get(pk=deletion.user_id).delete()
+    receipts.keep(receipt)

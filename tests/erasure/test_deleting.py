@@ -1,6 +1,8 @@
 """Deleting an account: shown first, done by a worker, and afterwards the person is nowhere."""
 
+from datetime import timedelta
 from decimal import Decimal
+from smtplib import SMTPServerDisconnected
 from typing import Any
 
 import pytest
@@ -11,16 +13,17 @@ from django.core import mail
 from django.db import connection as database
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from aggregation import edits, ledger
 from aggregation.models import Instrument, InstrumentChoice, PossibleDuplicate, Source, Transaction, TransferLink
-from brokerhub.erasure import deleting
+from brokerhub.erasure import deleting, proof, receipts, remains
 from brokerhub.erasure.belongings import held
-from brokerhub.erasure.models import AccountDeletion
+from brokerhub.erasure.models import AccountDeletion, DeletionReceipt
 from brokerhub.kernel.errors import NotAllowed
 from brokerhub.kernel.models import ApiToken, User
 from brokerhub.kernel.reauthentication import SIGNED_IN_AT
-from brokerhub.tasks import delete_accounts, send_receipt
+from brokerhub.tasks import delete_accounts, send_receipts
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation
 from connections.models import AppCredentials, Connection, ConnectionEvent, UnfinishedRevocation
 from health.models import ConnectionMeasure
@@ -81,6 +84,13 @@ def everything(*, but: tuple[str, ...] = ()) -> dict[str, list[str]]:
     return found
 
 
+def deleted(user: User) -> receipts.Receipt:
+    """What is kept to be told, after the deletion and before the mail."""
+    deleting.ask(user)
+    assert deleting.work_off() == 1
+    return receipts.read(DeletionReceipt.objects.get())
+
+
 def rows_pointing_at(user_id: int) -> dict[str, int]:
     """By every foreign key to people."""
     found = {}
@@ -124,9 +134,8 @@ def test_an_operator_is_sent_to_another_operator(person: User) -> None:
 
 
 def test_everything_of_the_person_is_erased_nothing_of_anybody_else_and_a_receipt_goes_out(
-    person: User, stranger: User, sign_up: Any, monkeypatch: Any
+    person: User, stranger: User, sign_up: Any
 ) -> None:
-    monkeypatch.setattr(send_receipt, "delay", send_receipt)
     other = fill(stranger)
     before = {table: [row for row in rows if EMAIL not in row] for table, rows in everything().items()}
     login = fill(person)
@@ -176,9 +185,9 @@ def test_everything_of_the_person_is_erased_nothing_of_anybody_else_and_a_receip
 
 def test_what_is_found_afterwards_is_said(person: User, stranger: User, caplog: Any) -> None:
     User.objects.filter(pk=stranger.pk).update(name=f"Friend of {EMAIL}")
-    deleting.ask(person)
-    [receipt] = deleting.work_off()
-    assert receipt.found.left_in == ["kernel_user"]
+    deleted(person)
+    send_receipts()
+    assert "still found some in: kernel_user." in mail.outbox[0].body
     assert "account_left_traces" in caplog.text
 
 
@@ -187,8 +196,7 @@ def test_what_a_former_operator_did_stays_in_the_log_under_nobodys_name(person: 
     LogEntry.objects.create(
         user=person, content_type=about, object_id=str(stranger.pk), object_repr="Charlie", action_flag=CHANGE
     )
-    deleting.ask(person)
-    deleting.work_off()
+    deleted(person)
     entry = LogEntry.objects.get()
     assert (entry.object_repr, entry.user.name, entry.user.is_active) == ("Charlie", "Deleted operator", False)
     assert not entry.user.has_usable_password()
@@ -196,9 +204,7 @@ def test_what_a_former_operator_did_stays_in_the_log_under_nobodys_name(person: 
 
 def test_access_at_the_broker_is_ended(connect_robinhood: Any, person: User, sandbox: Any) -> None:
     connect_robinhood(person)
-    deleting.ask(person)
-    [receipt] = deleting.work_off()
-    assert [line["outcome"] for line in receipt.access] == ["Ended"]
+    assert [line["outcome"] for line in deleted(person).access] == ["Ended"]
     assert sandbox.end_tokens("james", revoke=True, broker="robinhood")["revoked"] == 0
     assert not UnfinishedRevocation.objects.exists()
 
@@ -208,10 +214,9 @@ def test_access_that_cannot_be_ended_at_once_is_tried_on_without_a_name(
 ) -> None:
     connect_robinhood(person)
     sandbox.fault("503", "revoke", broker="robinhood")
-    deleting.ask(person)
-    [receipt] = deleting.work_off()
+    receipt = deleted(person)
     assert "tries again for a day" in receipt.access[0]["outcome"]
-    assert receipt.found.left_in == []
+    assert proof.search(user_id=receipt.user_id, words=receipt.traces).left_in == []
     owed = UnfinishedRevocation.objects.get()
     assert (owed.user, owed.label) == (None, "")
 
@@ -233,8 +238,121 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_another(person: User, m
     with pytest.raises(KeyboardInterrupt):
         deleting.work_off()
     monkeypatch.undo()
-    assert deleting.work_off() == [], "it is still held by the one that died"
+    assert deleting.work_off() == 0, "it is still held by the one that died"
     AccountDeletion.objects.update(held_until="1970-01-01T00:00Z")
-    [receipt] = deleting.work_off()
+    assert deleting.work_off() == 1
+    receipt = receipts.read(DeletionReceipt.objects.get())
     assert [line["label"] for line in receipt.access] == [f"Of {EMAIL}", fill_again.label]
     assert not User.objects.filter(email=EMAIL).exists()
+
+
+# --- The receipt ------------------------------------------------------------------------------------------------------
+@pytest.fixture
+def mail_is_away(monkeypatch: Any) -> list[str]:
+    """Whom somebody tried to reach."""
+    tried: list[str] = []
+
+    def refuse(subject: str, text: str, sender: None, recipients: list[str]) -> int:
+        tried.extend(recipients)
+        raise SMTPServerDisconnected(f"Nobody there for {recipients}")
+
+    monkeypatch.setattr(receipts, "send_mail", refuse)
+    return tried
+
+
+def test_one_deletion_that_fails_costs_nobody_their_receipt(person: User, stranger: User, monkeypatch: Any) -> None:
+    leaving, going = deleting.ask(stranger), deleting.ask(person)
+    forget = remains.forget_in_log
+
+    def fail_for_the_stranger(user: User, *more: Any) -> None:
+        if user.pk == leaving.user_id:
+            raise RuntimeError("a bug")
+        forget(user, *more)
+
+    monkeypatch.setattr(remains, "forget_in_log", fail_for_the_stranger)
+    with pytest.raises(ExceptionGroup):
+        delete_accounts()
+    assert not AccountDeletion.objects.filter(pk=going.pk).exists()
+    assert [each.to for each in mail.outbox] == [[EMAIL]]
+
+
+def test_a_worker_that_dies_after_the_erasure_leaves_the_receipt_to_another(person: User, monkeypatch: Any) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    deleting.ask(person)
+    with monkeypatch.context() as patched:
+        patched.setattr(receipts, "_send", die)
+        with pytest.raises(KeyboardInterrupt):
+            delete_accounts()
+    send_receipts()
+    assert mail.outbox == [], "it is still held by the one that died"
+    DeletionReceipt.objects.update(next_at=timezone.now())
+    send_receipts()
+    send_receipts()
+    assert [each.to for each in mail.outbox] == [[EMAIL]]
+    assert not DeletionReceipt.objects.exists()
+
+
+def test_without_its_receipt_nobody_is_erased(person: User, monkeypatch: Any) -> None:
+    def fail(receipt: receipts.Receipt) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(receipts, "keep", fail)
+    deleting.ask(person)
+    with pytest.raises(ExceptionGroup):
+        delete_accounts()
+    assert User.objects.filter(email=EMAIL).exists()
+    assert AccountDeletion.objects.exists()
+
+
+def test_while_mail_is_away_the_receipt_waits_sealed_and_the_search_is_made_once(
+    person: User, mail_is_away: list[str], monkeypatch: Any, caplog: Any
+) -> None:
+    searches: list[int] = []
+    search = proof.search
+
+    def count(**given: Any) -> proof.Search:
+        searches.append(given["user_id"])
+        return search(**given)
+
+    monkeypatch.setattr(proof, "search", count)
+    deleting.ask(person)
+    waits = []
+    for _ in range(8):
+        delete_accounts()
+        send_receipts()  # not due: it does nothing
+        waits.append(round((DeletionReceipt.objects.get().next_at - timezone.now()).total_seconds() / 60))
+        DeletionReceipt.objects.update(next_at=timezone.now())
+    assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+    assert (mail_is_away, searches) == ([EMAIL] * 8, [person.pk])
+    found = receipts.read(DeletionReceipt.objects.get()).found
+    assert found is not None
+    assert found.left_in == []
+    assert [row for rows in everything().values() for row in rows if EMAIL in row] == []
+    assert EMAIL not in caplog.text
+    monkeypatch.undo()
+    send_receipts()
+    assert "It found nothing." in mail.outbox[0].body
+
+
+def test_after_a_week_it_is_given_up(person: User, mail_is_away: list[str], caplog: Any) -> None:
+    deleted(person)
+    DeletionReceipt.objects.update(made_at=timezone.now() - timedelta(days=6, hours=23), attempts=500)
+    send_receipts()
+    assert DeletionReceipt.objects.exists()
+    past = timezone.now() - timedelta(days=7, minutes=1)
+    DeletionReceipt.objects.update(made_at=past, next_at=past)
+    send_receipts()
+    assert not DeletionReceipt.objects.exists()
+    assert "deletion_receipt_given_up" in caplog.text
+
+
+def test_a_receipt_that_cannot_be_read_stops_no_other(person: User, stranger: User) -> None:
+    deleted(stranger)
+    DeletionReceipt.objects.update(sealed_content=b"broken")
+    deleting.ask(person)
+    with pytest.raises(ExceptionGroup):
+        delete_accounts()
+    assert [each.to for each in mail.outbox] == [[EMAIL]]
+    assert DeletionReceipt.objects.get().next_at > timezone.now()

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from aggregation.models import Break, Transaction
 from aggregation.review_models import UserEdit
+from brokerhub.erasure import receipts
 from brokerhub.kernel.models import ApiToken, KeyedRequest, User
 from connections import app_keys, connection_manager, credentials, rotation
 from connections.brokers.records import AuthMethod, Broker
@@ -138,6 +139,12 @@ def secrets(owner: User, staff: User) -> list[str]:
     )
     begun = connection_manager.create_connection(user=owner, broker=Broker.SCHWAB, method=AuthMethod.SCHWAB_OAUTH)
     connection_manager.start_oauth(connection=begun)
+    now = timezone.now()
+    receipts.keep(
+        receipts.Receipt(
+            email="gone@example.com", user_id=0, traces=[], requested_at=now, done_at=now, rows={}, access=[]
+        )
+    )
     for sealed in rotation.SEALED:
         rows = list(sealed.model._default_manager.all())
         assert rows, f"{sealed.name}: a row with a secret is missing"

@@ -56,15 +56,32 @@ def _erase(deletion: AccountDeletion) -> None:
 
 
 def _leave(deletion: AccountDeletion, connection: Connection) -> None:
-    """End the access at the broker and erase the connection's books, as when somebody disconnects it."""
-    line = {"broker": connection.get_broker_display(), "label": connection.label}
-    left = "" if connection.state == "disconnected" else connection_manager.left_to_do(connection)
-    AccountDeletion.objects.filter(pk=deletion.pk).update(held_until=timezone.now() + LEASE)
+    """End the access at the broker and erase the connection's books, as when somebody disconnects it.
+
+    Its line is written before: a worker killed while the broker answers leaves no connection for the next one to find.
+    """
+    expected = _if_the_broker_does_not_answer(connection)
+    line = {
+        "connection": str(connection.pk),
+        "broker": connection.get_broker_display(),
+        "label": connection.label,
+        "outcome": expected.words,
+        "left": "" if connection.state == "disconnected" else connection_manager.left_to_do(connection),
+    }
+    before = [each for each in deletion.access if each.get("connection") != line["connection"]]
+    deletion.access = [*before, line]
+    AccountDeletion.objects.filter(pk=deletion.pk).update(access=deletion.access, held_until=timezone.now() + LEASE)
     receipt = connection_manager.disconnect(connection=connection, actor=deletion.user, keep_history=False)
-    own_app = receipt.revocation is Revocation.RETRYING and connection.app is not None and connection.app.owner_id
-    outcome = Revocation.FAILED if own_app else receipt.revocation
-    deletion.access.append(line | {"outcome": outcome.words, "left": left})
+    line["outcome"] = (expected if receipt.revocation is Revocation.RETRYING else receipt.revocation).words
     AccountDeletion.objects.filter(pk=deletion.pk).update(access=deletion.access)
+
+
+def _if_the_broker_does_not_answer(connection: Connection) -> Revocation:
+    """What becomes of access that is not ended at once. Asked before leaving, which lets go of the app."""
+    if connection.is_file or not connection.sealed_credentials:
+        return Revocation.NOT_OFFERED
+    own_app = connection.app is not None and connection.app.owner_id  # its keys go with the person
+    return Revocation.FAILED if own_app else Revocation.RETRYING
 
 
 @transaction.atomic

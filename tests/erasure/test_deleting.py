@@ -25,6 +25,7 @@ from brokerhub.kernel.models import ApiToken, User
 from brokerhub.kernel.reauthentication import SIGNED_IN_AT
 from brokerhub.tasks import delete_accounts, send_receipts
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation
+from connections import connection_manager, leaving
 from connections.models import AppCredentials, Connection, ConnectionEvent, UnfinishedRevocation
 from health.models import ConnectionMeasure
 from sync import drafts
@@ -244,6 +245,54 @@ def test_a_worker_that_dies_in_the_middle_is_followed_by_another(person: User, m
     receipt = receipts.read(DeletionReceipt.objects.get())
     assert [line["label"] for line in receipt.access] == [f"Of {EMAIL}", fill_again.label]
     assert not User.objects.filter(email=EMAIL).exists()
+
+
+def test_a_connection_stands_in_the_receipt_though_the_worker_died_while_its_broker_answered(
+    connect_robinhood: Any, person: User, monkeypatch: Any
+) -> None:
+    connect_robinhood(person)
+    left_to_do = connection_manager.left_to_do(Connection.objects.get())
+
+    def die(owed: UnfinishedRevocation) -> None:
+        raise KeyboardInterrupt
+
+    deleting.ask(person)
+    with monkeypatch.context() as patched:
+        patched.setattr(leaving, "settle", die)
+        with pytest.raises(KeyboardInterrupt):
+            deleting.work_off()
+    assert not Connection.objects.exists()
+    AccountDeletion.objects.update(held_until="1970-01-01T00:00Z")
+    assert deleting.work_off() == 1
+    [line] = receipts.read(DeletionReceipt.objects.get()).access
+    assert (line["outcome"], line["left"]) == ("Not ended yet: the hub tries again for a day", left_to_do)
+    assert UnfinishedRevocation.objects.exists()
+
+
+def test_a_worker_that_died_before_it_left_a_connection_leaves_one_line(person: User, monkeypatch: Any) -> None:
+    def die(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    fill(person)
+    deleting.ask(person)
+    with monkeypatch.context() as patched:
+        patched.setattr(connection_manager, "disconnect", die)
+        with pytest.raises(KeyboardInterrupt):
+            deleting.work_off()
+    AccountDeletion.objects.update(held_until="1970-01-01T00:00Z")
+    assert deleting.work_off() == 1
+    assert len(receipts.read(DeletionReceipt.objects.get()).access) == 1
+
+
+def test_access_given_to_an_app_of_ones_own_is_not_tried_on(connect_robinhood: Any, person: User, sandbox: Any) -> None:
+    connect_robinhood(person)
+    app = AppCredentials.objects.create(method="robinhood_oauth", environment="sandbox", owner=person)
+    app.seal_keys({"client_id": "own"})
+    app.save()
+    Connection.objects.update(app=app)
+    sandbox.fault("503", "revoke", broker="robinhood")
+    assert [line["outcome"] for line in deleted(person).access] == ["Could not be ended from here"]
+    assert not UnfinishedRevocation.objects.exists()
 
 
 # --- The receipt ------------------------------------------------------------------------------------------------------

@@ -29,8 +29,13 @@ def import_file(run_id: int) -> None:
 
 
 # A run goes on after its lease; nothing would look at a draft for minutes whose check lost the database.
+# What waits for longer than the `visibility_timeout` of the settings is handed out again, and again: so it never does.
 @shared_task(
-    name="sync.check_draft", autoretry_for=(OperationalError, InterfaceError, NoRoom), retry_backoff=2, max_retries=8
+    name="sync.check_draft",
+    autoretry_for=(OperationalError, InterfaceError, NoRoom),
+    retry_backoff=2,
+    retry_backoff_max=40,
+    max_retries=16,  # over eight minutes, as a disk may be full for so long
 )
 def check_draft(draft_id: str) -> None:
     drafts.check(draft_id)

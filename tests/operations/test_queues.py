@@ -103,3 +103,13 @@ def test_every_alert_is_about_something_that_the_hub_tells(
         word for rule in rules for said in re.findall(r'status=~"([^"]+)"', rule["expr"]) for word in said.split("|")
     }
     assert words <= {status.value for status in Status}
+
+
+def test_no_task_waits_for_so_long_that_redis_hands_it_out_again() -> None:
+    app.loader.import_default_modules()
+    transport: Any = settings.CELERY_BROKER_TRANSPORT_OPTIONS
+    waiting = [task for task in app.tasks.values() if getattr(task, "autoretry_for", ())]
+    assert waiting, "what is tried again by itself"
+    for task in waiting:
+        longest = getattr(task, "retry_backoff_max", 600)  # Celery's own
+        assert longest < transport["visibility_timeout"], task.name

@@ -25,6 +25,7 @@ def ask(user: User) -> AccountDeletion:
     known = {"rows": held(user), "traces": remains.traces(user)}
     deletion, _ = AccountDeletion.objects.get_or_create(user=user, defaults=known)
     User.objects.filter(pk=user.pk).update(is_active=False)
+    remains.forget_rows_in_log(user, ApiToken)
     ApiToken.objects.filter(user=user).delete()
     remains.end_sessions(user)
     log.info("account_deletion_asked", user_id=user.pk)
@@ -48,7 +49,7 @@ def work_off() -> int:
 
 def _erase(deletion: AccountDeletion) -> None:
     user = deletion.user
-    remains.forget_in_log(user)
+    remains.forget_in_log(user, deletion.traces)
     for connection in Connection.objects.for_user(user).order_by("created_at"):
         _leave(deletion, connection)
     _remove(deletion)

@@ -1,11 +1,13 @@
 """What of a person stands in tables that are not theirs: sign-ins, the operators' log, access still to be ended."""
 
+from collections.abc import Collection
+
 from allauth.account.models import EmailAddress
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.backends.cached_db import SessionStore
 from django.contrib.sessions.models import Session
-from django.db.models import Model
+from django.db.models import Model, Q, QuerySet
 
 from brokerhub.erasure.belongings import ways
 from brokerhub.kernel.models import OperatorAct, User
@@ -30,31 +32,51 @@ def end_sessions(user: User) -> None:
             SessionStore(session.session_key).delete()
 
 
-def forget_in_log(user: User) -> None:
+def forget_in_log(user: User, words: Collection[str]) -> None:
     """The operators' log keeps that something was done, when and by whom; not to whom, nor what was changed.
 
     What the person did as an operator stays as well: under the name of nobody. Before the rows themselves are gone.
     """
     for type_id in LogEntry.objects.order_by().values_list("content_type", flat=True).distinct():
-        entries = LogEntry.objects.filter(content_type=type_id)
         model = ContentType.objects.get_for_id(type_id).model_class() if type_id else None
         if model is not None:
-            own = _own(model, user, list(entries.order_by().values_list("object_id", flat=True).distinct()))
-            OperatorAct.objects.filter(entry__in=entries.filter(object_id__in=own)).update(why="")
-            entries.filter(object_id__in=own).update(object_repr=GONE, change_message="", object_id=None)
+            forget_rows_in_log(user, model)
+    for word in words:
+        named = Q(object_repr__icontains=word) | Q(change_message__icontains=word) | Q(object_id__icontains=word)
+        _forget(LogEntry.objects.filter(named))
+        OperatorAct.objects.filter(why__icontains=word).update(why="")
     if LogEntry.objects.filter(user=user).exists():
         nobody = User.objects.filter(email=NOBODY).first()
         nobody = nobody or User.objects.create_user(NOBODY, name="Deleted operator", is_active=False)
         LogEntry.objects.filter(user=user).update(user=nobody)
 
 
-def _own(model: type[Model], user: User, ids: list[str | None]) -> list[str]:
+def forget_rows_in_log(user: User, model: type[Model]) -> None:
+    """The same for one table. Rows that go earlier than the others are named here before they do."""
+    entries = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(model, for_concrete_model=False))
     if model is User:
-        return [str(user.pk)]
-    if model not in ways():
-        return []
-    found = model._base_manager.filter(pk__in=ids, **{ways()[model]: user})
-    return [str(pk) for pk in found.values_list("pk", flat=True)]
+        _forget(entries.filter(object_id=str(user.pk)))
+    elif model in ways():
+        _forget(entries.filter(object_id__in=_there(model, entries, **{ways()[model]: user})))
+        _forget(_noted_of_rows_gone(user, model, entries))
+
+
+def _noted_of_rows_gone(user: User, model: type[Model], entries: "QuerySet[LogEntry]") -> "QuerySet[LogEntry]":
+    """What the person noted of tokens they revoked and apps they sent away. Whose a row was that is gone nobody can
+    tell, but operators give reasons for what they end."""
+    noted = entries.filter(Q(act=None) | Q(act__why=""), user=user)
+    return noted.exclude(object_id__in=_there(model, noted))
+
+
+def _there(model: type[Model], entries: "QuerySet[LogEntry]", **whose: User) -> list[str]:
+    """Ids of the rows that the entries are about and that still exist."""
+    ids = list(entries.order_by().values_list("object_id", flat=True).distinct())
+    return [str(pk) for pk in model._base_manager.filter(pk__in=ids, **whose).values_list("pk", flat=True)]
+
+
+def _forget(entries: "QuerySet[LogEntry]") -> None:
+    OperatorAct.objects.filter(entry__in=entries).update(why="")
+    entries.update(object_repr=GONE, change_message="", object_id=None)
 
 
 def let_go_of_access(user: User) -> None:

@@ -6,6 +6,7 @@ from smtplib import SMTPServerDisconnected
 from typing import Any
 
 import pytest
+from allauth.idp.oidc.models import Client as App
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
@@ -20,8 +21,10 @@ from aggregation.models import Instrument, InstrumentChoice, PossibleDuplicate, 
 from brokerhub.erasure import deleting, proof, receipts, remains
 from brokerhub.erasure.belongings import held
 from brokerhub.erasure.models import AccountDeletion, DeletionReceipt
+from brokerhub.identity import access
+from brokerhub.kernel import tokens
 from brokerhub.kernel.errors import NotAllowed
-from brokerhub.kernel.models import ApiToken, User
+from brokerhub.kernel.models import ApiToken, OperatorAct, User
 from brokerhub.kernel.reauthentication import SIGNED_IN_AT
 from brokerhub.tasks import delete_accounts, send_receipts
 from comparison.models import BrokerRating, ComparisonBroker, CostSimulation
@@ -201,6 +204,58 @@ def test_what_a_former_operator_did_stays_in_the_log_under_nobodys_name(person: 
     entry = LogEntry.objects.get()
     assert (entry.object_repr, entry.user.name, entry.user.is_active) == ("Charlie", "Deleted operator", False)
     assert not entry.user.has_usable_password()
+
+
+def about(row: Any, by: User, **said: Any) -> LogEntry:
+    kind = ContentType.objects.get_for_model(row)
+    said = {"object_repr": str(row), "action_flag": CHANGE} | said
+    return LogEntry.objects.create(user=by, content_type=kind, object_id=str(row.pk), **said)
+
+
+def test_the_log_forgets_rows_of_the_person_that_went_before(person: User, stranger: User) -> None:
+    operator = User.objects.create_superuser("root@example.com", PASSWORD)
+    lens = App.objects.create(name="Lens")
+    for user in (person, stranger):
+        access.end(access.grant(user=user, client=lens, scopes=["health:read"]), by=user)
+        revoked, _ = tokens.make(user=user, name="Revoked script", scopes=[], lasts=timedelta(days=1))
+        tokens.revoke(revoked, by=user)
+        row, _ = tokens.make(user=user, name="Script", scopes=[], lasts=timedelta(days=1))
+        about(row, operator, change_message="Looked at")
+    receipt = deleted(person)
+    of_the_person = LogEntry.objects.exclude(user=stranger).exclude(object_id__in=ids_of_tokens(stranger))
+    assert {entry.object_repr for entry in of_the_person} == {"(deleted account)"}
+    assert of_the_person.count() == 6
+    theirs = [entry.object_repr for entry in LogEntry.objects.filter(user=stranger).order_by("pk")]
+    assert [text.partition(" (")[0] for text in theirs] == [
+        *["Lens for charlie@example.com"] * 2,
+        *["Revoked script"] * 2,
+        "Script",
+    ]
+    assert proof.search(user_id=receipt.user_id, words=receipt.traces).left_in == []
+
+
+def ids_of_tokens(user: User) -> list[str]:
+    return [str(pk) for pk in ApiToken.objects.filter(user=user).values_list("pk", flat=True)]
+
+
+def test_the_log_forgets_what_names_the_person_and_nothing_else_of_others(person: User, stranger: User) -> None:
+    operator = User.objects.create_superuser("root@example.com", PASSWORD)
+    others = a_connection(stranger, label="Roth")
+    naming = about(others, operator, change_message=f"Not that of {EMAIL.upper()}")
+    reasoned = about(others, operator, change_message="Paused")
+    OperatorAct.objects.filter(entry=reasoned).update(why=f"As {EMAIL} asked")
+    silent = about(others, operator, change_message="Went on")
+    ended = about(a_connection(stranger, label="Ended"), person, change_message="Removed")  # as an operator once
+    OperatorAct.objects.filter(entry=ended).update(why="Charlie asked")
+    Connection.objects.filter(label="Ended").delete()
+    deleted(person)
+    said = {entry.pk: (entry.object_repr, entry.change_message, entry.act.why) for entry in LogEntry.objects.all()}
+    assert said == {
+        naming.pk: ("(deleted account)", "", ""),
+        reasoned.pk: (str(others), "Paused", ""),
+        silent.pk: (str(others), "Went on", ""),
+        ended.pk: (ended.object_repr, "Removed", "Charlie asked"),
+    }
 
 
 def test_access_at_the_broker_is_ended(connect_robinhood: Any, person: User, sandbox: Any) -> None:

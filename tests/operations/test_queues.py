@@ -106,7 +106,7 @@ def test_every_alert_is_about_something_that_the_hub_tells(
 
 
 def test_no_task_waits_for_so_long_that_redis_hands_it_out_again() -> None:
-    app.loader.import_default_modules()
+    app.autodiscover_tasks(force=True)  # its loader would set up Django, and with it the log, a second time
     transport: Any = settings.CELERY_BROKER_TRANSPORT_OPTIONS
     waiting = [task for task in app.tasks.values() if getattr(task, "autoretry_for", ())]
     assert waiting, "what is tried again by itself"
